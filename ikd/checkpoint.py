@@ -1,0 +1,39 @@
+"""Saving and restoring stages: one Orbax manager for each stage of each seed."""
+import contextlib
+import pathlib
+
+import jax
+import orbax.checkpoint as ocp
+
+
+@contextlib.contextmanager
+def manager(workdir, seed, index, name):
+    """The Orbax manager of stage number `index`, called `name`, of a seed: checkpoints/seed<seed>/<index>-<name>/.
+
+    It keeps the last two epochs, saves in the background, and has finished when the context is left.
+    """
+    directory = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}' / f'{index}-{name}'
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+    with ocp.CheckpointManager(directory, options=options) as saved:
+        yield saved
+
+
+def newest_common(managers):
+    """The last epoch that every seed trained together has a checkpoint of, 0 if none; later ones are deleted."""
+    common = max(set.intersection(*({0, *saved.all_steps()} for saved in managers)))
+    for saved in managers:
+        for epoch in saved.all_steps():
+            if epoch > common:
+                saved.delete(epoch)
+    return common
+
+
+def save(saved, epoch, state):
+    """Save the host State reached after `epoch` epochs of the stage, atomically."""
+    saved.save(epoch, args=ocp.args.StandardSave(state._asdict()))
+
+
+def restore(saved, epoch, example):
+    """The host State saved after `epoch` epochs; `example` is a State of the same shapes."""
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, example._asdict())
+    return type(example)(**saved.restore(epoch, args=ocp.args.StandardRestore(abstract)))

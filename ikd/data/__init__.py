@@ -1,0 +1,89 @@
+"""Data sets as arrays: the bundled digits, official distribution files, or TFDS, all without TensorFlow."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ikd.data import digits, official, tfds
+from ikd.data.images import resize
+from ikd.errors import InputError
+
+# Per-channel mean and standard deviation in units of pixel / 255. Grey sets stay in [0, 1] on purpose.
+STATISTICS = {
+    "digits": ((0.0,), (1.0,)),
+    "mnist": ((0.0,), (1.0,)),
+    "fashion_mnist": ((0.0,), (1.0,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+}
+
+
+class Dataset(NamedTuple):
+    """A labelled image data set in memory.
+
+    Images are uint8 [n, h, w, c] and labels int32 [n]. mean and std hold a float per channel, in units of
+    pixel / 255: inputs of a model are (image / 255 - mean) / std.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def load(name, directory=None, size=None):
+    """Returns the Dataset called name, its images resized to size x size pixels if size is given.
+
+    "digits" is bundled. Others are looked for in directory: first as official distribution files (mnist,
+    fashion_mnist, cifar10, cifar100), then as a prepared TFDS set of any name. Without a directory, it is
+    TFDS's own. One of the four that is not there is fetched and prepared as a TFDS set. Official files keep
+    their order and TFDS shuffles once, so the two sources hold the same examples in different orders.
+
+    Raises InputError for an unknown name, a missing directory, and missing, damaged or unsuitable data.
+    """
+    if size is not None and size < 1:
+        raise InputError(f"image size {size} is not positive: give a number of pixels")
+    if directory is not None and not Path(directory).is_dir():
+        raise InputError(f"data directory {directory} does not exist: create it or correct the path")
+    *arrays, class_names = _read(name, directory, size)
+    if size is not None:
+        for i in (0, 2):
+            arrays[i] = _resize_all(arrays[i], size)
+    mean, std = STATISTICS.get(name) or _statistics(arrays[0])
+    return Dataset(*arrays, class_names, mean, std)
+
+
+def _read(name, directory, size):
+    """The first source that has the set."""
+    if name == "digits":
+        return digits.read()
+    known = name in official.COUNTS
+    if known and directory is not None and (found := official.read(name, directory)):
+        return found
+    directory = Path(directory or tfds.default_directory())
+    if found := tfds.read(name, directory, size):
+        return found
+    if not known:
+        raise InputError(f"no data set {name!r} in {directory}: use one of {', '.join(STATISTICS)}, "
+                         "or the name of any image classification set that TFDS has prepared there")
+    tfds.prepare(name, directory)
+    return tfds.read(name, directory, size)
+
+
+def _resize_all(images, size):
+    if images.shape[1:3] == (size, size):
+        return images
+    return np.stack([resize(image, size) for image in images])
+
+
+def _statistics(images):
+    """Per-channel mean and standard deviation over all pixels, in units of pixel / 255."""
+    pixels = images.size // images.shape[-1]
+    mean = images.sum((0, 1, 2), dtype=np.float64) / pixels
+    variance = np.einsum("nhwc,nhwc->c", images, images, dtype=np.float64) / pixels - mean**2
+    std = np.sqrt(np.maximum(variance, 1.0))  # at least one grey level, as a constant channel has no scale
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

@@ -1,0 +1,40 @@
+"""The data set on the device: shuffled, cropped, flipped and normalised inside the compiled step."""
+import jax
+import jax.numpy as jnp
+
+from ikd import keys
+
+
+def epoch_order(seed, epoch, n, size):
+    """The order of an epoch's training images: int32 [size], the first `size` of a permutation of n.
+
+    Depends on the seed and the epoch (both may be traced) alone, so that methods compared on a seed see the same
+    images in the same order.
+    """
+    return jax.random.permutation(jax.random.fold_in(keys.stream(seed, keys.ORDER), epoch), n)[:size]
+
+
+def crop_and_flip(images, example_keys, pad=4):
+    """Pad every side with zeros, crop the old size at random, mirror every other image: uint8 [b, h, w, c].
+
+    The standard CIFAR augmentation (2009.09140, section 3); each image draws from its own key.
+    """
+    h, w, c = images.shape[1:]
+    padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+    def one(image, key):
+        corner_key, flip_key = jax.random.split(key)
+        row, column = jax.random.randint(corner_key, (2,), 0, 2 * pad + 1)
+        crop = jax.lax.dynamic_slice(image, (row, column, 0), (h, w, c))
+        return jnp.where(jax.random.bernoulli(flip_key), crop[:, ::-1], crop)
+
+    return jax.vmap(one)(padded, example_keys)
+
+
+AUGMENTATIONS = {'none': lambda images, example_keys: images, 'crop_flip': crop_and_flip}
+
+
+def normalise(images, mean, std):
+    """uint8 [b, h, w, c] to float32: (pixel / 255 - mean) / std, mean and std per channel."""
+    mean, std = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+    return (images.astype(jnp.float32) / 255 - mean) / std

@@ -1,0 +1,128 @@
+"""A run: every trial of one configuration, its directory, and its summary."""
+import functools
+import json
+import math
+import pathlib
+import statistics
+from contextlib import closing
+
+import jax
+import jax.numpy as jnp
+
+from ikd import data, parallel
+from ikd.config import digest, identity, resolve
+from ikd.errors import InputError
+from ikd.report.explanations import draw, explanations
+from ikd.report.journal import read_records, write_json
+from ikd.report.progress import Progress
+from ikd.report.provenance import provenance
+from ikd.trials import make_job, make_model, train_group
+
+MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}
+
+
+def default_workdir(config, name):
+    """`runs/<name>-<digest>`: name is that of the config file and its argument, the digest says what is in the config."""
+    return pathlib.Path('runs') / f'{name}-{digest(resolve(config))}'
+
+
+def run(config, workdir, devices=None):
+    """Train every trial of `config` that `workdir` does not hold yet; returns the summary, also in summary.json.
+
+    Goes on from the newest checkpoints. `devices`: those to use, by default all of this process. Raises InputError, before anything is written, for a config that can't be
+    run or is not the one the workdir was made with; Diverged when a loss is no longer a number.
+    """
+    config, workdir = resolve(config), pathlib.Path(workdir)
+    check_identity(config, workdir)
+    summary = read_summary(workdir)
+    done = {trial['seed'] for trial in summary['trials']} if summary else set()
+    missing = [seed for seed in range(config.seed, config.seed + config.trials) if seed not in done]
+    if not missing:
+        return summary
+    with jax.default_matmul_precision(MATMUL[config.precision]):
+        dataset = load_data(config)
+        groups = parallel.layouts(config.parallel, missing, config.batch_size, devices)
+        check_fits(config, dataset)
+        open_workdir(config, workdir)
+        job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
+        steps = len(dataset.train_images) // config.batch_size
+        with closing(Progress(len(groups) * config.epochs * steps)) as progress:
+            for layout, seeds in groups:
+                states = train_group(job_on(layout), seeds, progress)
+                done.update(seeds)
+                summary = summarise(config, workdir, done)
+                if seeds[0] == config.seed:
+                    title = f'{config.model.name}, {config.method.name}, {config.method.explainer}: seed {config.seed}'
+                    draw(job_on(layout).explain, dataset, states[0], title).savefig(workdir / 'explanations.png')
+    return summary
+
+
+def load_data(config):
+    """The config's Dataset, of which `data.limit` keeps the first images."""
+    dataset = data.load(config.data.name, config.data.dir, config.data.size)
+    return dataset._replace(**{part: getattr(dataset, part)[:config.data.limit] for part in
+                               ('train_images', 'train_labels', 'test_images', 'test_labels')})
+
+
+def read_summary(workdir):
+    """The contents of the workdir's summary.json, or None."""
+    path = pathlib.Path(workdir) / 'summary.json'
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def check_identity(config, workdir):
+    """InputError if the workdir was made by a config that says something else."""
+    path = workdir / 'config.json'
+    if not path.exists():
+        return
+    old, new = identity(json.loads(path.read_text())), identity(config)
+    changed = [f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in sorted({*old, *new})
+               if old.get(field) != new.get(field)]
+    if changed:
+        raise InputError(f"{workdir} holds another experiment: {', '.join(changed)}; choose another --workdir, or leave "
+                         'it out')
+
+
+def check_fits(config, dataset):
+    """InputError if the network, the explainer and the data do not go together; nothing is computed."""
+    n, shape = len(dataset.train_images), (1, *dataset.train_images.shape[1:])
+    if config.batch_size > n:
+        raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose a smaller one')
+    model = make_model(config, dataset)
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
+    jax.eval_shape(functools.partial(explanations, config, model), variables, jnp.zeros(shape), jnp.zeros(1, int))
+
+
+def open_workdir(config, workdir):
+    """Create the directory and write config.json; InputError if that can't be done."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        write_json(workdir / 'config.json', json.loads(config.to_json()))
+    except OSError as error:
+        raise InputError(f'cannot write to the workdir {workdir} ({error.strerror}); choose another with '
+                         '--workdir') from error
+
+
+def summarise(config, workdir, seeds):
+    """Write and return summary.json: what was trained, each trial's last epoch, their mean and standard deviation.
+
+    Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial. train_seconds
+    is the time spent in training epochs, compilation included, evaluation not.
+    """
+    trials = []
+    for seed in sorted(seeds):
+        records = read_records(workdir, seed)
+        last = {name: value for name, value in records[-1].items() if name.startswith('test_')}
+        trials.append({'seed': seed, **last, 'train_seconds': round(math.fsum(r['seconds'] for r in records), 2)})
+    accuracies = [trial['test_accuracy'] for trial in trials]
+    summary = {
+        'method': config.method.name,
+        'explainer': config.method.explainer if config.method.name == 'le' else None,
+        'model': config.model.name, 'dataset': config.data.name, 'epochs': config.epochs, 'precision': config.precision,
+        'trials': trials,
+        'test_accuracy_mean': statistics.fmean(accuracies),
+        'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,
+        **provenance(),
+    }
+    write_json(workdir / 'summary.json', summary)
+    return summary

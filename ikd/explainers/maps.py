@@ -1,0 +1,96 @@
+"""Class-saliency maps: for each image one map for every class, all from one linearisation.
+
+A map explains the logit a_k of its class, in evaluation mode (2009.09140, section 2; the logit, not the
+probability). BatchNorm statistics are constants, so the map of an image does not depend on the other images
+of its batch. All functions are pure.
+"""
+import jax
+import jax.numpy as jnp
+
+from ikd.errors import InputError
+from ikd.models import head
+
+
+def class_gradients(f, x, class_chunk=None):
+    """Gradients of every class's logit with respect to x, from one forward pass: [b, k, ...] for x [b, ...].
+
+    f maps x to logits [b, k], each row depending on its own example only. The vector-Jacobian product is
+    mapped over one-hot cotangents; `class_chunk` classes at a time, unrolled (None: all at once), bounds the
+    memory to that many copies of the activations.
+    """
+    logits, pull_back = jax.vjp(f, x)
+    k = logits.shape[-1]
+    one_hot = jnp.eye(k, dtype=logits.dtype)
+
+    def of_class(cotangent):
+        return pull_back(jnp.broadcast_to(cotangent, logits.shape))[0]
+
+    chunk = class_chunk or k
+    parts = [jax.vmap(of_class, out_axes=1)(one_hot[i:i + chunk]) for i in range(0, k, chunk)]
+    return jnp.concatenate(parts, axis=1)
+
+
+def grad(model, variables, images, class_chunk=None):
+    """Grad (Simonyan et al. 2013): signed d a_k / d x for images [b, h, w, c]; maps [b, k, h, w, c]."""
+    return class_gradients(lambda x: model.apply(variables, x, train=False)[0], images, class_chunk)
+
+
+def grad_input(model, variables, images, class_chunk=None):
+    """Grad*Input (Shrikumar et al. 2017): x * d a_k / d x with x as the network sees it; maps [b, k, h, w, c]."""
+    return images[:, None] * grad(model, variables, images, class_chunk)
+
+
+@jax.custom_vjp
+def guided_relu(x):
+    """ReLU whose backward pass lets only positive signals through where the input was positive."""
+    return jnp.maximum(x, 0)
+
+
+guided_relu.defvjp(lambda x: (jnp.maximum(x, 0), x > 0),
+                   lambda positive, signal: (jnp.where(positive, jnp.maximum(signal, 0), 0),))
+
+
+def guided_backprop(model, variables, images, class_chunk=None):
+    """GuidedBP (Springenberg et al. 2014): Grad with every ReLU guided; maps [b, k, h, w, c].
+
+    The network must take its ReLU as the field `activation`, as all of ikd's do.
+    """
+    if not hasattr(model, 'activation'):
+        raise InputError(f'guided_backprop swaps the ReLU of a network, and {type(model).__name__} has no field '
+                         "'activation'; give it one and use it for every ReLU")
+    return grad(model.clone(activation=guided_relu), variables, images, class_chunk)
+
+
+def grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
+    """Grad-CAM (Selvaraju et al. 2017): ReLU(sum_c w_kc A_c), w_kc = mean over positions of d a_k / d A_c.
+
+    A [b, h', w', c'] is the value of `tap` (default: the network's last feature map); relu=False keeps the sign.
+    Maps [b, k, h', w'], not upsampled. Only the network after the tap is differentiated, so at the last feature
+    map of a ResNet all classes cost one small matrix product.
+    """
+    tap = tap or getattr(model, 'cam_tap', None)
+    _, taps = model.apply(variables, images, train=False)
+    spatial = [name for name, value in taps.items() if value.ndim == 4]
+    if tap not in spatial:
+        choice = f"its feature maps are: {', '.join(spatial)}" if spatial else 'this one has none; use grad'
+        raise InputError(f"grad_cam needs a feature map as method.tap, not '{tap}'; {choice}")
+    features = taps[tap].astype(jnp.float32)
+    gradients = class_gradients(head(model, variables, images, tap), taps[tap], class_chunk)
+    weights = gradients.astype(jnp.float32).mean((2, 3))
+    maps = jnp.einsum('bkc,bhwc->bkhw', weights, features)
+    return jnp.maximum(maps, 0) if relu else maps
+
+
+EXPLAINERS = {'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_backprop, 'grad_cam': grad_cam}
+
+
+def explain(name, model, variables, images, **options):
+    """One saliency map for every class of every image: float32 [b, k, h, w, c], or [b, k, h, w] for Grad-CAM.
+
+    name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
+    [b, k] and taps. images: float [b, h, w, c] in the network's input scale. Options: `class_chunk` for all; `tap`
+    and `relu` for grad_cam. Raises InputError for an unknown name or a tap that is not there.
+    """
+    if name not in EXPLAINERS:
+        raise InputError(f"unknown method.explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
+    return EXPLAINERS[name](model, variables, images, **options).astype(jnp.float32)

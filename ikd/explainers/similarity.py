@@ -1,0 +1,90 @@
+"""How alike two classes' maps are: weights in [0, 2] between every class's map and the true class's.
+
+2009.09140, section 4, names cosine, multi-scale mean squared error and Wasserstein distance, and uses cosine:
+the weight of equation 6 is cos + 1. A zero map has no direction: its cosine is 0 and its weight 1.
+"""
+import jax.numpy as jnp
+import numpy as np
+
+from ikd.errors import InputError
+
+
+def true_map(maps, labels):
+    """The map of the true class: [b, 1, ...] from maps [b, k, ...] and labels [b]."""
+    return jnp.take_along_axis(maps, labels.reshape(-1, *[1] * (maps.ndim - 1)), axis=1)
+
+
+def unit(maps):
+    """Maps [b, k, ...] flattened to vectors [b, k, d] of length 1; a zero map stays zero."""
+    flat = maps.reshape(*maps.shape[:2], -1)
+    length = jnp.linalg.norm(flat, axis=-1, keepdims=True)
+    return jnp.where(length > 0, flat / jnp.where(length > 0, length, 1), 0)
+
+
+def cosine(maps, labels):
+    """cos(e^k, e^g) + 1: [b, k] from maps [b, k, ...] and the true classes g, labels [b] (equation 6)."""
+    vectors = unit(maps)
+    cos = jnp.einsum('bkd,bd->bk', vectors, true_map(vectors, labels)[:, 0])
+    return jnp.clip(cos, -1, 1) + 1
+
+
+def pool(maps, scale):
+    """Average over whole scale x scale windows of the third and fourth axes; what is left over is dropped."""
+    b, k, h, w, *c = maps.shape
+    h, w = h // scale, w // scale
+    cut = maps[:, :, :h * scale, :w * scale]
+    return cut.reshape(b, k, h, scale, w, scale, *c).mean((3, 5))
+
+
+def multiscale_mse(maps, labels, scales=(1, 2, 4)):
+    """2 - mean over scales of ||u_s - v_s||^2 / 2, u_s and v_s unit-length maps averaged over s x s windows.
+
+    For unit vectors that is the mean of cos_s + 1, which is how it is computed, so a map that is zero at a scale
+    counts as in `cosine`; scales=(1,) is `cosine`. [b, k]; scales beyond the map's size are left out.
+    """
+    fitting = [s for s in scales if s <= min(maps.shape[2:4])]
+    return sum(cosine(pool(maps, s), labels) for s in fitting) / len(fitting)
+
+
+def wasserstein(maps, labels, directions=8):
+    """2 (1 - d / d_max) with d the sliced 1-Wasserstein distance over pixel positions: [b, k].
+
+    Positive and negative parts are each summed over colour, normalised to mass 1 and compared with the true map's
+    along `directions` fixed angles; d is the mean of the two. d_max is the largest distance two maps on
+    this grid can have; a part of zero mass, on either side, contributes it.
+    """
+    b, k, h, w = maps.shape[:4]
+    maps = maps.reshape(b, k, h * w, -1)
+    rows, columns = np.mgrid[:h, :w].reshape(2, -1)
+    angles = np.pi * np.arange(directions) / directions
+    d_max = max(np.abs(np.cos(angles) * (w - 1) + sign * np.sin(angles) * (h - 1)).mean() for sign in (-1, 1))
+
+    def distance(mass):
+        total = mass.sum(-1, keepdims=True)
+        some = total > 0
+        density = jnp.where(some, mass / jnp.where(some, total, 1), 0)
+        difference = density - true_map(density, labels)
+        walk = 0
+        for angle in angles:
+            place = np.cos(angle) * columns + np.sin(angle) * rows
+            order = np.argsort(place, kind='stable')
+            ahead = jnp.cumsum(difference[..., order], axis=-1)[..., :-1]
+            walk += (jnp.abs(ahead) * np.diff(place[order]).astype(np.float32)).sum(-1)
+        both = some[..., 0] & true_map(some, labels)[..., 0]
+        return jnp.where(both, walk / directions, d_max)
+
+    d = (distance(jnp.maximum(maps, 0).sum(-1)) + distance(jnp.maximum(-maps, 0).sum(-1))) / 2
+    return 2 * jnp.clip(1 - d / d_max, 0, 1)
+
+
+SIMILARITIES = {'cosine': cosine, 'multiscale_mse': multiscale_mse, 'wasserstein': wasserstein}
+
+
+def class_similarity(maps, labels, similarity='cosine'):
+    """Weight in [0, 2] of every class's map against the true class's: [b, k].
+
+    maps [b, k, h, w] or [b, k, h, w, c], labels int [b], similarity a key of `SIMILARITIES`; else InputError.
+    """
+    if similarity not in SIMILARITIES:
+        raise InputError(f"unknown method.similarity '{similarity}'; choose one of: {', '.join(SIMILARITIES)}")
+    return SIMILARITIES[similarity](maps, labels)

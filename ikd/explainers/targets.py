@@ -1,0 +1,24 @@
+"""Soft labels from explanations: equation 6 of 2009.09140."""
+import jax
+import jax.numpy as jnp
+
+from ikd.explainers.similarity import class_similarity
+
+ROUNDING = 1e-6  # weights below it are what float32 leaves of a cosine of -1
+
+
+def targets(maps, labels, alpha=0.9, similarity='cosine'):
+    """Targets q [b, k], rows summing to 1, from maps [b, k, ...] and true classes labels int [b].
+
+    The true class gets `alpha`, the others share 1 - alpha in proportion to how alike their map and the true
+    class's are (equation 6). If the true class's map is zero all others count alike (cosine 0); if all others are
+    its exact opposite the sum is zero and they share alike. No gradient flows into q.
+    """
+    maps = jax.lax.stop_gradient(maps)
+    k = maps.shape[1]
+    is_true = jax.nn.one_hot(labels, k, dtype=bool)
+    weights = jnp.where(is_true, 0, class_similarity(maps, labels, similarity))
+    total = weights.sum(-1, keepdims=True)
+    some = total > ROUNDING * k
+    share = jnp.where(some, weights / jnp.where(some, total, 1), 1 / (k - 1))
+    return jnp.where(is_true, alpha, (1 - alpha) * share)

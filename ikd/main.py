@@ -1,0 +1,78 @@
+"""Train one configuration: `python -m ikd.main --config=configs/le_digits.py`.
+
+  python -m ikd.main --config=configs/le_cifar.py:smoke                  seconds instead of hours
+  python -m ikd.main --config=configs/le_cifar.py --config.trials=5      five seeds, mean and deviation
+  python -m ikd.main --config=configs/le_cifar.py --config.data.dir=DIR  official files or a prepared TFDS set in DIR
+
+`--config` comes first, then what overrides it. Started again, a run goes on where it stopped; a finished one
+prints its summary.
+"""
+import pathlib
+import sys
+import time
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from ikd.errors import Diverged, InputError
+
+CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
+                                         'comma-separated list of arguments.', lock_config=True)
+WORKDIR = flags.DEFINE_string('workdir', None, 'Where to write; by default runs/<config>-<argument>-<hash>.')
+
+
+def parse(argv):
+    """Flags from the command line; InputError, in one line, for what the flag libraries meet with a traceback."""
+    try:
+        rest = flags.FLAGS(argv, known_only=False)
+    except (flags.Error, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(' '.join(str(error).split())) from error
+    if CONFIG.value is None:
+        raise InputError('no --config; try --config=configs/le_digits.py')
+    if rest[1:]:
+        raise InputError(f"don't know what to do with {' '.join(rest[1:])}; flags are written --name=value")
+    return rest
+
+
+def name_of_config():
+    """`le_cifar-smoke` for `--config=configs/le_cifar.py:smoke`."""
+    path, _, argument = flags.FLAGS['config'].config_filename.partition(':')
+    return '-'.join([pathlib.Path(path).stem, *filter(None, argument.split(','))])
+
+
+def describe(summary, workdir, seconds):
+    """The last lines of a run, for people."""
+    trials = summary['trials']
+    spread = f" +- {summary['test_accuracy_std']:.2f}" if summary['test_accuracy_std'] is not None else ''
+    what = ', '.join(filter(None, (summary['method'], summary['explainer'], summary['model'], summary['dataset'])))
+    return (f"{what}: test accuracy {summary['test_accuracy_mean']:.2f}{spread} % after {summary['epochs']} epochs "
+            f"({len(trials)} trial{'s' if len(trials) > 1 else ''}, {sum(t['train_seconds'] for t in trials):.0f} s of "
+            f'training; this command {seconds:.0f} s)\n'
+            f'written to {workdir}/: summary.json, metrics.jsonl, explanations.png, checkpoints/, tensorboard/')
+
+
+def main(argv):
+    del argv
+    logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
+    from ikd import experiment  # JAX is loaded after the flags have been read, so that a typing error shows at once
+
+    started = time.perf_counter()
+    if CONFIG.value.cache_dir:
+        import jax
+        jax.config.update('jax_compilation_cache_dir', CONFIG.value.cache_dir)
+    workdir = WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config())
+    summary = experiment.run(CONFIG.value, workdir)
+    print(describe(summary, workdir, time.perf_counter() - started))
+
+
+def cli():
+    """The command line. Bad input: one line and exit code 2. A run that diverged: one line and exit code 1."""
+    try:
+        app.run(main, flags_parser=parse)
+    except (InputError, Diverged) as error:
+        print(f'ikd: {error}', file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+if __name__ == '__main__':
+    cli()

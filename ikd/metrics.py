@@ -1,0 +1,36 @@
+"""How good predictions are: accuracy, negative log-likelihood, expected calibration error. On the host, exact."""
+import numpy as np
+
+
+def log_softmax(logits):
+    """Row-wise log-probabilities (nats) in float64: [n, k]."""
+    shifted = np.asarray(logits, np.float64)
+    shifted = shifted - shifted.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def expected_calibration_error(probabilities, labels, bins=15):
+    """Mean |accuracy - confidence| over equal-width confidence bins, weighted by their size (Guo et al. 2017), in [0, 1].
+
+    probabilities [n, k], labels int [n]. A confidence c falls in the bin with lower edge < c <= upper edge.
+    """
+    confidence = probabilities.max(-1)
+    correct = probabilities.argmax(-1) == labels
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(bin_of, correct - confidence, bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def evaluate(logits, labels):
+    """test_accuracy (percent), test_nll (nats) and test_ece (15 bins, in [0, 1]) of logits [n, k], labels int [n].
+
+    All are NaN if a logit is not a finite number.
+    """
+    if not np.isfinite(logits).all():
+        return dict.fromkeys(('test_accuracy', 'test_nll', 'test_ece'), float('nan'))
+    log_p = log_softmax(logits)
+    return {
+        'test_accuracy': float(100 * (log_p.argmax(-1) == labels).mean()),
+        'test_nll': float(-log_p[np.arange(len(labels)), labels].mean()),
+        'test_ece': expected_calibration_error(np.exp(log_p), labels),
+    }

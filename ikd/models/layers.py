@@ -1,0 +1,121 @@
+"""The pieces the networks share: named taps, BatchNorm that can be frozen, Dropout, PyTorch's initialisers.
+
+The papers' networks were PyTorch's, so padding, initial values and BatchNorm follow its conventions
+(methods as in the code of Mirzadeh et al. 2020, which 2009.09140 says it follows).
+"""
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ikd import keys
+
+
+class Tap(nn.Module):
+    """A named point of a network: the identity. Its name is what explainers and methods ask for."""
+
+    def __call__(self, x):
+        return x
+
+
+class Taps(dict):
+    """Collects a forward pass's taps: `x = taps('group3', x)` inside a compact method."""
+
+    def __call__(self, name, x):
+        self[name] = x = Tap(name=name)(x)
+        return x
+
+
+def head(model, variables, images, tap):
+    """The network from `tap` on, as a function of the tap's value alone.
+
+    Returns `f(value) -> logits [b, k]`, evaluation-mode BatchNorm. What lies before the tap is traced but
+    never used, so XLA drops it.
+    """
+    def f(value):
+        def put_in(call, args, kwargs, context):
+            here = isinstance(context.module, Tap) and context.module.name == tap
+            return value if here else call(*args, **kwargs)
+
+        with nn.intercept_methods(put_in):
+            return model.apply(variables, images, train=False)[0]
+
+    return f
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all but the last axis, whose batch statistics can be read and put back.
+
+    train=True normalises by the mean and variance of the batch (over every device of `axis_name`), moves the
+    running averages (collection `batch_stats`), and writes the moments it used to the collection `moments`,
+    which has the shape of `batch_stats`. train=False normalises by `batch_stats` as constants. So the very
+    network of a training step, linearised with its statistics frozen, is the evaluation-mode network with
+    the moments in the place of `batch_stats`: no cross-image term, no second reduction over devices, and
+    the same operations, which XLA merges with the training forward pass.
+
+    eps 1e-5 and momentum 0.9 (PyTorch's 0.1); the running variance is the biased one, as in Flax.
+    """
+    axis_name: str | None = None
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x, train):
+        c = x.shape[-1]
+        scale = self.param('scale', nn.initializers.ones, (c,), jnp.float32)
+        bias = self.param('bias', nn.initializers.zeros, (c,), jnp.float32)
+        running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (c,), jnp.float32)
+        running_var = self.variable('batch_stats', 'var', jnp.ones, (c,), jnp.float32)
+        values = x.astype(jnp.float32)
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            mean, square = values.mean(axes), (values * values).mean(axes)
+            if self.axis_name:
+                mean, square = jax.lax.pmean((mean, square), self.axis_name)
+            var = jnp.maximum(square - mean * mean, 0)
+            if self.is_mutable_collection('batch_stats'):
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+                running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+            if self.is_mutable_collection('moments'):
+                self.put_variable('moments', 'mean', mean)
+                self.put_variable('moments', 'var', var)
+        else:
+            mean, var = running_mean.value, running_var.value
+        gain = scale * jax.lax.rsqrt(var + self.epsilon)
+        return ((values - mean) * gain + bias).astype(x.dtype)
+
+
+class Dropout(nn.Module):
+    """Element-wise inverted dropout of `rate`, in training only; each example draws from its own key."""
+    rate: float
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x, train):
+        if not train or self.rate == 0:
+            return x
+        example_keys = keys.per_example(self.make_rng('dropout'), x.shape[0], self.axis_name)
+        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:]))(example_keys)
+        return jnp.where(keep, x / (1 - self.rate), 0)
+
+
+def torch_uniform(fan_in):
+    """PyTorch's default initialiser for weights and biases: uniform in +-1/sqrt(fan_in)."""
+    bound = fan_in ** -0.5
+
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def linear(x, features, dtype: Any, name=None):
+    """Fully connected layer with bias on [b, d], PyTorch's initial values: [b, features]."""
+    init = torch_uniform(x.shape[-1])
+    return nn.Dense(features, dtype=dtype, kernel_init=init, bias_init=init, name=name)(x)
+
+
+def flatten(x):
+    """[b, ...] to [b, d]."""
+    return x.reshape(x.shape[0], -1)

@@ -1,0 +1,57 @@
+"""The plain convolutional networks of 2009.09140, section 3.
+
+The paper gives the number of convolutions only; the layouts are those of the networks of the same names and
+recipe in Mirzadeh et al. 2020 (TAKD).
+"""
+from typing import Any, Callable
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ikd.models.layers import BatchNorm, Dropout, Taps, flatten, linear, torch_uniform
+
+# (widths of the convolutions between two max-pools, ...), widths of the hidden fully connected layers
+LAYOUTS = {
+    2: (((16,), (16,)), ()),
+    4: (((16, 16), (32, 32)), ()),
+    6: (((16, 16), (32, 32), (64, 64)), ()),
+    8: (((16, 16), (32, 32), (64, 64), (128, 128)), (64,)),
+    10: (((32, 32), (64, 64), (128, 128), (256, 256, 256, 256)), (128,)),
+}
+
+
+class PlainCNN(nn.Module):
+    """3x3 convolutions with bias, BatchNorm and ReLU; a 2x2 max-pool after each group; fully connected end.
+
+    Depth 6, 8 and 10 have 82,778, 327,962 and 2,487,850 parameters on 32x32x3 with 10 classes.
+    images [b, h, w, c] -> logits [b, k] and taps: `conv1`... [b, h', w', c'] after each ReLU, before pooling;
+    `flat` [b, d], the input of the fully connected layers. Dropout, if any, follows each max-pool.
+    """
+    num_classes: int
+    depth: int
+    activation: Callable = nn.relu
+    dropout_rate: float = 0.0
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @property
+    def cam_tap(self):
+        return f'conv{self.depth}'
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        groups, hidden = LAYOUTS[self.depth]
+        taps = Taps()
+        x = images.astype(self.dtype)
+        for widths in groups:
+            for width in widths:
+                init = torch_uniform(9 * x.shape[-1])
+                x = nn.Conv(width, (3, 3), dtype=self.dtype, kernel_init=init, bias_init=init)(x)
+                x = self.activation(BatchNorm(self.axis_name)(x, train))
+                x = taps(f'conv{len(taps) + 1}', x)
+            x = nn.max_pool(x, (2, 2), (2, 2))
+            x = Dropout(self.dropout_rate, self.axis_name)(x, train)
+        x = taps('flat', flatten(x))
+        for width in hidden:
+            x = self.activation(linear(x, width, self.dtype))
+        return linear(x, self.num_classes, self.dtype).astype(jnp.float32), dict(taps)

@@ -1,0 +1,26 @@
+"""Objectives: pure functions of a `Batch` that give a loss per example [b] and its named parts (each [b])."""
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from ikd.objectives.introspective import introspective
+from ikd.objectives.plain import cross_entropy
+
+__all__ = ['Batch', 'cross_entropy', 'introspective']
+
+
+class Batch(NamedTuple):
+    """What an objective may look at: one training step of one device's share b of the batch.
+
+    labels: true classes, int32 [b]. logits [b, k] and taps (name -> value [b, ...]) of the training forward pass,
+    which is what gradients flow through. explain(name, **options): class maps [b, k, ...] of that same
+    pass, constants. key: this step's random key, the same on every device (`keys.per_example` divides it).
+    progress: the share of the recipe's steps that is done, in [0, 1).
+    """
+    labels: jax.Array
+    logits: jax.Array
+    taps: dict[str, jax.Array]
+    explain: Callable
+    key: jax.Array
+    progress: jax.Array

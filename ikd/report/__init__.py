@@ -1,0 +1,1 @@
+"""Pictures, records and the facts beside a number."""

@@ -1,0 +1,34 @@
+"""What a network looks at: its maps of some test images, drawn."""
+import jax
+import numpy as np
+
+from ikd import explainers
+from ikd.data.resident import normalise
+from ikd.report.figures import explanation_figure
+
+MOST_IMAGES = 10
+
+
+def explanations(config, model, variables, images, labels):
+    """Maps, similarities [n, k] to the true class (cosine: in [-1, 1]) and probabilities [n, k] of images.
+
+    images: float [n, h, w, c] in the network's input scale, evaluation mode, by the config's explainer and similarity.
+    """
+    method = config.method
+    options = {'tap': method.tap, 'relu': method.relu} if method.explainer == 'grad_cam' else {}
+    maps = explainers.explain(method.explainer, model, variables, images, class_chunk=config.class_chunk, **options)
+    similarities = explainers.class_similarity(maps, labels, method.similarity) - 1
+    return maps, similarities, jax.nn.softmax(model.apply(variables, images, train=False)[0])
+
+
+def draw(explain, dataset, state, title, most=MOST_IMAGES):
+    """Figure 1 for the first test image of each class, at most `most` of them.
+
+    explain: `explanations` of a config and a model. dataset: `data.Dataset`. state: host State. A matplotlib Figure.
+    """
+    places = np.unique(dataset.test_labels, return_index=True)[1][:most]
+    images, labels = dataset.test_images[places], dataset.test_labels[places]
+    variables = {'params': state.params, 'batch_stats': state.batch_stats}
+    maps, similarities, probabilities = jax.device_get(
+        explain(variables, normalise(images, dataset.mean, dataset.std), labels))
+    return explanation_figure(images, maps, similarities, labels, probabilities, dataset.class_names, title)

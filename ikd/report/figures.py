@@ -1,0 +1,65 @@
+"""Pictures of explanations: Figure 1 of 2009.09140."""
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+MOST_CLASSES = 10
+
+
+def flat_map(values):
+    """A map [h, w] or [h, w, c] as [h, w], signed: colour channels added up."""
+    return values.sum(-1) if values.ndim == 3 else values
+
+
+def draw_map(axes, image, values):
+    """One class's map on the faded image: red speaks for the class, blue against it; scaled to its own maximum."""
+    values = flat_map(values)
+    top = np.abs(values).max() or 1
+    h, w = image.shape[:2]
+    extent = (0, w, h, 0)
+    axes.imshow(255 - (255 - image.mean(-1)) * 0.35, cmap='gray', vmin=0, vmax=255, extent=extent)
+    coarse = values.shape != (h, w)
+    axes.imshow(values, cmap='RdBu_r', vmin=-top, vmax=top, extent=extent, interpolation='bilinear' if coarse else
+                'nearest', alpha=np.minimum(1, 1.2 * np.abs(values) / top) ** 0.7)
+
+
+def explanation_figure(images, maps, similarities, labels, probabilities, class_names, title):
+    """Figure 1: a row an image; the image, then one map for every class with its similarity to the true class under it.
+
+    images uint8 [n, h, w, c]; maps [n, k, h', w'] or [n, k, h', w', c]; similarities [n, k] in [-1, 1]; labels int [n];
+    probabilities [n, k]; class_names k strings. The true class is framed. Of more than ten classes each row shows
+    the ten most alike, each with its name. Returns a matplotlib Figure.
+    """
+    n, k = similarities.shape
+    columns = min(k, MOST_CLASSES)
+    height = 1.35 * n + 0.6
+    figure = Figure(figsize=(1.1 * (columns + 1) + 0.2, height), dpi=110)
+    grid = figure.subplots(n, columns + 1, squeeze=False, gridspec_kw={
+        'left': 0.01, 'right': 0.99, 'top': 1 - 0.5 / height, 'bottom': 0.25 / height, 'hspace': 0.35, 'wspace': 0.06})
+    figure.suptitle(title, fontsize=10)
+    for row, image in enumerate(images):
+        true, predicted = labels[row], probabilities[row].argmax()
+        shown = np.arange(k) if k == columns else np.argsort(-similarities[row], kind='stable')[:columns]
+        first = grid[row, 0]
+        first.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
+        first.set_title(class_names[true], fontsize=8, fontweight='bold')
+        first.set_xlabel(f'{class_names[predicted]} {probabilities[row, predicted]:.2f}', fontsize=7,
+                         color='black' if predicted == true else 'firebrick')
+        for axes, label in zip(grid[row, 1:], shown):
+            draw_map(axes, image, maps[row, label])
+            axes.set_xlabel(f'{similarities[row, label]:.2f}', fontsize=7)
+            if row == 0 or k > columns:
+                axes.set_title(class_names[label], fontsize=8)
+            if label == true:
+                for spine in axes.spines.values():
+                    spine.set(color='green', linewidth=2.5)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    return figure
+
+
+def pixels(figure):
+    """The figure as uint8 [height, width, 3]."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,54 @@
+"""What a run writes while it trains: `metrics.jsonl` and TensorBoard events."""
+import json
+import os
+import pathlib
+
+from tensorboardX import SummaryWriter
+
+
+def write_json(path, value):
+    """Replace the file at `path` by `value` as JSON, whole or not at all."""
+    temporary = pathlib.Path(path).with_suffix('.tmp')
+    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')
+    os.replace(temporary, path)
+
+
+def read_records(workdir, seed=None):
+    """The lines of `metrics.jsonl` (of one seed) as dicts; a last line cut off by a crash is left out."""
+    path = pathlib.Path(workdir) / 'metrics.jsonl'
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    records = [json.loads(line) for line in lines if line.endswith('\n')]
+    return [record for record in records if seed in (None, record['seed'])]
+
+
+class Journal:
+    """The record of one seed's training, an entry an epoch, in `metrics.jsonl` and `tensorboard/seed<seed>/`."""
+
+    def __init__(self, workdir, seed):
+        self.path, self.seed = pathlib.Path(workdir) / 'metrics.jsonl', seed
+        self.events = SummaryWriter(str(pathlib.Path(workdir) / 'tensorboard' / f'seed{seed}'))
+
+    def rewind(self, epoch):
+        """Drop the seed's entries after `epoch`: those of a run that got further than its last checkpoint."""
+        kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
+        temporary = self.path.with_suffix('.tmp')
+        temporary.write_text(''.join(json.dumps(record) + '\n' for record in kept))
+        os.replace(temporary, self.path)
+
+    def write(self, record):
+        """Append an epoch's record (a flat dict with `epoch`); its numbers become TensorBoard scalars."""
+        with self.path.open('a') as lines:
+            lines.write(json.dumps(record, allow_nan=False) + '\n')
+        for name, value in record.items():
+            if isinstance(value, float):
+                self.events.add_scalar(name, value, record['epoch'])
+
+    def picture(self, name, image, epoch):
+        """Add an image, uint8 [h, w, 3], to the TensorBoard events."""
+        self.events.add_image(name, image, epoch, dataformats='HWC')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.events.close()

@@ -1,0 +1,34 @@
+"""A live bar on a terminal, plain lines elsewhere."""
+import sys
+import time
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Shows `total` training steps going by on stderr, with the time left.
+
+    Off a terminal there is a line when an epoch ends, at most one every `pause` seconds.
+    """
+
+    def __init__(self, total, pause=5):
+        self.bar = tqdm(total=total, unit='step', disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        self.total, self.done, self.started, self.pause, self.spoke = total, 0, time.monotonic(), pause, -pause
+
+    def tick(self, steps):
+        """So many more steps are done."""
+        self.done += steps
+        self.bar.update(steps)
+
+    def epoch(self, text):
+        """An epoch has ended; `text` says how."""
+        self.bar.set_postfix_str(text)
+        now = time.monotonic() - self.started
+        if self.bar.disable and now - self.spoke >= self.pause:
+            left = now / max(self.done, 1) * (self.total - self.done)
+            print(f'{100 * self.done / self.total:3.0f} %  {text}  ({now:.0f} s, {left:.0f} s left)', file=sys.stderr,
+                  flush=True)
+            self.spoke = now
+
+    def close(self):
+        self.bar.close()

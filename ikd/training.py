@@ -1,0 +1,187 @@
+"""One stage of a recipe: its compiled step, its epochs, its evaluation."""
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ikd import explainers, keys, metrics, models, parallel
+from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
+from ikd.objectives import Batch
+
+EVAL_BATCH = 1000
+LONGEST_SCAN = 500  # steps, so that progress shows
+
+
+class State(NamedTuple):
+    """All that changes in training: a pure tree, saved and restored as it is. step counts from the recipe's start."""
+    seed: Any
+    step: Any
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+
+
+def fresh(new, results):
+    """Start a stage from new variables."""
+    return new
+
+
+def continued(new, results):
+    """Start a stage where the one before it ended: weights, statistics, momentum and place on the schedule."""
+    return results[-1]
+
+
+class Stage(NamedTuple):
+    """What a recipe is a list of: train with `objective` for `epochs`, from `start(new State, earlier results)`."""
+    name: str
+    objective: Callable
+    epochs: int
+    start: Callable = fresh
+
+
+class Program(NamedTuple):
+    """A stage, compiled for a layout. Every function takes and gives device trees (`parallel.join`).
+
+    order(state): this epoch's order. advance(state, order, images, labels): `chunk` steps -> state, metrics;
+    steps // chunk calls are an epoch. logits(state, i, images): those of the i-th evaluation batch.
+    """
+    order: Callable
+    advance: Callable
+    logits: Callable
+    chunk: int
+    steps: int
+
+
+def make_optimizer(config, steps, epochs):
+    """SGD with momentum and coupled weight decay on every parameter, and its schedule (step -> learning rate).
+
+    The learning rate falls tenfold at each milestone, a share of `epochs` of `steps` steps (2009.09140, section 5).
+    """
+    boundaries = {round(share * epochs) * steps: 0.1 for share in config.milestones}
+    schedule = optax.piecewise_constant_schedule(config.learning_rate, boundaries)
+    return optax.chain(optax.add_decayed_weights(config.weight_decay),
+                       optax.sgd(schedule, config.momentum or None)), schedule
+
+
+def new_state(seed, index, model, optimizer, image_shape, step):
+    """Fresh State of stage number `index` for a seed, as host arrays; `step` is where on the recipe it begins."""
+    variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), index), image_shape)
+    params = variables['params']
+    return jax.device_get(State(np.uint32(seed), np.int32(step), params, variables.get('batch_stats', {}),
+                                jax.jit(optimizer.init)(params)))
+
+
+def make_step(stage, model, optimizer, data, config, steps, axis_name):
+    """The pure function (state, order, images, labels) -> (state, metrics) of one training step.
+
+    images, labels: the whole training set, uint8 [n, h, w, c] and int32 [n]; order int32 [steps * batch_size].
+    metrics: means over the global batch. The explanation reads the forward pass the loss is computed from.
+    """
+    augment = AUGMENTATIONS[config.data.augment]
+    b = config.batch_size
+
+    def step(state, order, images, labels):
+        key = jax.random.fold_in(keys.stream(state.seed, keys.STEP), state.step)
+        augment_key, dropout_key, objective_key = jax.random.split(key, 3)
+        rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
+        rows = parallel.my_share(rows, axis_name)
+        y = labels[rows]
+        x = augment(images[rows], keys.per_example(augment_key, len(rows), axis_name))
+        x = normalise(x, data.mean, data.std)
+
+        def loss(params):
+            variables = {'params': params, 'batch_stats': state.batch_stats}
+            with jax.named_scope('forward'):
+                (logits, taps), updates = model.apply(variables, x, train=True, mutable=['batch_stats', 'moments'],
+                                                      rngs={'dropout': dropout_key})
+            moments = updates.pop('moments', None) if config.method.bn == 'batch' else None
+            frozen = jax.lax.stop_gradient({'params': params, 'batch_stats': moments or state.batch_stats})
+
+            def explain(name, **options):
+                with jax.named_scope('explain'):
+                    return explainers.explain(name, model, frozen, x, **options)
+
+            progress = state.step / (steps * config.epochs)
+            values, parts = stage.objective(Batch(y, logits, taps, explain, objective_key, progress))
+            parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1) == y), **parts}
+            return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts))
+
+        with jax.named_scope('backward'):
+            gradients, (batch_stats, report) = jax.grad(loss, has_aux=True)(state.params)
+        gradients, report = parallel.mean((gradients, report), axis_name)
+        with jax.named_scope('update'):
+            change, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, change)
+        return State(state.seed, state.step + 1, params, batch_stats, opt_state), report
+
+    return step
+
+
+def compile_stage(stage, model, optimizer, data, config, layout):
+    """The stage as a Program. `model` must have been made with the layout's axis_name.
+
+    On accelerators, and for networks without convolutions, steps are scanned, many a call. On CPU XLA runs a
+    convolution inside a loop on a slow path (24 times slower), so there each call is one step.
+    """
+    n, b = len(data.train_images), config.batch_size
+    steps, axis_name = n // b, layout.axis_name
+    step = make_step(stage, model, optimizer, data, config, steps, axis_name)
+    scanned = not (layout.on_cpu and models.has_convolutions(model, data.train_images.shape[1:]))
+    chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= LONGEST_SCAN) if scanned else 1
+
+    def advance(state, order, images, labels):
+        if not scanned:
+            return step(state, order, images, labels)
+        return jax.lax.scan(lambda s, _: step(s, order, images, labels), state, length=chunk)
+
+    def logits(state, i, images):
+        size = eval_batch(len(images), layout)
+        x = parallel.my_share(jax.lax.dynamic_slice_in_dim(images, i * size, size), axis_name)
+        variables = {'params': state.params, 'batch_stats': state.batch_stats}
+        return parallel.gather(model.apply(variables, normalise(x, data.mean, data.std), train=False)[0], axis_name)
+
+    return Program(
+        parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0),
+        parallel.spread(layout, advance, 2, 2, donate=(0,)),
+        parallel.spread(layout, logits, 1, 2),
+        chunk, steps)
+
+
+def run_epoch(program, layout, state, images, labels, tick=lambda steps: None):
+    """Train one epoch on resident images and labels: (state, a dict of numpy arrays [steps] for each trial).
+
+    Nothing comes to the host until the epoch ends. tick(steps) is called as steps are finished (on accelerators:
+    sent off).
+    """
+    order, reports = program.order(state), []
+    with jax.transfer_guard_device_to_host('disallow'):
+        for _ in range(program.steps // program.chunk):
+            state, report = program.advance(state, order, images, labels)
+            if layout.on_cpu:  # collectives of many unfinished steps can deadlock there
+                jax.block_until_ready(report)
+            reports.append(report)
+            tick(program.chunk)
+    trials = zip(*(parallel.split(layout, report) for report in reports))
+    return state, [jax.tree.map(lambda *values: np.hstack(values), *trial) for trial in trials]
+
+
+def run_evaluation(program, layout, state, images, labels):
+    """`metrics.evaluate` on the test set for each trial. images: resident, padded by `pad_test`; labels: host, exact."""
+    size = eval_batch(len(images), layout)
+    parts = [parallel.split(layout, program.logits(state, i, images)) for i in range(len(images) // size)]
+    return [metrics.evaluate(np.concatenate(trial)[:len(labels)], labels) for trial in zip(*parts)]
+
+
+def eval_batch(n, layout):
+    """Images in an evaluation batch for n test images (padded or not): at most about EVAL_BATCH, divisible."""
+    size = min(EVAL_BATCH, n)
+    return size + -size % len(layout.devices)
+
+
+def pad_test(images, layout):
+    """Test images [n, h, w, c] with the first repeated at the end until they fill whole evaluation batches."""
+    missing = -len(images) % eval_batch(len(images), layout)
+    return np.concatenate([images, np.repeat(images[:1], missing, axis=0)])

@@ -1,0 +1,58 @@
+"""Several devices, real images, and networks whose BatchNorm is far from its initial state."""
+import os
+from functools import cache, partial
+
+import jax
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from ikd import models
+
+jax.config.update('jax_num_cpu_devices', 4)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def compilation_cache(tmp_path_factory):
+    """What one test has compiled another need not, also in the processes that tests start."""
+    directory = str(tmp_path_factory.mktemp('compiled'))
+    jax.config.update('jax_compilation_cache_dir', directory)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+    os.environ.update(JAX_COMPILATION_CACHE_DIR=directory, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0')
+
+
+@pytest.fixture(scope='session')
+def digits():
+    """The handwritten digits 0 to 7: images float32 [8, 32, 32, 3] in [0, 1], labels int32 [8]."""
+    pixels, labels = load_digits(return_X_y=True)
+    grey = pixels[:8].reshape(8, 8, 8, 1) / 16
+    large = np.asarray(jax.image.resize(grey, (8, 32, 32, 1), 'linear'))
+    return np.repeat(large, 3, axis=-1).astype(np.float32), labels[:8].astype(np.int32)
+
+
+@pytest.fixture(scope='session')
+def initial(digits):
+    """initial(name): fresh variables of a network of 10 classes for the digits."""
+    @cache
+    def make(name):
+        return models.init(models.create(name, 10), jax.random.key(0), digits[0].shape[1:])
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def network(digits, initial):
+    """network(name, **options): a model of 10 classes and variables that the digits have gone through.
+
+    Scales and biases are random, and the running averages are the moments of the digits.
+    """
+    @cache
+    def variables(name):
+        model, draw = models.create(name, 10), np.random.default_rng(0)
+        noise = lambda p: 0.3 * draw.normal(size=p.shape).astype(np.float32) if p.ndim == 1 else 0
+        params = jax.tree.map(lambda p: p + noise(p), initial(name)['params'])
+        passed = jax.jit(partial(model.apply, train=True, mutable=['batch_stats', 'moments']))
+        _, updates = passed({**initial(name), 'params': params}, digits[0])
+        return {'params': params, 'batch_stats': updates.get('moments', {})}
+
+    return lambda name, **options: (models.create(name, 10, **options), variables(name))

@@ -1,0 +1,219 @@
+"""Similarities of maps against numpy and scipy, and the targets of equation 6 of 2009.09140."""
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import wasserstein_distance
+from sklearn.datasets import load_digits
+
+from ikd.errors import InputError
+from ikd.explainers import SIMILARITIES, class_similarity, targets
+from ikd.explainers.similarity import cosine, multiscale_mse, wasserstein
+
+DIGITS = load_digits().data.astype(np.float32)
+LABELS = np.array([2, 0, 4])
+SHAPES = [(8, 8), (7, 5), (6, 6, 3), (5, 9, 2)]
+
+
+def signed_maps(shape, b=3, k=6):
+    """Maps [b, k, *shape] with both signs, cut from as many digits as that takes."""
+    size = b * k * np.prod(shape)
+    return (DIGITS.ravel()[:size] - 5).reshape(b, k, *shape)
+
+
+def with_true_class(one, maps, labels):
+    """[b, k] of one(map of class k, map of the true class)."""
+    return np.array([[one(map_, row[label]) for map_ in row] for row, label in zip(maps, labels)])
+
+
+def reference_cosine(u, v):
+    u, v = np.float64(u).ravel(), np.float64(v).ravel()
+    return u @ v / np.linalg.norm(u) / np.linalg.norm(v) + 1
+
+
+def reference_pool(map_, s):
+    h, w = map_.shape[0] // s, map_.shape[1] // s
+    return np.array([[map_[i * s:i * s + s, j * s:j * s + s].mean((0, 1)) for j in range(w)] for i in range(h)])
+
+
+def reference_multiscale(u, v, scales=(1, 2, 4)):
+    """2 - mean ||u_s - v_s||^2 / 2 as it stands, of unit vectors."""
+    squares = []
+    for s in scales:
+        u_s, v_s = reference_pool(np.float64(u), s), reference_pool(np.float64(v), s)
+        squares.append(((u_s / np.linalg.norm(u_s) - v_s / np.linalg.norm(v_s)) ** 2).sum())
+    return 2 - np.mean(squares) / 2
+
+
+def projections(h, w, directions=8):
+    angles = np.pi * np.arange(directions) / directions
+    return [np.cos(angle) * np.arange(w) + np.sin(angle) * np.arange(h)[:, None] for angle in angles]
+
+
+def reference_wasserstein(u, v):
+    """Scipy's distance along each direction; the largest is looked for among all pairs of pixels."""
+    places = [place.ravel() for place in projections(*u.shape[:2])]
+    largest = np.mean([np.abs(place[:, None] - place) for place in places], axis=0).max()
+
+    def distance(u, v):
+        u, v = (mass.reshape(*mass.shape[:2], -1).sum(-1).ravel() for mass in (u, v))
+        if not (u.any() and v.any()):
+            return largest
+        return np.mean([wasserstein_distance(place, place, u, v) for place in places])
+
+    d = (distance(np.maximum(u, 0), np.maximum(v, 0)) + distance(np.maximum(-u, 0), np.maximum(-v, 0))) / 2
+    return 2 * (1 - d / largest)
+
+
+REFERENCES = {'cosine': reference_cosine, 'multiscale_mse': reference_multiscale, 'wasserstein': reference_wasserstein}
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+def test_similarity_agrees_with_numpy(similarity, shape):
+    maps = signed_maps(shape)
+    weights = class_similarity(maps, LABELS, similarity)
+    expected = with_true_class(REFERENCES[similarity], maps, LABELS)
+    np.testing.assert_allclose(weights, expected, atol=2e-6)
+    assert np.ptp(expected) > 0.15  # the digits do differ
+
+
+def test_one_scale_is_the_cosine():
+    maps = signed_maps((8, 8))
+    np.testing.assert_array_equal(multiscale_mse(maps, LABELS, scales=(1,)), cosine(maps, LABELS))
+
+
+def test_scales_beyond_the_map_are_left_out():
+    maps = signed_maps((3, 5))
+    expected = with_true_class(partial(reference_multiscale, scales=(1, 2)), maps, LABELS)
+    np.testing.assert_allclose(multiscale_mse(maps, LABELS), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize('shape', [(8, 8), (7, 5)])
+def test_wasserstein_of_single_pixels_is_their_distance(shape):
+    """Two masses at a point each are as far apart as the points; opposite corners are the extreme."""
+    h, w = shape
+    maps = np.zeros((1, 4, h, w), np.float32)
+    corners = [(0, 0), (0, 1), (h - 1, w - 1), (0, 0)]
+    for class_, corner in enumerate(corners):
+        maps[0, class_][corner] = 1
+        maps[0, class_, h // 2, w // 2] = -1  # the same negative part everywhere
+    step = np.mean([abs(np.cos(np.pi * i / 8)) for i in range(8)])
+    diagonal = np.mean([abs(place[h - 1, w - 1]) for place in projections(h, w)])
+    antidiagonal = np.mean([abs(place[h - 1, 0] - place[0, w - 1]) for place in projections(h, w)])
+    largest = max(diagonal, antidiagonal)
+    expected = [2, 2 - step / largest, 2 - diagonal / largest, 2]
+    np.testing.assert_allclose(wasserstein(maps, np.array([0]))[0], expected, atol=1e-6)
+
+
+def test_wasserstein_of_a_missing_part_is_the_largest():
+    """Without negative mass on one side or both, half of the distance is d_max: a weight of at most 1."""
+    positive = np.abs(signed_maps((8, 8)))
+    assert np.all(wasserstein(positive, LABELS)[np.arange(3), LABELS] == 1)
+    np.testing.assert_allclose(wasserstein(positive, LABELS), with_true_class(reference_wasserstein, positive, LABELS),
+                               atol=2e-6)
+
+
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(seed=st.integers(0, 2 ** 32 - 1), sparsity=st.floats(0, 1), exponent=st.integers(-6, 6))
+def test_weights_and_targets_of_any_maps(similarity, seed, sparsity, exponent):
+    """Whatever the maps, zero ones among them: weights in [0, 2], targets a distribution with alpha at the label."""
+    draw = np.random.default_rng(seed)
+    maps = np.where(draw.random((3, 6, 1, 1)) < sparsity, 0, draw.normal(size=(3, 6, 5, 5)) * 10.0 ** exponent)
+    weights = class_similarity(np.float32(maps), LABELS, similarity)
+    q = np.asarray(targets(np.float32(maps), LABELS, 0.9, similarity))
+    assert np.all((weights >= 0) & (weights <= 2))
+    np.testing.assert_allclose(q.sum(1), 1, atol=1e-6)
+    np.testing.assert_array_equal(q[np.arange(3), LABELS], np.float32(0.9))
+    assert np.all(q >= 0)
+
+
+@pytest.mark.parametrize('alpha', [0.9, 0.6])
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+def test_targets_are_equation_6(similarity, alpha):
+    maps = signed_maps((8, 8))
+    weights = with_true_class(REFERENCES[similarity], maps, LABELS)
+    weights[np.arange(3), LABELS] = 0
+    expected = (1 - alpha) * weights / weights.sum(1, keepdims=True)
+    expected[np.arange(3), LABELS] = alpha
+    np.testing.assert_allclose(targets(maps, LABELS, alpha, similarity), expected, atol=1e-6)
+
+
+def test_targets_by_hand():
+    """Cosines 0, 1/sqrt(2) and -1 with the true class 1: weights 1, 1.7071 and 0."""
+    maps = np.array([[[[0, 3]], [[2, 0]], [[1, 1]], [[-7, 0]]]], np.float32)
+    rest = np.array([1, 1 + 0.5 ** 0.5, 0]) / (2 + 0.5 ** 0.5) * 0.1
+    np.testing.assert_allclose(targets(maps, np.array([1]))[0], [rest[0], 0.9, rest[1], rest[2]], atol=1e-7)
+
+
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+@pytest.mark.parametrize('scale', [1e-6, 1e-3, 1e3, 1e6])
+def test_targets_do_not_see_the_length_of_maps(similarity, scale):
+    maps = signed_maps((8, 8))
+    scales = np.where(np.arange(6) % 2, scale, 1).astype(np.float32).reshape(1, 6, 1, 1)
+    expected = targets(maps, LABELS, similarity=similarity)
+    for factor in (np.float32(scale), scales):
+        np.testing.assert_allclose(targets(maps * factor, LABELS, similarity=similarity), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+def test_permuting_classes_permutes_targets(similarity):
+    maps, order = signed_maps((8, 8)), np.array([3, 5, 0, 1, 4, 2])
+    permuted = targets(maps[:, order], np.argsort(order)[LABELS], similarity=similarity)
+    np.testing.assert_allclose(permuted, targets(maps, LABELS, similarity=similarity)[:, order], atol=1e-7)
+
+
+def uniform(k=6, alpha=0.9):
+    rows = np.full((3, k), (1 - alpha) / (k - 1), np.float32)
+    rows[np.arange(3), LABELS % k] = alpha
+    return rows
+
+
+@pytest.mark.parametrize('case', ['all zero', 'true zero', 'all alike', 'exact opposites'])
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+def test_targets_without_a_preference_are_uniform(case, similarity):
+    """Label smoothing, which is what is left of equation 6 when no class is more alike than another."""
+    maps = signed_maps((8, 8)).copy()
+    true = maps[np.arange(3), LABELS]
+    if case == 'all zero':
+        maps[:] = 0
+    elif case == 'true zero':
+        maps[np.arange(3), LABELS] = 0
+    else:
+        lengths = np.array([1, 1e-4, 3, 0.7, 1e5, 11], np.float32).reshape(1, 6, 1, 1)
+        maps = true[:, None] * lengths * (1 if case == 'all alike' else -1)
+        maps[np.arange(3), LABELS] = true
+    np.testing.assert_allclose(targets(maps, LABELS, similarity=similarity), uniform(), atol=1e-7)
+
+
+@pytest.mark.parametrize('similarity', ['cosine', 'multiscale_mse'])
+def test_a_zero_map_has_weight_one(similarity):
+    maps = signed_maps((8, 8)).copy()
+    expected = np.array(class_similarity(maps, LABELS, similarity))
+    maps[:, 3], expected[:, 3] = 0, 1  # class 3 is nobody's true class
+    np.testing.assert_allclose(class_similarity(maps, LABELS, similarity), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('sign', [1, 0, -1])
+def test_two_classes_leave_no_choice(sign):
+    maps = np.repeat(signed_maps((8, 8))[:, :1], 2, axis=1) * np.array([1, sign], np.float32).reshape(1, 2, 1, 1)
+    np.testing.assert_allclose(targets(maps, LABELS % 2), uniform(k=2), atol=1e-7)
+
+
+def test_no_gradient_flows_through_targets():
+    maps = signed_maps((8, 8))
+    weighting = np.arange(18.0).reshape(3, 6)
+    through_weights = jax.grad(lambda m: (weighting * class_similarity(m, LABELS)).sum())(maps)
+    through_targets = jax.grad(lambda m: (weighting * targets(m, LABELS)).sum())(maps)
+    assert np.abs(through_weights).max() > 0
+    np.testing.assert_array_equal(through_targets, 0)
+
+
+def test_unknown_similarity_is_the_users_mistake():
+    with pytest.raises(InputError, match="unknown method.similarity 'cos'; choose one of: cosine") as error:
+        targets(signed_maps((8, 8)), LABELS, similarity='cos')
+    assert '\n' not in str(error.value)

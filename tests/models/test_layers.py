@@ -1,0 +1,148 @@
+"""BatchNorm whose statistics can be frozen, and Dropout that does not depend on the devices."""
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ikd import models
+from ikd.models.layers import BatchNorm, Dropout
+
+EPSILON = 1e-5
+SCALE, BIAS = np.array([0.5, -1, 2], np.float32), np.array([1, 0, -3], np.float32)
+
+
+@pytest.fixture(scope='module')
+def batches(digits):
+    """Three batches [2, 32, 32, 3] whose channels have unlike means and variances."""
+    return (digits[0][:6] * np.array([1, -2, 4]) + np.array([0, 1, 3])).astype(np.float32).reshape(3, 2, 32, 32, 3)
+
+
+def start(norm, x):
+    stats = norm.init(jax.random.key(0), x, False)['batch_stats']
+    return {'params': {'scale': SCALE, 'bias': BIAS}, 'batch_stats': stats}
+
+
+def normalised(x, mean, var):
+    return (x - mean) / np.sqrt(var + EPSILON) * SCALE + BIAS
+
+
+def moments(x):
+    x = np.asarray(x, np.float64)
+    return x.mean((0, 1, 2)), x.var((0, 1, 2))
+
+
+def test_batch_norm_normalises_by_the_batch_in_training(batches):
+    x = batches[0]
+    y, _ = BatchNorm().apply(start(BatchNorm(), x), x, True, mutable=['batch_stats', 'moments'])
+    np.testing.assert_allclose(y, normalised(x, *moments(x)), atol=1e-4)
+    np.testing.assert_allclose(moments(y)[0], BIAS, atol=1e-4)
+    np.testing.assert_allclose(moments(y)[1], SCALE ** 2 * moments(x)[1] / (moments(x)[1] + EPSILON), rtol=1e-3)
+
+
+def test_batch_norm_keeps_running_averages_of_biased_moments(batches):
+    norm, mean, var = BatchNorm(), np.zeros(3), np.ones(3)
+    variables = start(norm, batches[0])
+    for x in batches:
+        _, updates = norm.apply(variables, x, True, mutable=['batch_stats'])
+        assert set(updates) == {'batch_stats'}
+        variables |= updates
+        mean, var = 0.9 * mean + 0.1 * moments(x)[0], 0.9 * var + 0.1 * moments(x)[1]
+    np.testing.assert_allclose(variables['batch_stats']['mean'], mean, rtol=1e-5)
+    np.testing.assert_allclose(variables['batch_stats']['var'], var, rtol=1e-3)
+    y = norm.apply(variables, batches[0], False)
+    np.testing.assert_allclose(y, normalised(batches[0], mean, var), atol=1e-3)
+
+
+def test_batch_norm_differentiates_through_the_batch(batches):
+    """Adding a constant to a channel changes nothing in training, and scaling it hardly anything."""
+    x, weight = batches[0][..., :2], np.random.default_rng(0).normal(size=(2, 32, 32, 2)).astype(np.float32)
+    variables = {'params': {'scale': SCALE[:2], 'bias': BIAS[:2]},
+                 'batch_stats': {'mean': jnp.zeros(2), 'var': jnp.ones(2)}}
+
+    def loss(x, train):
+        y, _ = BatchNorm().apply(variables, x, train, mutable=['batch_stats'])
+        return (weight * y).sum()
+
+    training, evaluation = (jax.grad(loss)(x, train) for train in (True, False))
+    for direction in (np.ones_like(x), x):
+        along = (training * direction).sum((0, 1, 2))
+        assert np.all(np.abs(along) < 1e-3 * np.abs((evaluation * direction).sum((0, 1, 2))))
+
+
+def test_batch_norm_of_a_constant_channel_is_its_bias(batches):
+    x = np.full_like(batches[0], 0.5)
+    y, _ = BatchNorm().apply(start(BatchNorm(), x), x, True, mutable=['batch_stats'])
+    np.testing.assert_allclose(y, np.broadcast_to(BIAS, x.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize('name', ['resnet8', 'cnn6'])
+def test_frozen_moments_give_the_training_pass(network, digits, name):
+    """What explanations rely on: evaluation mode with the moments as statistics is the training forward pass."""
+    model, variables = network(name)
+
+    @jax.jit
+    def both(images):
+        (training, taps), updates = model.apply(variables, images, train=True, mutable=['batch_stats', 'moments'])
+        frozen = {'params': variables['params'], 'batch_stats': updates['moments']}
+        return (training, taps), model.apply(frozen, images, train=False), model.apply(variables, images)[0]
+
+    training, frozen, evaluation = both(digits[0][:3])
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), frozen, training)
+    assert np.abs(evaluation - training[0]).max() > 0.01  # these three images have other moments than all eight
+
+
+def test_moments_of_two_devices_are_those_of_the_joined_batch(network, digits):
+    images, one = digits[0][:4], models.create('resnet8', 10)
+    variables = network('resnet8')[1]
+    two = models.create('resnet8', 10, axis_name='batch')
+
+    def training(model, images):
+        return model.apply(variables, images, train=True, mutable=['batch_stats', 'moments'])
+
+    (logits, _), updates = jax.jit(partial(training, one))(images)
+    (shares, _), shared = jax.pmap(partial(training, two), axis_name='batch', devices=jax.devices('cpu')[:2])(
+        images.reshape(2, 2, *images.shape[1:]))
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    close(shares.reshape(4, 10), logits)
+    for rank in range(2):
+        jax.tree.map(lambda ours, theirs: close(ours[rank], theirs), shared, updates)
+
+
+def drop(layer, x, key, axis_name=None):
+    return layer(axis_name=axis_name).apply({}, x, True, rngs={'dropout': key})
+
+
+@pytest.mark.parametrize('rate', [0.1, 0.25, 0.75])
+def test_dropout_zeroes_the_rate_and_scales_the_rest(rate):
+    x = np.random.default_rng(0).uniform(1, 2, (8, 40, 50)).astype(np.float32)
+    y = np.asarray(drop(partial(Dropout, rate), x, jax.random.key(3)))
+    kept = y != 0
+    assert abs(kept.mean() - (1 - rate)) < 5 * np.sqrt(rate * (1 - rate) / x.size)  # binomial standard error
+    np.testing.assert_allclose(y[kept], x[kept] / (1 - rate), rtol=1e-6)
+    assert len({mask.tobytes() for mask in kept}) == 8  # every example its own
+    again, other = (drop(partial(Dropout, rate), x, jax.random.key(seed)) for seed in (3, 4))
+    np.testing.assert_array_equal(again, y)
+    assert np.any(other != y)
+
+
+@pytest.mark.parametrize('devices', [2, 4])
+def test_dropout_does_not_depend_on_the_number_of_devices(devices):
+    x, key = np.ones((8, 100), np.float32), jax.random.key(7)
+    whole = drop(partial(Dropout, 0.5), x, key)
+    parts = jax.pmap(lambda x: drop(partial(Dropout, 0.5), x, key, 'batch'), axis_name='batch',
+                     devices=jax.devices('cpu')[:devices])(x.reshape(devices, -1, 100))
+    np.testing.assert_array_equal(parts.reshape(8, 100), whole)
+
+
+@pytest.mark.parametrize('name, dropped', [('mlp', ['hidden1', 'hidden2']), ('resnet8', ['group1', 'group2', 'group3'])])
+def test_networks_drop_in_training_only(network, digits, name, dropped):
+    images = digits[0][:2]
+    model, variables = network(name, dropout_rate=0.5)
+    plain, _ = jax.jit(network(name)[0].apply)(variables, images)
+    np.testing.assert_array_equal(jax.jit(model.apply)(variables, images)[0], plain)
+    layers = jax.eval_shape(lambda: model.apply(
+        variables, images, train=True, rngs={'dropout': jax.random.key(0)}, mutable=['batch_stats', 'intermediates'],
+        capture_intermediates=lambda module, _: isinstance(module, Dropout))[1]['intermediates'])
+    assert len(layers) == len(dropped)

@@ -1,0 +1,59 @@
+"""ikd's networks and explainers against PyTorch's on the same weights, statistics and images."""
+import jax
+import numpy as np
+import pytest
+
+from ikd.explainers import explain
+
+torch = pytest.importorskip('torch')
+
+from tests.peers import torch_explainers, torch_networks  # noqa: E402  (they import torch)
+
+PEERS = {
+    'resnet8': lambda: torch_networks.ResNet(8),
+    'resnet14': lambda: torch_networks.ResNet(14),
+    'cnn6': lambda: torch_networks.PlainCNN(torch_networks.CNN6),
+    'mlp': lambda: torch_networks.MLP((3, 32, 32)),
+}
+PAIRS = [(name, explainer) for name in PEERS for explainer in torch_explainers.EXPLAINERS
+         if (name, explainer) != ('mlp', 'grad_cam')]
+
+
+@pytest.fixture(scope='module')
+def peer(network):
+    """peer(name): the PyTorch network with the variables of network(name)."""
+    return lambda name: torch_networks.copy_flax(PEERS[name](), network(name)[1])
+
+
+def to_torch(images):
+    return torch.tensor(np.moveaxis(images, -1, 1))
+
+
+def relative_error(ours, theirs, rows):
+    """The largest relative difference in norm of any row."""
+    ours, theirs = np.asarray(ours).reshape(rows, -1), np.asarray(theirs).reshape(rows, -1)
+    length = np.linalg.norm(theirs, axis=1)
+    different = np.linalg.norm(ours - theirs, axis=1)
+    assert np.median(length) > 0
+    return np.max(np.divide(different, length, where=length > 0, out=np.where(different > 0, np.inf, 0.0)))
+
+
+@pytest.mark.parametrize('name', PEERS)
+def test_logits_agree(network, peer, digits, name):
+    model, variables = network(name)
+    logits, _ = jax.jit(model.apply)(variables, digits[0])
+    with torch.no_grad():
+        theirs = peer(name)(to_torch(digits[0]))
+    assert sum(p.numel() for p in peer(name).parameters()) == sum(p.size for p in jax.tree.leaves(variables['params']))
+    assert relative_error(logits, theirs, rows=8) < 1e-5
+
+
+@pytest.mark.parametrize('name, explainer', PAIRS)
+def test_maps_agree(network, peer, digits, name, explainer):
+    images, (model, variables) = digits[0][:2], network(name)
+    maps = jax.jit(lambda x: explain(explainer, model, variables, x))(images)
+    theirs = torch_explainers.EXPLAINERS[explainer](peer(name), to_torch(images)).numpy()
+    if theirs.ndim == 5:
+        theirs = np.moveaxis(theirs, 2, -1)
+    assert maps.shape == theirs.shape
+    assert relative_error(maps, theirs, rows=20) < 1e-5

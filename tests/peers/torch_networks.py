@@ -1,0 +1,138 @@
+"""The networks of ikd as a PyTorch user writes them (NCHW), and the copying of ikd's variables into them."""
+import re
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    """Post-activation basic block of He et al. 2016; a 1x1 projection where the shape changes."""
+
+    def __init__(self, channels, width, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.relu2 = nn.ReLU()
+        self.projects = stride != 1 or channels != width
+        if self.projects:
+            self.shortcut = nn.Conv2d(channels, width, 1, stride, bias=False)
+            self.shortcut_norm = nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        shortcut = self.shortcut_norm(self.shortcut(x)) if self.projects else x
+        y = self.relu1(self.norm1(self.conv1(x)))
+        return self.relu2(self.norm2(self.conv2(y)) + shortcut)
+
+
+class ResNet(nn.Module):
+    """CIFAR ResNet of depth 6n+2, widths 16, 32, 64."""
+
+    def __init__(self, depth, num_classes=10):
+        super().__init__()
+        self.stem_conv = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(16)
+        self.stem_relu = nn.ReLU()
+        self.groups, channels = nn.Sequential(), 16
+        for width in (16, 32, 64):
+            group = nn.Sequential()
+            for i in range((depth - 2) // 6):
+                group.append(Block(channels, width, stride=2 if width > 16 and i == 0 else 1))
+                channels = width
+            self.groups.append(group)
+        self.linear = nn.Linear(64, num_classes)
+
+    @property
+    def cam_module(self):
+        """The module whose output Grad-CAM looks at."""
+        return self.groups[-1]
+
+    def forward(self, x):
+        x = self.groups(self.stem_relu(self.stem_norm(self.stem_conv(x))))
+        return self.linear(x.mean((2, 3)))
+
+
+class PlainCNN(nn.Module):
+    """Groups of (convolution, BatchNorm, ReLU) between max-pools, then fully connected layers."""
+
+    def __init__(self, groups, size=32, num_classes=10):
+        super().__init__()
+        self.convs, self.norms, self.relus = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.pool, channels = nn.MaxPool2d(2), 3
+        self.pool_after = np.cumsum([len(widths) for widths in groups]) - 1
+        for width in (width for widths in groups for width in widths):
+            self.convs.append(nn.Conv2d(channels, width, 3, padding=1))
+            self.norms.append(nn.BatchNorm2d(width))
+            self.relus.append(nn.ReLU())
+            channels = width
+        size //= 2 ** len(groups)
+        self.flattened = channels, size, size
+        self.linears = nn.ModuleList([nn.Linear(channels * size * size, num_classes)])
+
+    @property
+    def cam_module(self):
+        return self.relus[-1]
+
+    def forward(self, x):
+        for i, (conv, norm, relu) in enumerate(zip(self.convs, self.norms, self.relus)):
+            x = relu(norm(conv(x)))
+            if i in self.pool_after:
+                x = self.pool(x)
+        return self.linears[0](x.flatten(1))
+
+
+class MLP(nn.Module):
+    """Two hidden layers of 1024."""
+
+    def __init__(self, image_shape, num_classes=10):
+        super().__init__()
+        self.flattened = image_shape
+        widths = int(np.prod(image_shape)), 1024, 1024, num_classes
+        self.linears = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths, widths[1:]))
+        self.relus = nn.ModuleList(nn.ReLU() for _ in range(2))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        for linear, relu in zip(self.linears, self.relus):
+            x = relu(linear(x))
+        return self.linears[-1](x)
+
+
+CNN6 = (16, 16), (32, 32), (64, 64)
+
+
+def copy_flax(network, variables):
+    """Copy the variables of ikd's network into `network`, in evaluation mode: returns it."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            params, stats = (_at(variables.get(kind, {}), name) for kind in ('params', 'batch_stats'))
+            state = {}
+            if 'kernel' in params:
+                kernel = np.asarray(params['kernel'])
+                shape = getattr(network, 'flattened', None)
+                if name == 'linears.0' and shape:  # rows are in the order height, width, channel
+                    c, h, w = shape
+                    kernel = kernel.reshape(h, w, c, -1).transpose(2, 0, 1, 3).reshape(c * h * w, -1)
+                state['weight'] = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
+            if 'bias' in params:
+                state['bias'] = params['bias']
+            if stats:
+                state |= {'weight': params['scale'], 'running_mean': stats['mean'], 'running_var': stats['var'],
+                          'num_batches_tracked': 0}
+            module.load_state_dict({key: torch.tensor(np.asarray(value)) for key, value in state.items()})
+    return network.eval()
+
+
+FLAX_NAMES = {'convs': 'Conv', 'norms': 'BatchNorm', 'linears': 'Dense'}
+
+
+def _at(tree, name):
+    """The part of a tree of Flax variables that belongs to PyTorch's submodule `name`."""
+    name = re.sub(r'groups\.(\d+)\.(\d+)', lambda m: f'block{int(m[1]) + 1}_{int(m[2]) + 1}', name)
+    name = re.sub(r'(convs|norms|linears)\.', lambda m: f'{FLAX_NAMES[m[1]]}_', name)
+    for part in name.split('.'):
+        tree = tree.get(part, {})
+    return tree

@@ -1,0 +1,136 @@
+"""What a configuration may say, and what of it names the experiment."""
+import importlib
+import os
+import pathlib
+
+import pytest
+
+from ikd.config import apply_arguments, default, digest, flatten, identity, resolve
+from ikd.errors import InputError
+
+CONFIGS = sorted(path.stem for path in pathlib.Path('configs').glob('*.py') if path.stem != 'common')
+
+NAMES = '''method.name method.alpha method.lam method.warmup_epochs method.explainer method.similarity method.tap
+    method.relu method.bn method.temperature method.beta method.rate model.name data.name data.dir data.placement
+    batch_size epochs trials seed precision parallel class_chunk optimizer.learning_rate optimizer.momentum
+    optimizer.weight_decay optimizer.milestones profile cache_dir'''.split()
+
+
+def make(**fields):
+    config = default()
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_has_the_shared_names_and_a_lab_book_entry(name):
+    module = importlib.import_module(f'configs.{name}')
+    config = module.get_config()
+    assert set(NAMES) <= set(flatten(config))
+    resolve(config)
+    assert f'python -m ikd.main --config=configs/{name}.py' in module.__doc__
+    assert len(module.__doc__.splitlines()) >= 4
+
+
+def test_settings_of_the_paper():
+    """Sections 5 and 5.1, and the choices of warm-up and weight decay where the paper is silent."""
+    def of(name):
+        return flatten(resolve(importlib.import_module(f'configs.{name}').get_config()))
+
+    cifar, mnist = of('le_cifar'), of('le_mnist')
+    assert {name: cifar[name] for name in (
+        'method.name', 'method.alpha', 'method.lam', 'method.explainer', 'method.tap', 'method.relu',
+        'method.warmup_epochs', 'model.name', 'batch_size', 'epochs', 'data.augment', 'optimizer.learning_rate',
+        'optimizer.momentum', 'optimizer.weight_decay', 'optimizer.milestones')} == {
+        'method.name': 'le', 'method.alpha': 0.9, 'method.lam': 0.1, 'method.explainer': 'grad_cam',
+        'method.tap': 'group3', 'method.relu': True, 'method.warmup_epochs': 32, 'model.name': 'resnet14',
+        'batch_size': 128, 'epochs': 160, 'data.augment': 'crop_flip', 'optimizer.learning_rate': 0.1,
+        'optimizer.momentum': 0.9, 'optimizer.weight_decay': 1e-4, 'optimizer.milestones': [0.5, 0.75]}
+    assert {name: mnist[name] for name in (
+        'method.explainer', 'method.warmup_epochs', 'model.name', 'batch_size', 'epochs', 'data.augment',
+        'optimizer.learning_rate', 'optimizer.momentum', 'optimizer.weight_decay', 'optimizer.milestones')} == {
+        'method.explainer': 'grad', 'method.warmup_epochs': 10, 'model.name': 'mlp', 'batch_size': 16, 'epochs': 50,
+        'data.augment': 'none', 'optimizer.learning_rate': 0.01, 'optimizer.momentum': 0.9,
+        'optimizer.weight_decay': 0.0, 'optimizer.milestones': []}
+    for twin in ('mnist', 'cifar'):
+        le, ce = of(f'le_{twin}'), of(f'ce_{twin}')
+        assert {name for name in le if le[name] != ce[name]} == {'method.name'}
+
+
+@pytest.mark.parametrize('field, value, message', [
+    ('method.name', 'lee', "unknown method.name 'lee'; choose one of: ce, le"),
+    ('method.explainer', 'gradcam', "unknown method.explainer 'gradcam'; choose one of: grad, "),
+    ('method.similarity', 'cos', "unknown method.similarity 'cos'; choose one of: cosine, "),
+    ('method.bn', 'eval', "unknown method.bn 'eval'"),
+    ('model.name', 'resnet18', "unknown model.name 'resnet18'; choose one of: mlp, "),
+    ('precision', 'fp16', "unknown precision 'fp16'; choose one of: float32, tf32, bfloat16"),
+    ('parallel', 'model', "unknown parallel 'model'; choose one of: data, trials"),
+    ('data.placement', 'disk', "unknown data.placement 'disk'"),
+    ('data.augment', 'mixup', "unknown data.augment 'mixup'"),
+    ('method.alpha', 0.0, r'method.alpha is 0.0; it must be in \(0, 1\]'),
+    ('method.alpha', 1.5, 'method.alpha is 1.5'),
+    ('method.lam', -0.1, 'method.lam is -0.1'),
+    ('method.warmup_epochs', 200, 'method.warmup_epochs is 200, but the run has 160 epochs'),
+    ('method.warmup_epochs', 160, 'method.warmup_epochs is 160, but the run has 160 epochs'),
+    ('epochs', 0, 'epochs is 0; it must be at least 1'),
+    ('batch_size', -1, 'batch_size is -1'),
+    ('trials', 0, 'trials is 0'),
+    ('seed', -1, 'seed is -1'),
+    ('class_chunk', 0, 'class_chunk is 0'),
+    ('optimizer.milestones', (80, 120), r'optimizer.milestones is \(80, 120\); give rising shares'),
+    ('optimizer.learning_rate', 0.0, 'optimizer.learning_rate is 0.0'),
+    ('model.name', 'mlp', 'method.explainer=grad_cam needs feature maps, and mlp has none; choose grad'),
+])
+def test_bad_values_are_named(field, value, message):
+    with pytest.raises(InputError, match=message) as caught:
+        resolve(make(**{field: value}))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('epochs, warmup', [(160, 32), (50, 10), (5, 1), (3, 1), (1, 0)])
+def test_warm_up_is_a_fifth_of_the_run(epochs, warmup):
+    assert resolve(make(epochs=epochs)).method.warmup_epochs == warmup
+
+
+def test_the_digest_says_what_is_trained():
+    same = [make(), make(trials=5), make(profile=True), make(cache_dir='x'), make(parallel='trials'),
+            make(**{'data.dir': '/elsewhere'}), make(class_chunk=1), make(**{'method.warmup_epochs': 32}),
+            make(**{'method.tap': 'group3'})]
+    assert len({digest(resolve(config)) for config in same}) == 1
+    others = [make(**{field: value}) for field, value in [
+        ('method.alpha', 0.8), ('seed', 1), ('epochs', 100), ('precision', 'tf32'), ('model.name', 'resnet14'),
+        ('optimizer.milestones', (0.5,)), ('method.relu', False), ('data.name', 'cifar10')]]
+    assert len({digest(resolve(config)) for config in [make(), *others]}) == len(others) + 1
+
+
+def test_resolve_leaves_its_argument_alone():
+    config = make()
+    resolve(config)
+    assert config.method.warmup_epochs is None
+
+
+def test_identity_survives_json():
+    import json
+    config = resolve(make())
+    assert identity(json.loads(config.to_json())) == identity(config)
+
+
+def test_unknown_argument():
+    with pytest.raises(InputError, match="unknown argument 'smok' after the colon of --config; choose from: smoke"):
+        apply_arguments(default(), 'smoke,smok')
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_runs_in_smoke_mode(name, tmp_path, request):
+    """On the digits everywhere; on the real data where IKD_TEST_DATA names it."""
+    import jax
+
+    from ikd import experiment
+    config = importlib.import_module(f'configs.{name}').get_config('smoke')
+    if config.data.name != 'digits':
+        if 'IKD_TEST_DATA' not in os.environ:
+            pytest.skip('IKD_TEST_DATA does not name a folder of real data')
+        config.data.dir = str(request.getfixturevalue({'mnist': 'real_mnist', 'cifar10': 'real_cifar10'}[
+            config.data.name]))
+    summary = experiment.run(config, tmp_path, jax.devices()[:1])
+    assert summary['epochs'] == 2 and 0 <= summary['test_accuracy_mean'] <= 100

@@ -1,0 +1,118 @@
+"""The command line, as a user meets it: in a process of its own."""
+import json
+import os
+import pathlib
+import pty
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+DIGITS = '--config=configs/le_digits.py:smoke'
+
+
+def command(*arguments):
+    return [sys.executable, '-W', 'error', '-m', 'ikd.main', *arguments]
+
+
+def ikd(*arguments, **options):
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, **options)
+
+
+def assert_one_line(result, *parts):
+    """Exit code 2, one line on stderr that says these parts, nothing on stdout."""
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count('\n') == 1 and result.stderr.startswith('ikd: ') and not result.stdout
+    for part in parts:
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize('arguments, parts', [
+    ([], ['--config=configs/le_digits.py']),
+    (['--config=configs/nowhere.py'], ['configs/nowhere.py']),
+    (['--config=configs/le_digits.py:smok'], ["unknown argument 'smok'", 'smoke']),
+    ([DIGITS, '--config.method.alfa=1'], ['alfa']),
+    ([DIGITS, '--config.epochs=2.5'], ['epochs', '2.5']),
+    ([DIGITS, '--confg.epochs=2'], ['confg']),
+    ([DIGITS, 'epochs=2'], ['epochs=2', '--name=value']),
+    (['--config.epochs=2', DIGITS], ['--config']),
+    ([DIGITS, '--config.method.name=lee'], ["unknown method.name 'lee'", 'ce, le']),
+    ([DIGITS, '--config.method.explainer=gradcam'], ["unknown method.explainer 'gradcam'"]),
+    ([DIGITS, '--config.model.name=vgg'], ["unknown model.name 'vgg'"]),
+    ([DIGITS, '--config.data.name=imagenot', '--config.data.dir=.'], ['imagenot', 'mnist']),
+    ([DIGITS, '--config.data.name=mnist', '--config.data.dir=nowhere'], ['nowhere']),
+    ([DIGITS, '--config.model.name=mlp'], ['grad_cam', 'mlp']),
+    ([DIGITS, '--config.method.tap=group9'], ['group9', 'group3']),
+    ([DIGITS, '--config.method.alpha=0'], ['method.alpha is 0.0', '(0, 1]']),
+    ([DIGITS, '--config.method.warmup_epochs=3'], ['warmup_epochs is 3', '2 epochs']),
+    ([DIGITS, '--config.batch_size=500'], ['batch_size 500', '256 training images']),
+])
+def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, tmp_path):
+    workdir = tmp_path / 'run'
+    assert_one_line(ikd(*arguments, f'--workdir={workdir}'), *parts)
+    assert not workdir.exists()
+
+
+def test_an_unwritable_workdir(tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+    assert_one_line(ikd(DIGITS, f'--workdir={tmp_path}/file/run'), 'cannot write', '--workdir')
+    assert (tmp_path / 'file').read_text() == 'in the way'
+
+
+def test_a_batch_that_devices_cannot_divide(tmp_path):
+    environment = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=3'}
+    result = ikd(DIGITS, f'--workdir={tmp_path}/run', env=environment)
+    assert_one_line(result, 'batch_size 32 cannot be divided over 3 devices', 'config.parallel=trials')
+
+
+def test_the_whole_way_of_a_run(tmp_path):
+    """A default directory named after the config, plain lines without a terminal, and the same summary again."""
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    results = [subprocess.run(command(f'--config={ROOT}/configs/le_digits.py:smoke'), cwd=tmp_path, text=True,
+                              env=environment, capture_output=True) for _ in range(2)]
+    for result in results:
+        assert result.returncode == 0, result.stderr
+    (workdir,) = (tmp_path / 'runs').iterdir()
+    assert workdir.name.startswith('le_digits-smoke-') and len(workdir.name) == len('le_digits-smoke-01234567')
+    summary = json.loads((workdir / 'summary.json').read_text())
+    accuracy = f"test accuracy {summary['test_accuracy_mean']:.2f} % after 2 epochs"
+    assert accuracy in results[0].stdout and accuracy in results[1].stdout
+    assert f'runs/{workdir.name}/' in results[0].stdout
+    assert 'introspective 2/2' in results[0].stderr and '\r' not in results[0].stderr
+    assert not results[1].stderr
+    other = subprocess.run(command(f'--config={ROOT}/configs/le_digits.py:smoke', '--config.method.alpha=0.8'),
+                           cwd=tmp_path, text=True, env=environment, capture_output=True)
+    assert other.returncode == 0 and len(list((tmp_path / 'runs').iterdir())) == 2
+    refused = ikd(DIGITS, '--config.method.alpha=0.7', f'--workdir={workdir}')
+    assert_one_line(refused, 'method.alpha (0.9 there, 0.7 now)')
+
+
+def test_a_bar_on_a_terminal(tmp_path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command(DIGITS, f'--workdir={tmp_path}/run'), cwd=ROOT, stderr=theirs,
+                               stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    shown = b''
+    try:
+        while piece := os.read(ours, 4096):
+            shown += piece
+    except OSError:  # the terminal's way of saying that the other end has closed
+        pass
+    assert process.wait() == 0
+    assert b'100%' in shown and b'16/16' in shown and b'test' in shown and b'\r' in shown
+
+
+def test_help_shows_examples():
+    result = ikd('--help')
+    assert 'python -m ikd.main --config=configs/le_digits.py' in result.stdout and '--workdir' in result.stdout
+
+
+@pytest.mark.slow
+def test_the_digits_job():
+    """The first command of the README reaches what it promises. (How long it takes is for the benchmarks.)"""
+    from configs import le_digits
+    from ikd import experiment
+    import tempfile
+    with tempfile.TemporaryDirectory() as workdir:
+        assert experiment.run(le_digits.get_config(), workdir)['test_accuracy_mean'] >= 95

@@ -1,0 +1,255 @@
+"""One stage: what is compiled, how often, and that devices do not change the result."""
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ikd import models, parallel, training
+from ikd.config import default, resolve
+from ikd.data import Dataset, digits
+from ikd.data.resident import normalise
+from ikd.errors import InputError
+from ikd.recipes import recipe
+
+DEVICES = jax.devices()
+
+
+@pytest.fixture(scope='module')
+def dataset():
+    """96 training and 40 test digits, 16x16 in three channels."""
+    images, labels, test_images, test_labels, names = digits.read()
+
+    def enlarge(x):
+        return np.repeat(np.repeat(np.repeat(x, 2, axis=1), 2, axis=2), 3, axis=3)
+
+    return Dataset(enlarge(images[:96]), labels[:96], enlarge(test_images[:40]), test_labels[:40], names, (0.1,) * 3,
+                   (0.3,) * 3)
+
+
+def make_config(**fields):
+    config = default()
+    config.update(batch_size=16, epochs=4)
+    config.update_from_flattened_dict(fields)
+    return resolve(config)
+
+
+def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', **model_options):
+    """(program, layout, state on the device, resident data) of stage `index` of the config's recipe."""
+    layout = parallel.Layout(tuple(devices), mode)
+    model = models.create(config.model.name, 10, axis_name=layout.axis_name, **model_options)
+    steps = len(dataset.train_images) // config.batch_size
+    optimizer, _ = training.make_optimizer(config.optimizer, steps, config.epochs)
+    program = training.compile_stage(recipe(config)[index], model, optimizer, dataset, config, layout)
+    seeds = range(len(devices) if layout.stacked else 1)
+    state = parallel.join(layout, [training.new_state(seed, 0, model, optimizer, dataset.train_images.shape[1:], 0)
+                                   for seed in seeds])
+    resident = parallel.replicate(layout, (dataset.train_images, dataset.train_labels))
+    return program, layout, state, resident
+
+
+def lowered(config, dataset, index):
+    program, _, state, resident = prepare(config, dataset, index)
+    return program.advance.lower(state, program.order(state), *resident)
+
+
+def convolutions(config, dataset, index):
+    """How many convolutions the compiled step of a stage has."""
+    return len(re.findall(r' convolution\(', lowered(config, dataset, index).compile().as_text()))
+
+
+@pytest.mark.parametrize('explainer, more', [('grad_cam', 0), ('grad', 9), ('grad_input', 9)])
+def test_the_explanation_shares_the_forward_pass(dataset, explainer, more):
+    """LE compiles to the convolutions of CE and, for input gradients, one backward convolution for each of ResNet8's
+    nine, all classes in one. A forward pass of its own would add nine."""
+    config = make_config(**{'method.explainer': explainer, 'class_chunk': 10})
+    cross_entropy, introspective = (convolutions(config, dataset, index) for index in (0, 1))
+    assert cross_entropy == 26  # nine forward, nine to the weights, eight to the activations
+    assert introspective == 26 + more
+
+
+def looped_convolutions(module):
+    """How many convolutions of a StableHLO module lie in the body of a while loop, calls followed."""
+    functions = {str(f.name).strip('"'): f for f in module.body.operations}
+
+    def count(operation, in_loop):
+        name, total = operation.operation.name, 0
+        in_loop = in_loop or name == 'stablehlo.while'
+        if name == 'func.call':
+            total += count(functions[operation.attributes['callee'].value], in_loop)
+        if name == 'stablehlo.convolution' and in_loop:
+            total += 1
+        return total + sum(count(inner, in_loop) for region in operation.regions for block in region
+                           for inner in block.operations)
+
+    return count(functions['main'], False)
+
+
+@pytest.mark.parametrize('explainer', ['grad_cam', 'grad'])
+def test_no_convolution_in_a_loop_on_cpu(dataset, explainer):
+    """XLA:CPU runs convolutions inside a while loop on a slow path, 24 times slower."""
+    config = make_config(**{'method.explainer': explainer})
+    module = lowered(config, dataset, 1).compiler_ir('stablehlo')
+    assert 'stablehlo.convolution' in str(module)
+    assert looped_convolutions(module) == 0
+
+
+def test_looped_convolutions_are_seen():
+    """The check above can fail."""
+    def scanned(x, kernel):
+        return jax.lax.scan(lambda y, _: (jax.lax.conv(y, kernel, (1, 1), 'SAME'), None), x, length=3)[0]
+
+    module = jax.jit(scanned).lower(jnp.ones((1, 2, 4, 4)), jnp.ones((2, 2, 3, 3))).compiler_ir('stablehlo')
+    assert looped_convolutions(module) == 1
+
+
+def test_networks_without_convolutions_scan_their_steps(dataset):
+    program = prepare(make_config(**{'model.name': 'mlp', 'method.explainer': 'grad'}), dataset, 1)[0]
+    assert program.steps == 6 and program.chunk == 6
+
+
+@pytest.mark.parametrize('model, explainer', [('resnet8', 'grad_cam'), ('mlp', 'grad')])
+def test_one_trace_a_stage(dataset, monkeypatch, model, explainer):
+    """Two epochs of two seeds trace each stage's step once."""
+    config = make_config(**{'model.name': model, 'method.explainer': explainer})
+    traces = []
+    monkeypatch.setattr(training, 'normalise', lambda *args: traces.append(1) or normalise(*args))
+    for index in (0, 1):
+        program, layout, state, resident = prepare(config, dataset, index)
+        for seed in (0, 1):
+            host = parallel.split(layout, state)[0]
+            begun = parallel.join(layout, [host._replace(seed=np.uint32(seed))])
+            for _ in range(2):
+                begun, _ = training.run_epoch(program, layout, begun, *resident)
+        assert len(traces) == index + 1
+
+
+def test_nothing_comes_to_the_host_during_an_epoch(dataset):
+    """`run_epoch` forbids it while steps run; a step that needed a value on the host would raise."""
+    program, layout, state, resident = prepare(make_config(), dataset, 1)
+    guards = []
+
+    def advance(*args):
+        guards.append(jax.config.jax_transfer_guard_device_to_host)
+        return program.advance(*args)
+
+    state, _ = training.run_epoch(program._replace(advance=advance), layout, state, *resident)
+    assert guards == ['disallow'] * program.steps
+
+
+CASES = {
+    'le grad_cam, augmented': {'data.augment': 'crop_flip'},
+    'le grad': {'method.explainer': 'grad'},
+    'mlp': {'model.name': 'mlp', 'method.explainer': 'grad'},
+    'cnn6 guided': {'model.name': 'cnn6', 'method.explainer': 'guided_backprop', 'data.augment': 'crop_flip'},
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('count', [2, 4])
+def test_devices_share_a_batch_without_changing_it(dataset, case, count):
+    """Three steps on two or four devices are three steps on one: augmentation, Dropout, BatchNorm, maps, update.
+
+    Weights agree to 1e-4 of the largest change, float32's accumulated rounding; without synchronised statistics or
+    with other random numbers they differ by more than 1e-2.
+    """
+    config = make_config(**CASES[case])
+
+    def three_steps(devices):
+        program, layout, state, resident = prepare(config, dataset, 1, devices, dropout_rate=0.1)
+        before, order = parallel.split(layout, state)[0], program.order(state)
+        for _ in range(3 // program.chunk or 1):
+            state, report = program.advance(state, order, *resident)
+            jax.block_until_ready(state)
+        return before, parallel.split(layout, state)[0], parallel.split(layout, report)[0]
+
+    (before, one, report), (_, many, reports) = three_steps(DEVICES[:1]), three_steps(DEVICES[:count])
+    for part in ('params', 'batch_stats'):
+        leaves = [jax.flatten_util.ravel_pytree(getattr(s, part))[0] for s in (before, one, many)]
+        change = np.abs(leaves[1] - leaves[0]).max() if len(leaves[0]) else 1
+        np.testing.assert_allclose(leaves[2], leaves[1], atol=1e-4 * change)
+    for name, value in report.items():
+        np.testing.assert_allclose(reports[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('model, explainer', [('resnet8', 'grad_cam'), ('mlp', 'grad')])
+def test_trials_on_devices_of_their_own_are_those_trials(dataset, model, explainer):
+    config = make_config(**{'model.name': model, 'method.explainer': explainer})
+    program, layout, state, resident = prepare(config, dataset, 1, DEVICES[:2], 'trials')
+    state, reports = training.run_epoch(program, layout, state, *resident)
+    test_images = parallel.replicate(layout, training.pad_test(dataset.test_images, layout))
+    tests = training.run_evaluation(program, layout, state, test_images, dataset.test_labels)
+    single, alone, new, resident = prepare(config, dataset, 1)
+    for seed, together in enumerate(parallel.split(layout, state)):
+        model_, (optimizer, _) = models.create(model, 10), training.make_optimizer(config.optimizer, 6, config.epochs)
+        begun = parallel.join(alone, [training.new_state(seed, 0, model_, optimizer, (16, 16, 3), 0)])
+        ended, (report,) = training.run_epoch(single, alone, begun, *resident)
+        images = parallel.replicate(alone, training.pad_test(dataset.test_images, alone))
+        assert training.run_evaluation(single, alone, ended, images, dataset.test_labels)[0] == pytest.approx(
+            tests[seed], rel=1e-3)
+        np.testing.assert_allclose(reports[seed]['loss'], report['loss'], rtol=1e-4)
+        for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(ended.params)):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_a_batch_that_devices_cannot_divide_is_refused():
+    with pytest.raises(InputError, match='batch_size 10 cannot be divided over 4 devices'):
+        parallel.layouts('data', [0], 10, DEVICES)
+
+
+def test_groups_of_seeds():
+    groups = parallel.layouts('trials', [0, 1, 2, 3, 4], 10, DEVICES)
+    assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0, 1, 2, 3]), (1, [4])]
+    groups = parallel.layouts('data', [0, 1], 16, DEVICES)
+    assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0]), (4, [1])]
+
+
+def test_learning_rate_falls_at_its_milestones():
+    """160 epochs of 390 steps, a tenth at epochs 80 and 120 counted from 0 (2009.09140, section 5)."""
+    config = make_config(epochs=160)
+    _, schedule = training.make_optimizer(config.optimizer, 390, 160)
+    rates = [float(schedule(epoch * 390 + step)) for epoch in (79, 80, 119, 120, 159) for step in (0, 389)]
+    assert rates == pytest.approx([0.1] * 2 + [0.01] * 4 + [0.001] * 4)
+
+
+def test_weight_decay_is_added_to_the_gradient():
+    """Coupled: v <- 0.9 v + (g + wd p); p <- p - lr v, as torch.optim.SGD does."""
+    config = make_config(**{'optimizer.milestones': (), 'optimizer.weight_decay': 0.5})
+    optimizer, _ = training.make_optimizer(config.optimizer, 1, 1)
+    p, v, state = 2.0, 0.0, optimizer.init(2.0)
+    for g in (1.0, -3.0, 0.5):
+        change, state = optimizer.update(g, state, p)
+        v = 0.9 * v + g + 0.5 * p
+        assert float(change) == pytest.approx(-0.1 * v)
+        p += float(change)
+
+
+def test_evaluation_counts_every_image_once(dataset, monkeypatch):
+    """40 test images in batches of 16 on 1 and 3 devices: as many as there are, in order."""
+    monkeypatch.setattr(training, 'EVAL_BATCH', 16)
+    logits = []
+    for devices in (DEVICES[:1], DEVICES[:3]):
+        program, layout, state, _ = prepare(make_config(batch_size=12), dataset, 0, devices)
+        images = training.pad_test(dataset.test_images, layout)
+        assert len(images) == 48 if len(devices) == 1 else 54
+        monkeypatch.setattr(training.metrics, 'evaluate', lambda rows, labels: (rows, labels))
+        images = parallel.replicate(layout, images)
+        (rows, labels), = training.run_evaluation(program, layout, state, images, dataset.test_labels)
+        logits.append(rows)
+        assert len(rows) == 40 and (labels == dataset.test_labels).all()
+    np.testing.assert_allclose(*logits, rtol=1e-4, atol=1e-5)
+    model = models.create('resnet8', 10)
+    variables = {'params': jax.device_get(state.params), 'batch_stats': jax.device_get(state.batch_stats)}
+    direct, _ = model.apply(variables, normalise(dataset.test_images, dataset.mean, dataset.std))
+    np.testing.assert_allclose(logits[0], direct, rtol=1e-3, atol=1e-4)
+
+
+def test_explaining_with_running_averages_changes_the_targets(dataset):
+    """method.bn=running explains the evaluation-mode network: the same loss function, other maps."""
+    reports = []
+    for bn in ('batch', 'running'):
+        program, _, state, resident = prepare(make_config(**{'method.bn': bn}), dataset, 1)
+        reports.append(jax.device_get(program.advance(state, program.order(state), *resident)[1]))
+    assert reports[0]['cross_entropy'] == pytest.approx(reports[1]['cross_entropy'], rel=1e-5)
+    assert abs(reports[0]['entropy_q'] - reports[1]['entropy_q']) > 1e-4
