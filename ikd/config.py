@@ -39,8 +39,8 @@ def default():
 
 
 def smoke(config):
-    """Shrink any experiment to seconds: two epochs of few images."""
-    config.epochs = 2
+    """Shrink any experiment to seconds: two epochs of few images, the first a warm-up."""
+    config.epochs, config.method.warmup_epochs = 2, 1
     config.data.limit = 256
     config.batch_size = min(config.batch_size, 32)
 

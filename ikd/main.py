@@ -7,6 +7,7 @@
 `--config` comes first, then what overrides it. Started again, a run goes on where it stopped; a finished one
 prints its summary.
 """
+import difflib
 import pathlib
 import sys
 import time
@@ -14,6 +15,7 @@ import time
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from ikd.config import default, flatten
 from ikd.errors import Diverged, InputError
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
@@ -24,14 +26,31 @@ WORKDIR = flags.DEFINE_string('workdir', None, 'Where to write; by default runs/
 def parse(argv):
     """Flags from the command line; InputError, in one line, for what the flag libraries meet with a traceback."""
     try:
-        rest = flags.FLAGS(argv, known_only=False)
-    except (flags.Error, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(' '.join(str(error).split())) from error
-    if CONFIG.value is None:
+        rest = flags.FLAGS(argv)
+        config = CONFIG.value
+    except OSError as error:
+        cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
+        raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error
+    except (AttributeError, KeyError) as error:
+        raise InputError(unknown_field(argv) or f'{error}') from error
+    except (flags.Error, TypeError, ValueError) as error:
+        raise InputError(' '.join(f'{error}'.split())) from error
+    if config is None:
         raise InputError('no --config; try --config=configs/le_digits.py')
     if rest[1:]:
         raise InputError(f"don't know what to do with {' '.join(rest[1:])}; flags are written --name=value")
     return rest
+
+
+def unknown_field(argv):
+    """What to say of the first `--config.field` in argv that no config has; None if there is none."""
+    fields = flatten(default())
+    for argument in argv:
+        name = argument.partition('=')[0].removeprefix('--config.')
+        if argument.startswith('--config.') and name not in fields:
+            close = difflib.get_close_matches(name, fields, 1)
+            return f'no field config.{name}; ' + (f'did you mean config.{close[0]}?' if close else
+                                                  f"the fields are: {', '.join(fields)}")
 
 
 def name_of_config():

@@ -4,6 +4,7 @@ Two ways to use several devices. `data`: one network, the batch divided, statist
 the axis `AXIS`. `trials`: every device trains its own seed, nothing is exchanged; what belongs to a trial has
 a leading axis of trials outside the compiled functions, and none inside. On one device both are plain `jit`.
 """
+import functools
 from typing import NamedTuple
 
 import jax
@@ -60,8 +61,11 @@ def spread(layout, f, per_trial, shared, donate=()):
     if len(layout.devices) == 1:
         return jax.jit(f, donate_argnums=donate)
     trial_axis = 0 if layout.stacked else None
-    return jax.pmap(f, axis_name=AXIS, in_axes=(trial_axis,) * per_trial + (None,) * shared, out_axes=trial_axis,
-                    devices=layout.devices, axis_size=len(layout.devices), donate_argnums=donate)
+    mapped = jax.pmap(lambda rank, *args: f(*args), axis_name=AXIS, out_axes=trial_axis, devices=layout.devices,
+                      in_axes=(0, *[trial_axis] * per_trial, *[None] * shared),
+                      donate_argnums=tuple(place + 1 for place in donate))
+    # pmap wants one argument that is divided; under `data` none is, so each device is handed its number.
+    return functools.partial(mapped, _put(layout, np.arange(len(layout.devices)), PartitionSpec(AXIS)))
 
 
 def _put(layout, tree, spec):

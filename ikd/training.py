@@ -30,8 +30,11 @@ def fresh(new, results):
 
 
 def continued(new, results):
-    """Start a stage where the one before it ended: weights, statistics, momentum and place on the schedule."""
-    return results[-1]
+    """Start a stage where the one before it ended: weights, statistics, momentum and place on the schedule.
+
+    From new variables where there is none before it.
+    """
+    return results[-1] if results else new
 
 
 class Stage(NamedTuple):
@@ -129,7 +132,8 @@ def compile_stage(stage, model, optimizer, data, config, layout):
     n, b = len(data.train_images), config.batch_size
     steps, axis_name = n // b, layout.axis_name
     step = make_step(stage, model, optimizer, data, config, steps, axis_name)
-    scanned = not (layout.on_cpu and models.has_convolutions(model, data.train_images.shape[1:]))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *data.train_images.shape[1:])))
+    scanned = not (layout.on_cpu and models.has_convolutions(shapes['params']))
     chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= LONGEST_SCAN) if scanned else 1
 
     def advance(state, order, images, labels):

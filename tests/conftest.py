@@ -1,5 +1,8 @@
 """Several devices, real images, and networks whose BatchNorm is far from its initial state."""
 import os
+import pathlib
+import subprocess
+import sys
 from functools import cache, partial
 
 import jax
@@ -56,3 +59,25 @@ def network(digits, initial):
         return {'params': params, 'batch_stats': updates.get('moments', {})}
 
     return lambda name, **options: (models.create(name, 10, **options), variables(name))
+
+
+@pytest.fixture(scope='session')
+def real():
+    """The folder with the real MNIST archives and the packed CIFAR-10."""
+    if 'IKD_TEST_DATA' not in os.environ:
+        pytest.skip('IKD_TEST_DATA does not name a folder of real data')
+    return pathlib.Path(os.environ['IKD_TEST_DATA']).absolute()
+
+
+@pytest.fixture(scope='session')
+def real_mnist(real):
+    """The folder with the four real MNIST archives."""
+    return real / 'mnist'
+
+
+@pytest.fixture(scope='session')
+def real_cifar10(real, tmp_path_factory):
+    """The real CIFAR-10 in its official layout."""
+    folder = tmp_path_factory.mktemp('cifar10')
+    subprocess.run([sys.executable, real / 'unpack_cifar10.py', folder], check=True, stdout=subprocess.DEVNULL)
+    return folder / 'cifar-10-batches-bin'

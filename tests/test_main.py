@@ -5,6 +5,7 @@ import pathlib
 import pty
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -13,7 +14,8 @@ DIGITS = '--config=configs/le_digits.py:smoke'
 
 
 def command(*arguments):
-    return [sys.executable, '-W', 'error', '-m', 'ikd.main', *arguments]
+    # The flag library loads config files in a way that Python 3.11 deprecates.
+    return [sys.executable, '-W', 'error', '-W', 'ignore:the load_module() method', '-m', 'ikd.main', *arguments]
 
 
 def ikd(*arguments, **options):
@@ -32,7 +34,7 @@ def assert_one_line(result, *parts):
     ([], ['--config=configs/le_digits.py']),
     (['--config=configs/nowhere.py'], ['configs/nowhere.py']),
     (['--config=configs/le_digits.py:smok'], ["unknown argument 'smok'", 'smoke']),
-    ([DIGITS, '--config.method.alfa=1'], ['alfa']),
+    ([DIGITS, '--config.method.alfa=1'], ['config.method.alfa', 'config.method.alpha?']),
     ([DIGITS, '--config.epochs=2.5'], ['epochs', '2.5']),
     ([DIGITS, '--confg.epochs=2'], ['confg']),
     ([DIGITS, 'epochs=2'], ['epochs=2', '--name=value']),
@@ -90,6 +92,7 @@ def test_the_whole_way_of_a_run(tmp_path):
 
 def test_a_bar_on_a_terminal(tmp_path):
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 140))
     process = subprocess.Popen(command(DIGITS, f'--workdir={tmp_path}/run'), cwd=ROOT, stderr=theirs,
                                stdout=subprocess.DEVNULL)
     os.close(theirs)

@@ -35,7 +35,6 @@ def init(model, key, image_shape):
     return jax.jit(model.init)(key, jnp.zeros((1, *image_shape)))
 
 
-def has_convolutions(model, image_shape):
-    """Whether the network convolves: whether any of its parameters is a kernel of four axes."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
-    return any(leaf.ndim == 4 for leaf in jax.tree.leaves(shapes['params']))
+def has_convolutions(params):
+    """Whether a network convolves: whether any of its parameters (arrays or shapes) is a kernel of four axes."""
+    return any(leaf.ndim == 4 for leaf in jax.tree.leaves(params))

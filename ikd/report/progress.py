@@ -8,7 +8,7 @@ from tqdm import tqdm
 class Progress:
     """Shows `total` training steps going by on stderr, with the time left.
 
-    Off a terminal there is a line when an epoch ends, at most one every `pause` seconds.
+    Off a terminal there is a line when an epoch ends, at most one every `pause` seconds, and one at the end.
     """
 
     def __init__(self, total, pause=5):
@@ -24,7 +24,7 @@ class Progress:
         """An epoch has ended; `text` says how."""
         self.bar.set_postfix_str(text)
         now = time.monotonic() - self.started
-        if self.bar.disable and now - self.spoke >= self.pause:
+        if self.bar.disable and (now - self.spoke >= self.pause or self.done >= self.total):
             left = now / max(self.done, 1) * (self.total - self.done)
             print(f'{100 * self.done / self.total:3.0f} %  {text}  ({now:.0f} s, {left:.0f} s left)', file=sys.stderr,
                   flush=True)

@@ -4,13 +4,9 @@ import contextlib
 import gzip
 import hashlib
 import http.server
-import os
-import subprocess
-import sys
 import tarfile
 import threading
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,10 +16,6 @@ from ikd.data import images, official, tfds
 from ikd.data.digits import read as read_digits
 
 COUNTS = {"mnist": (100, 40), "fashion_mnist": (100, 40), "cifar10": (100, 40), "cifar100": (100, 40)}
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes more than ten seconds")
 
 
 @pytest.fixture
@@ -148,20 +140,3 @@ def prepared(small, archives, serve, registered, tmp_path):
     with serve(source) as (base, _):
         tfds.prepare("mnist", directory, registered(source, base))
     return directory
-
-
-@pytest.fixture(scope="session")
-def real():
-    """The folder with the real MNIST archives and the packed CIFAR-10."""
-    if "IKD_TEST_DATA" not in os.environ:
-        pytest.skip("IKD_TEST_DATA does not name a folder of real data")
-    return Path(os.environ["IKD_TEST_DATA"])
-
-
-@pytest.fixture(scope="session")
-def real_cifar10(real, tmp_path_factory):
-    """The real CIFAR-10 in its official layout."""
-    folder = tmp_path_factory.mktemp("cifar10")
-    unpack = real / "unpack_cifar10.py"
-    subprocess.run([sys.executable, unpack, folder], check=True, stdout=subprocess.DEVNULL)
-    return folder / "cifar-10-batches-bin"

@@ -36,7 +36,8 @@ def reference_cosine(u, v):
 
 def reference_pool(map_, s):
     h, w = map_.shape[0] // s, map_.shape[1] // s
-    return np.array([[map_[i * s:i * s + s, j * s:j * s + s].mean((0, 1)) for j in range(w)] for i in range(h)])
+    return np.array([[map_[i * s:(i + 1) * s, j * s:(j + 1) * s].mean((0, 1)) for j in range(w)]
+                     for i in range(h)])
 
 
 def reference_multiscale(u, v, scales=(1, 2, 4)):
@@ -68,7 +69,11 @@ def reference_wasserstein(u, v):
     return 2 * (1 - d / largest)
 
 
-REFERENCES = {'cosine': reference_cosine, 'multiscale_mse': reference_multiscale, 'wasserstein': reference_wasserstein}
+REFERENCES = {
+    'cosine': reference_cosine,
+    'multiscale_mse': reference_multiscale,
+    'wasserstein': reference_wasserstein,
+}
 
 
 @pytest.mark.parametrize('shape', SHAPES)
@@ -112,20 +117,21 @@ def test_wasserstein_of_single_pixels_is_their_distance(shape):
 def test_wasserstein_of_a_missing_part_is_the_largest():
     """Without negative mass on one side or both, half of the distance is d_max: a weight of at most 1."""
     positive = np.abs(signed_maps((8, 8)))
-    assert np.all(wasserstein(positive, LABELS)[np.arange(3), LABELS] == 1)
-    np.testing.assert_allclose(wasserstein(positive, LABELS), with_true_class(reference_wasserstein, positive, LABELS),
-                               atol=2e-6)
+    weights = wasserstein(positive, LABELS)
+    assert np.all(weights[np.arange(3), LABELS] == 1)
+    np.testing.assert_allclose(weights, with_true_class(reference_wasserstein, positive, LABELS), atol=2e-6)
 
 
 @pytest.mark.parametrize('similarity', SIMILARITIES)
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(seed=st.integers(0, 2 ** 32 - 1), sparsity=st.floats(0, 1), exponent=st.integers(-6, 6))
 def test_weights_and_targets_of_any_maps(similarity, seed, sparsity, exponent):
-    """Whatever the maps, zero ones among them: weights in [0, 2], targets a distribution with alpha at the label."""
+    """Whatever the maps, zero ones among them: weights in [0, 2], a distribution with alpha at the label."""
     draw = np.random.default_rng(seed)
-    maps = np.where(draw.random((3, 6, 1, 1)) < sparsity, 0, draw.normal(size=(3, 6, 5, 5)) * 10.0 ** exponent)
-    weights = class_similarity(np.float32(maps), LABELS, similarity)
-    q = np.asarray(targets(np.float32(maps), LABELS, 0.9, similarity))
+    maps = draw.normal(size=(3, 6, 5, 5)) * 10.0 ** exponent
+    maps = np.where(draw.random((3, 6, 1, 1)) < sparsity, 0, maps).astype(np.float32)
+    weights = class_similarity(maps, LABELS, similarity)
+    q = np.asarray(targets(maps, LABELS, 0.9, similarity))
     assert np.all((weights >= 0) & (weights <= 2))
     np.testing.assert_allclose(q.sum(1), 1, atol=1e-6)
     np.testing.assert_array_equal(q[np.arange(3), LABELS], np.float32(0.9))
@@ -200,7 +206,8 @@ def test_a_zero_map_has_weight_one(similarity):
 
 @pytest.mark.parametrize('sign', [1, 0, -1])
 def test_two_classes_leave_no_choice(sign):
-    maps = np.repeat(signed_maps((8, 8))[:, :1], 2, axis=1) * np.array([1, sign], np.float32).reshape(1, 2, 1, 1)
+    map_ = signed_maps((8, 8))[:, 0]
+    maps = np.stack([map_, sign * map_], axis=1)
     np.testing.assert_allclose(targets(maps, LABELS % 2), uniform(k=2), atol=1e-7)
 
 

@@ -16,7 +16,8 @@ SCALE, BIAS = np.array([0.5, -1, 2], np.float32), np.array([1, 0, -3], np.float3
 @pytest.fixture(scope='module')
 def batches(digits):
     """Three batches [2, 32, 32, 3] whose channels have unlike means and variances."""
-    return (digits[0][:6] * np.array([1, -2, 4]) + np.array([0, 1, 3])).astype(np.float32).reshape(3, 2, 32, 32, 3)
+    images = digits[0][:6] * np.array([1, -2, 4]) + np.array([0, 1, 3])
+    return images.astype(np.float32).reshape(3, 2, 32, 32, 3)
 
 
 def start(norm, x):
@@ -38,7 +39,7 @@ def test_batch_norm_normalises_by_the_batch_in_training(batches):
     y, _ = BatchNorm().apply(start(BatchNorm(), x), x, True, mutable=['batch_stats', 'moments'])
     np.testing.assert_allclose(y, normalised(x, *moments(x)), atol=1e-4)
     np.testing.assert_allclose(moments(y)[0], BIAS, atol=1e-4)
-    np.testing.assert_allclose(moments(y)[1], SCALE ** 2 * moments(x)[1] / (moments(x)[1] + EPSILON), rtol=1e-3)
+    np.testing.assert_allclose(moments(y)[1], SCALE ** 2, rtol=1e-3)
 
 
 def test_batch_norm_keeps_running_averages_of_biased_moments(batches):
@@ -79,18 +80,18 @@ def test_batch_norm_of_a_constant_channel_is_its_bias(batches):
 
 @pytest.mark.parametrize('name', ['resnet8', 'cnn6'])
 def test_frozen_moments_give_the_training_pass(network, digits, name):
-    """What explanations rely on: evaluation mode with the moments as statistics is the training forward pass."""
+    """What explanations rely on: evaluation mode with the moments as statistics is the training pass."""
     model, variables = network(name)
 
     @jax.jit
     def both(images):
-        (training, taps), updates = model.apply(variables, images, train=True, mutable=['batch_stats', 'moments'])
+        training, updates = model.apply(variables, images, train=True, mutable=['batch_stats', 'moments'])
         frozen = {'params': variables['params'], 'batch_stats': updates['moments']}
-        return (training, taps), model.apply(frozen, images, train=False), model.apply(variables, images)[0]
+        return training, model.apply(frozen, images, train=False), model.apply(variables, images)[0]
 
     training, frozen, evaluation = both(digits[0][:3])
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), frozen, training)
-    assert np.abs(evaluation - training[0]).max() > 0.01  # these three images have other moments than all eight
+    assert np.abs(evaluation - training[0]).max() > 0.01  # three images have other moments than all eight
 
 
 def test_moments_of_two_devices_are_those_of_the_joined_batch(network, digits):
@@ -136,13 +137,17 @@ def test_dropout_does_not_depend_on_the_number_of_devices(devices):
     np.testing.assert_array_equal(parts.reshape(8, 100), whole)
 
 
-@pytest.mark.parametrize('name, dropped', [('mlp', ['hidden1', 'hidden2']), ('resnet8', ['group1', 'group2', 'group3'])])
-def test_networks_drop_in_training_only(network, digits, name, dropped):
+@pytest.mark.parametrize('name, places', [('mlp', 2), ('resnet8', 3)])
+def test_networks_drop_in_training_only(network, digits, name, places):
+    """After each hidden layer, and after each group."""
     images = digits[0][:2]
     model, variables = network(name, dropout_rate=0.5)
     plain, _ = jax.jit(network(name)[0].apply)(variables, images)
     np.testing.assert_array_equal(jax.jit(model.apply)(variables, images)[0], plain)
-    layers = jax.eval_shape(lambda: model.apply(
-        variables, images, train=True, rngs={'dropout': jax.random.key(0)}, mutable=['batch_stats', 'intermediates'],
-        capture_intermediates=lambda module, _: isinstance(module, Dropout))[1]['intermediates'])
-    assert len(layers) == len(dropped)
+    training = partial(model.apply, train=True, mutable=['batch_stats', 'intermediates'],
+                       capture_intermediates=lambda module, _: isinstance(module, Dropout))
+    _, updates = jax.jit(training)(variables, images, rngs={'dropout': jax.random.key(0)})
+    outputs = jax.tree.leaves(updates['intermediates'])
+    assert len(outputs) == places
+    for output in outputs:
+        assert 0.4 < (output == 0).mean() < 0.95  # half of them, and what the ReLU had made zero

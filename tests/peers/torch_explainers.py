@@ -54,4 +54,6 @@ def grad_cam(network, images):
     return torch.relu(torch.einsum('bkc,bchw->bkhw', weights, features)).detach()
 
 
-EXPLAINERS = {'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_backprop, 'grad_cam': grad_cam}
+EXPLAINERS = {
+    'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_backprop, 'grad_cam': grad_cam,
+}

@@ -109,20 +109,16 @@ def copy_flax(network, variables):
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             params, stats = (_at(variables.get(kind, {}), name) for kind in ('params', 'batch_stats'))
-            state = {}
-            if 'kernel' in params:
-                kernel = np.asarray(params['kernel'])
-                shape = getattr(network, 'flattened', None)
-                if name == 'linears.0' and shape:  # rows are in the order height, width, channel
-                    c, h, w = shape
-                    kernel = kernel.reshape(h, w, c, -1).transpose(2, 0, 1, 3).reshape(c * h * w, -1)
-                state['weight'] = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
-            if 'bias' in params:
-                state['bias'] = params['bias']
-            if stats:
-                state |= {'weight': params['scale'], 'running_mean': stats['mean'], 'running_var': stats['var'],
-                          'num_batches_tracked': 0}
-            module.load_state_dict({key: torch.tensor(np.asarray(value)) for key, value in state.items()})
+            state = {'bias': params['bias']} if 'bias' in params else {}
+            if isinstance(module, nn.BatchNorm2d):
+                state |= {f'running_{moment}': stats[moment] for moment in ('mean', 'var')}
+                state['weight'] = params['scale']
+            elif name == 'linears.0':
+                state['weight'] = _after_flatten(params['kernel'], *network.flattened)
+            else:
+                state['weight'] = np.moveaxis(params['kernel'], (-1, -2), (0, 1))
+            state = {key: torch.tensor(np.asarray(value)) for key, value in state.items()}
+            module.load_state_dict(module.state_dict() | state)
     return network.eval()
 
 
@@ -136,3 +132,8 @@ def _at(tree, name):
     for part in name.split('.'):
         tree = tree.get(part, {})
     return tree
+
+
+def _after_flatten(kernel, c, h, w):
+    """A kernel [h w c, outputs] as PyTorch's weight [outputs, c h w]: it flattens channels first."""
+    return np.asarray(kernel).reshape(h, w, c, -1).transpose(3, 2, 0, 1).reshape(-1, c * h * w)
