@@ -28,6 +28,7 @@ def parse(argv):
     try:
         rest = flags.FLAGS(argv)
         config = CONFIG.value
+        getattr(config, 'epochs', None)  # a file that could not be read shows at the first use only
     except OSError as error:
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
         raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error
