@@ -18,6 +18,8 @@ def class_gradients(f, x, class_chunk=None):
     mapped over one-hot cotangents; `class_chunk` classes at a time, unrolled (None: all at once), bounds the
     memory to that many copies of the activations.
     """
+    if class_chunk is not None and class_chunk < 1:
+        raise InputError(f'class_chunk is {class_chunk}; it must be at least 1, or None')
     logits, pull_back = jax.vjp(f, x)
     k = logits.shape[-1]
     one_hot = jnp.eye(k, dtype=logits.dtype)

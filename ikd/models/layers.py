@@ -74,10 +74,10 @@ class BatchNorm(nn.Module):
             if self.axis_name:
                 mean, square = jax.lax.pmean((mean, square), self.axis_name)
             var = jnp.maximum(square - mean * mean, 0)
-            if self.is_mutable_collection('batch_stats'):
+            if self.is_mutable_collection('batch_stats') and not self.is_initializing():
                 running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
                 running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
-            if self.is_mutable_collection('moments'):
+            if self.is_mutable_collection('moments') and not self.is_initializing():
                 self.put_variable('moments', 'mean', mean)
                 self.put_variable('moments', 'var', var)
         else:
