@@ -97,7 +97,7 @@ def resolve(config):
            'it must be positive')
     milestones = tuple(config.optimizer.milestones)
     _check(milestones == tuple(sorted(set(milestones))) and all(0 < m < 1 for m in milestones),
-           f'optimizer.milestones is {milestones}; give rising shares of the run between 0 and 1, such as (0.5, 0.75)')
+           f'optimizer.milestones is {milestones}; give rising shares of the run, in (0, 1), such as (0.5, 0.75)')
 
     if method.warmup_epochs is None:
         method.warmup_epochs = round(0.2 * config.epochs)
@@ -109,6 +109,14 @@ def resolve(config):
     _check(method.explainer != 'grad_cam' or method.tap, f"method.explainer=grad_cam needs feature maps, and "
            f"{config.model.name} has none; choose grad, grad_input or guided_backprop")
     return config
+
+
+def explainer_options(config):
+    """The options that the config's explainer takes, for `explainers.explain`."""
+    options = {'class_chunk': config.class_chunk}
+    if config.method.explainer == 'grad_cam':
+        options |= {'tap': config.method.tap, 'relu': config.method.relu}
+    return options
 
 
 def flatten(config):

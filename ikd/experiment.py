@@ -13,7 +13,7 @@ from ikd import data, parallel
 from ikd.config import digest, identity, resolve
 from ikd.errors import InputError
 from ikd.report.explanations import draw, explanations
-from ikd.report.journal import read_records, write_json
+from ikd.report.journal import read_json, read_records, write_json
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.trials import make_job, make_model, train_group
@@ -22,15 +22,16 @@ MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloa
 
 
 def default_workdir(config, name):
-    """`runs/<name>-<digest>`: name is that of the config file and its argument, the digest says what is in the config."""
+    """`runs/<name>-<digest>`: name is that of the config file and its argument, the digest that of what it says."""
     return pathlib.Path('runs') / f'{name}-{digest(resolve(config))}'
 
 
 def run(config, workdir, devices=None):
     """Train every trial of `config` that `workdir` does not hold yet; returns the summary, also in summary.json.
 
-    Goes on from the newest checkpoints. `devices`: those to use, by default all of this process. Raises InputError, before anything is written, for a config that can't be
-    run or is not the one the workdir was made with; Diverged when a loss is no longer a number.
+    Goes on from the newest checkpoints. `devices`: those to use, by default all of this process. Raises InputError,
+    before anything is written, for a config that can't be run or is not the one the workdir was made with; Diverged
+    when a loss is no longer a number.
     """
     config, workdir = resolve(config), pathlib.Path(workdir)
     check_identity(config, workdir)
@@ -52,7 +53,7 @@ def run(config, workdir, devices=None):
                 done.update(seeds)
                 summary = summarise(config, workdir, done)
                 if seeds[0] == config.seed:
-                    title = f'{config.model.name}, {config.method.name}, {config.method.explainer}: seed {config.seed}'
+                    title = f'{config.model.name} after {config.method.name}: {config.method.explainer}'
                     draw(job_on(layout).explain, dataset, states[0], title).savefig(workdir / 'explanations.png')
     return summary
 
@@ -66,28 +67,27 @@ def load_data(config):
 
 def read_summary(workdir):
     """The contents of the workdir's summary.json, or None."""
-    path = pathlib.Path(workdir) / 'summary.json'
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_json(pathlib.Path(workdir) / 'summary.json')
 
 
 def check_identity(config, workdir):
     """InputError if the workdir was made by a config that says something else."""
-    path = workdir / 'config.json'
-    if not path.exists():
+    there = read_json(workdir / 'config.json')
+    if there is None:
         return
-    old, new = identity(json.loads(path.read_text())), identity(config)
+    old, new = identity(there), identity(config)
     changed = [f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in sorted({*old, *new})
                if old.get(field) != new.get(field)]
     if changed:
-        raise InputError(f"{workdir} holds another experiment: {', '.join(changed)}; choose another --workdir, or leave "
-                         'it out')
+        raise InputError(f"{workdir} holds another experiment: {', '.join(changed)}; choose another --workdir, or "
+                         'leave it out')
 
 
 def check_fits(config, dataset):
     """InputError if the network, the explainer and the data do not go together; nothing is computed."""
     n, shape = len(dataset.train_images), (1, *dataset.train_images.shape[1:])
     if config.batch_size > n:
-        raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose a smaller one')
+        raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
     model = make_model(config, dataset)
     variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
     jax.eval_shape(functools.partial(explanations, config, model), variables, jnp.zeros(shape), jnp.zeros(1, int))
@@ -118,8 +118,8 @@ def summarise(config, workdir, seeds):
     summary = {
         'method': config.method.name,
         'explainer': config.method.explainer if config.method.name == 'le' else None,
-        'model': config.model.name, 'dataset': config.data.name, 'epochs': config.epochs, 'precision': config.precision,
-        'trials': trials,
+        'model': config.model.name, 'dataset': config.data.name, 'epochs': config.epochs,
+        'precision': config.precision, 'trials': trials,
         'test_accuracy_mean': statistics.fmean(accuracies),
         'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,
         **provenance(),

@@ -66,8 +66,8 @@ def describe(summary, workdir, seconds):
     spread = f" +- {summary['test_accuracy_std']:.2f}" if summary['test_accuracy_std'] is not None else ''
     what = ', '.join(filter(None, (summary['method'], summary['explainer'], summary['model'], summary['dataset'])))
     return (f"{what}: test accuracy {summary['test_accuracy_mean']:.2f}{spread} % after {summary['epochs']} epochs "
-            f"({len(trials)} trial{'s' if len(trials) > 1 else ''}, {sum(t['train_seconds'] for t in trials):.0f} s of "
-            f'training; this command {seconds:.0f} s)\n'
+            f"({len(trials)} trial{'s' if len(trials) > 1 else ''}, {sum(t['train_seconds'] for t in trials):.0f} s "
+            f'of training; this command {seconds:.0f} s)\n'
             f'written to {workdir}/: summary.json, metrics.jsonl, explanations.png, checkpoints/, tensorboard/')
 
 

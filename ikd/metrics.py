@@ -10,9 +10,9 @@ def log_softmax(logits):
 
 
 def expected_calibration_error(probabilities, labels, bins=15):
-    """Mean |accuracy - confidence| over equal-width confidence bins, weighted by their size (Guo et al. 2017), in [0, 1].
+    """Mean |accuracy - confidence| over equal-width bins of confidence, weighted by their size: in [0, 1].
 
-    probabilities [n, k], labels int [n]. A confidence c falls in the bin with lower edge < c <= upper edge.
+    Guo et al. 2017, equation 3. probabilities [n, k], labels int [n]. Bins hold their upper edges.
     """
     confidence = probabilities.max(-1)
     correct = probabilities.argmax(-1) == labels

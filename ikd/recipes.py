@@ -1,6 +1,7 @@
 """Every method as a recipe: a short list of stages."""
 from functools import partial
 
+from ikd.config import explainer_options
 from ikd.errors import InputError
 from ikd.objectives import cross_entropy, introspective
 from ikd.training import Stage, continued
@@ -14,11 +15,8 @@ def ce(config):
 def le(config):
     """LE (2009.09140, algorithm 1): a warm-up with the labels, then targets from the network's own maps."""
     method = config.method
-    options = {'class_chunk': config.class_chunk}
-    if method.explainer == 'grad_cam':
-        options |= {'tap': method.tap, 'relu': method.relu}
     objective = partial(introspective, explainer=method.explainer, alpha=method.alpha, lam=method.lam,
-                        similarity=method.similarity, **options)
+                        similarity=method.similarity, **explainer_options(config))
     return [Stage('warmup', cross_entropy, method.warmup_epochs),
             Stage('introspective', objective, config.epochs - method.warmup_epochs, continued)]
 

@@ -172,8 +172,17 @@ def run_epoch(program, layout, state, images, labels, tick=lambda steps: None):
     return state, [jax.tree.map(lambda *values: np.hstack(values), *trial) for trial in trials]
 
 
+def trace(program, state, images, labels, directory, calls=5):
+    """Write an XProf trace of a few calls of `advance` to a directory, leaving the state as it is."""
+    order, state = program.order(state), jax.tree.map(jnp.copy, state)  # advance overwrites its state
+    with jax.profiler.trace(str(directory)):
+        for _ in range(calls):
+            state, report = program.advance(state, order, images, labels)
+            jax.block_until_ready(report)
+
+
 def run_evaluation(program, layout, state, images, labels):
-    """`metrics.evaluate` on the test set for each trial. images: resident, padded by `pad_test`; labels: host, exact."""
+    """`metrics.evaluate` on the test set for each trial. images: resident, padded by `pad_test`; labels: host."""
     size = eval_batch(len(images), layout)
     parts = [parallel.split(layout, program.logits(state, i, images)) for i in range(len(images) // size)]
     return [metrics.evaluate(np.concatenate(trial)[:len(labels)], labels) for trial in zip(*parts)]

@@ -89,6 +89,8 @@ def train_stage(job, seeds, index, before, results, journals, progress):
             started = time.perf_counter()
             device_state, reports = training.run_epoch(program, layout, device_state, *job.resident, progress.tick)
             seconds = time.perf_counter() - started
+            if job.config.profile and epoch == done + 1:  # by now everything is compiled
+                training.trace(program, device_state, *job.resident, job.workdir / 'profile' / stage.name)
             tests = training.run_evaluation(program, layout, device_state, job.test_images, job.dataset.test_labels)
             for seed, report, test in zip(seeds, reports, tests):
                 check_finite(seed, stage, epoch, (before + epoch - 1) * program.steps, report, test)
@@ -113,8 +115,8 @@ def check_finite(seed, stage, epoch, step, report, test):
     bad = np.flatnonzero(~np.isfinite(report['loss']))
     if len(bad) or not np.isfinite(test['test_nll']):
         first = step + (int(bad[0]) if len(bad) else len(report['loss']) - 1)
-        raise Diverged(f'the loss of seed {seed} is not a number since step {first} (stage {stage.name}, epoch {epoch}); '
-                       'the checkpoint before it is kept. Try a smaller optimizer.learning_rate')
+        raise Diverged(f'the loss of seed {seed} is not a number since step {first} (stage {stage.name}, epoch '
+                       f'{epoch}); the checkpoint before it is kept. Try a smaller optimizer.learning_rate')
 
 
 def epoch_record(job, seed, stage, epoch, seconds, report, test):
@@ -128,5 +130,6 @@ def epoch_record(job, seed, stage, epoch, seconds, report, test):
 
 def epoch_line(job, record):
     """The same, short, for people."""
-    return (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.config.epochs}  loss "
-            f"{record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %  test {record['test_accuracy']:.1f} %")
+    return (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.config.epochs}  "
+            f"loss {record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %  "
+            f"test {record['test_accuracy']:.1f} %")

@@ -14,7 +14,7 @@ ONE = jax.devices()[:1]
 
 
 def make_config(**fields):
-    """LE(Grad-CAM) with a small network on 8x8 digits: one epoch of warm-up, two of introspection, a second or two."""
+    """LE(Grad-CAM) with a small network on 8x8 digits: one epoch of warm-up, two of introspection."""
     config = default()
     config.model.name = 'cnn2'
     config.update(batch_size=32, epochs=3)
@@ -93,7 +93,8 @@ def test_metrics_tell_of_every_epoch(undisturbed):
     for part in ('loss', 'cross_entropy', 'distillation', 'entropy_p', 'entropy_q', 'zero_maps', 'accuracy'):
         assert f'train_{part}' in records[-1]
     last = records[-1]
-    assert last['train_loss'] == pytest.approx(last['train_distillation'] + 0.1 * last['train_cross_entropy'], rel=1e-4)
+    total = last['train_distillation'] + 0.1 * last['train_cross_entropy']
+    assert last['train_loss'] == pytest.approx(total, rel=1e-4)
     assert summary['trials'][0]['test_accuracy'] == last['test_accuracy']  # the last epoch's, not the best
     (events,) = (workdir / 'tensorboard' / 'seed0').iterdir()
     for tag in (b'test_accuracy', b'train_loss', b'explanations'):
@@ -220,3 +221,12 @@ def test_bfloat16_trains(tmp_path):
     summary = experiment.run(make_config(precision='bfloat16'), tmp_path, ONE)
     assert summary['precision'] == 'bfloat16'
     assert last_state(make_config(), tmp_path).params['Conv_0']['kernel'].dtype == np.float32
+
+
+def test_a_profile_on_request(undisturbed, tmp_path):
+    """A trace of each stage, in which the step's parts have names, and the same result."""
+    summary = experiment.run(make_config(profile=True), tmp_path, ONE)
+    assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+    (_,), (trace,) = (list((tmp_path / 'profile' / stage).rglob('*.xplane.pb')) for stage in ('warmup', 'introspective'))
+    content = trace.read_bytes()
+    assert all(name in content for name in (b'forward', b'explain', b'targets', b'backward', b'update'))

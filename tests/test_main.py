@@ -112,10 +112,7 @@ def test_help_shows_examples():
 
 
 @pytest.mark.slow
-def test_the_digits_job():
+def test_the_digits_job(tmp_path):
     """The first command of the README reaches what it promises. (How long it takes is for the benchmarks.)"""
-    from configs import le_digits
-    from ikd import experiment
-    import tempfile
-    with tempfile.TemporaryDirectory() as workdir:
-        assert experiment.run(le_digits.get_config(), workdir)['test_accuracy_mean'] >= 95
+    assert ikd('--config=configs/le_digits.py', f'--workdir={tmp_path}').returncode == 0
+    assert json.loads((tmp_path / 'summary.json').read_text())['test_accuracy_mean'] >= 95

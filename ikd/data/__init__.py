@@ -11,11 +11,11 @@ from ikd.errors import InputError
 
 # Per-channel mean and standard deviation in units of pixel / 255. Grey sets stay in [0, 1] on purpose.
 STATISTICS = {
-    "digits": ((0.0,), (1.0,)),
-    "mnist": ((0.0,), (1.0,)),
-    "fashion_mnist": ((0.0,), (1.0,)),
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    'digits': ((0.0,), (1.0,)),
+    'mnist': ((0.0,), (1.0,)),
+    'fashion_mnist': ((0.0,), (1.0,)),
+    'cifar10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    'cifar100': ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
 }
 
 
@@ -46,9 +46,9 @@ def load(name, directory=None, size=None):
     Raises InputError for an unknown name, a missing directory, and missing, damaged or unsuitable data.
     """
     if size is not None and size < 1:
-        raise InputError(f"image size {size} is not positive: give a number of pixels")
+        raise InputError(f'image size {size} is not positive: give a number of pixels')
     if directory is not None and not Path(directory).is_dir():
-        raise InputError(f"data directory {directory} does not exist: create it or correct the path")
+        raise InputError(f'data directory {directory} does not exist: create it or correct the path')
     *arrays, class_names = _read(name, directory, size)
     if size is not None:
         for i in (0, 2):
@@ -59,7 +59,7 @@ def load(name, directory=None, size=None):
 
 def _read(name, directory, size):
     """The first source that has the set."""
-    if name == "digits":
+    if name == 'digits':
         return digits.read()
     known = name in official.COUNTS
     if known and directory is not None and (found := official.read(name, directory)):
@@ -69,7 +69,7 @@ def _read(name, directory, size):
         return found
     if not known:
         raise InputError(f"no data set {name!r} in {directory}: use one of {', '.join(STATISTICS)}, "
-                         "or the name of any image classification set that TFDS has prepared there")
+                         'or the name of any image classification set that TFDS has prepared there')
     tfds.prepare(name, directory)
     return tfds.read(name, directory, size)
 
@@ -84,6 +84,6 @@ def _statistics(images):
     """Per-channel mean and standard deviation over all pixels, in units of pixel / 255."""
     pixels = images.size // images.shape[-1]
     mean = images.sum((0, 1, 2), dtype=np.float64) / pixels
-    variance = np.einsum("nhwc,nhwc->c", images, images, dtype=np.float64) / pixels - mean**2
+    variance = np.einsum('nhwc,nhwc->c', images, images, dtype=np.float64) / pixels - mean**2
     std = np.sqrt(np.maximum(variance, 1.0))  # at least one grey level, as a constant channel has no scale
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

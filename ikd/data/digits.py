@@ -16,4 +16,4 @@ def read():
     images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     train_images, test_images, train_labels, test_labels = train_test_split(
         images, labels.astype(np.int32), test_size=360, stratify=labels, random_state=0)
-    return train_images, train_labels, test_images, test_labels, tuple("0123456789")
+    return train_images, train_labels, test_images, test_labels, tuple('0123456789')

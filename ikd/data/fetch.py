@@ -21,8 +21,8 @@ def fetch(name, url_infos, directory):
     A file that is already there, in directory/downloads/manual or in directory is used if its size and sha256
     are right; others are downloaded. Raises InputError that lists what is still needed if that fails.
     """
-    folder = Path(directory) / "downloads" / "ikd" / name
-    manual = Path(directory) / "downloads" / "manual"
+    folder = Path(directory) / 'downloads' / 'ikd' / name
+    manual = Path(directory) / 'downloads' / 'manual'
     folder.mkdir(parents=True, exist_ok=True)
     needed = {}
     for url, info in url_infos.items():
@@ -39,44 +39,44 @@ def fetch(name, url_infos, directory):
         try:
             _download(url, info, folder / info.filename)
         except (OSError, http.client.HTTPException) as error:
-            files = ", ".join(f"{info.filename} from {url}" for url, info in needed.items())
+            files = ', '.join(f'{info.filename} from {url}' for url, info in needed.items())
             if isinstance(error, urllib.error.HTTPError):
                 error.close()  # it holds the connection
-            reason = " ".join(f"{error}".split()) or type(error).__name__
-            raise InputError(f"{name} could not be downloaded ({reason}): put these files, unchanged, into "
-                             f"{manual} and run again: {files}") from error
+            reason = ' '.join(f'{error}'.split()) or type(error).__name__
+            raise InputError(f'{name} could not be downloaded ({reason}): put these files, unchanged, into '
+                             f'{manual} and run again: {files}') from error
         del needed[url]
     return folder
 
 
 def _download(url, info, target):
     digest, received = hashlib.sha256(), 0
-    print(f"Fetching {url} ({info.size / 1e6:.1f} MB)", file=sys.stderr)
+    print(f'Fetching {url} ({info.size / 1e6:.1f} MB)', file=sys.stderr)
     # disable=None shows a bar on terminals only.
     with (urllib.request.urlopen(url, timeout=60) as response,
-          atomic(target) as part, open(part, "wb") as file,
-          tqdm(total=int(info.size), unit="B", unit_scale=True, desc=info.filename, disable=None) as bar):
+          atomic(target) as part, open(part, 'wb') as file,
+          tqdm(total=int(info.size), unit='B', unit_scale=True, desc=info.filename, disable=None) as bar):
         while received <= info.size and (block := response.read(2**16)):
             file.write(block)
             digest.update(block)
             received += len(block)
             bar.update(len(block))
         if received != info.size or digest.hexdigest() != info.checksum:
-            raise OSError(f"{url} gave {received} bytes with sha256 {digest.hexdigest()}, "
-                          f"not {int(info.size)} with {info.checksum}")
+            raise OSError(f'{url} gave {received} bytes with sha256 {digest.hexdigest()}, '
+                          f'not {int(info.size)} with {info.checksum}')
 
 
 def _is_official(path, info):
     if not path.is_file() or path.stat().st_size != info.size:
         return False
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == info.checksum
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest() == info.checksum
 
 
 @contextlib.contextmanager
 def atomic(target):
     """Yields a path to write to; that file takes its place as target only if all goes well."""
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part = target.with_name(f'{target.name}.{os.getpid()}.part')
     try:
         yield part
         part.replace(target)

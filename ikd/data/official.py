@@ -18,32 +18,32 @@ import numpy as np
 from ikd.errors import InputError
 
 # (training, test) examples.
-COUNTS = {"mnist": (60000, 10000), "fashion_mnist": (60000, 10000), "cifar10": (50000, 10000),
-          "cifar100": (50000, 10000)}
+COUNTS = {'mnist': (60000, 10000), 'fashion_mnist': (60000, 10000), 'cifar10': (50000, 10000),
+          'cifar100': (50000, 10000)}
 
 # Label columns in the order of the files. The last one is the label to learn.
-COLUMNS = {"mnist": ("label",), "fashion_mnist": ("label",), "cifar10": ("label",),
-           "cifar100": ("coarse_label", "label")}
+COLUMNS = {'mnist': ('label',), 'fashion_mnist': ('label',), 'cifar10': ('label',),
+           'cifar100': ('coarse_label', 'label')}
 
-IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-             "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IDX_FILES = ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte',
+             't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte')
 
 CIFAR = {
-    "cifar10": dict(folder="cifar-10-batches-bin", archive="cifar-10-binary.tar.gz",
-                    train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)), test=("test_batch.bin",),
-                    names=("batches.meta.txt",)),
-    "cifar100": dict(folder="cifar-100-binary", archive="cifar-100-binary.tar.gz",
-                     train=("train.bin",), test=("test.bin",),
-                     names=("coarse_label_names.txt", "fine_label_names.txt")),
+    'cifar10': dict(folder='cifar-10-batches-bin', archive='cifar-10-binary.tar.gz',
+                    train=tuple(f'data_batch_{i}.bin' for i in range(1, 6)), test=('test_batch.bin',),
+                    names=('batches.meta.txt',)),
+    'cifar100': dict(folder='cifar-100-binary', archive='cifar-100-binary.tar.gz',
+                     train=('train.bin',), test=('test.bin',),
+                     names=('coarse_label_names.txt', 'fine_label_names.txt')),
 }
 
 # Per label column.
 CLASS_NAMES = {
-    "mnist": (tuple("0123456789"),),
-    "fashion_mnist": (("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
-                       "Bag", "Ankle boot"),),
-    "cifar10": (tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),),
-    "cifar100": (
+    'mnist': (tuple('0123456789'),),
+    'fashion_mnist': (('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker',
+                       'Bag', 'Ankle boot'),),
+    'cifar10': (tuple('airplane automobile bird cat deer dog frog horse ship truck'.split()),),
+    'cifar100': (
         tuple("""aquatic_mammals fish flowers food_containers fruit_and_vegetables
         household_electrical_devices household_furniture insects large_carnivores
         large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores
@@ -87,12 +87,12 @@ def read_columns(name, directory):
 
 
 def _read_idx(name, folder):
-    files = [_first_file(folder / f, folder / f"{f}.gz") for f in IDX_FILES]
+    files = [_first_file(folder / f, folder / f'{f}.gz') for f in IDX_FILES]
     if not any(files):
         return None
     if folder.name != name and folder.name in COUNTS:
-        raise InputError(f"{folder} holds {folder.name}, not {name}: point to the folder of {name}")
-    _require_all(files, [folder / f"{f}.gz" for f in IDX_FILES])
+        raise InputError(f'{folder} holds {folder.name}, not {name}: point to the folder of {name}')
+    _require_all(files, [folder / f'{f}.gz' for f in IDX_FILES])
     train, test = COUNTS[name]
     class_names = CLASS_NAMES[name]
     return (_idx_array(files[0], (train, 28, 28))[..., None], _idx_labels(files[1], train, class_names),
@@ -105,31 +105,31 @@ def _idx_labels(path, count, class_names):
 
 
 def _idx_array(path, shape):
-    header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
+    header = struct.pack(f'>4B{len(shape)}I', 0, 0, 8, len(shape), *shape)
     data = _read_file(path, len(header) + math.prod(shape))
     if not data.startswith(header):
-        raise _damaged(path, f"its header is {data[:len(header)].hex()}, not {header.hex()}")
+        raise _damaged(path, f'its header is {data[:len(header)].hex()}, not {header.hex()}')
     return np.frombuffer(data, np.uint8, offset=len(header)).reshape(shape)
 
 
 def _read_cifar(name, folder):
     """Reads one of: the folder itself, the usual folder in it, the archive in it."""
     layout = CIFAR[name]
-    batches = layout["train"] + layout["test"]
-    for inner in (folder, folder / layout["folder"]):
+    batches = layout['train'] + layout['test']
+    for inner in (folder, folder / layout['folder']):
         files = [_first_file(inner / f) for f in batches]
         if any(files):
             _require_all(files, [inner / f for f in batches])
-            paths = [inner / f for f in layout["names"]]
+            paths = [inner / f for f in layout['names']]
             texts = [_read_file(p, 2**16, exact=False) if p.is_file() else None for p in paths]
             return _parse_cifar(name, inner, lambda f, size: _read_file(inner / f, size), texts)
-    archive = folder / layout["archive"]
+    archive = folder / layout['archive']
     if archive.is_file():
         members = _tar_members(name, archive)
         missing = [f for f in batches if f not in members]
         if missing:
             raise _damaged(archive, f"it lacks {layout['folder']}/{missing[0]}")
-        texts = [members.get(f) for f in layout["names"]]
+        texts = [members.get(f) for f in layout['names']]
         return _parse_cifar(name, archive, lambda f, size: members[f], texts)
     return None
 
@@ -139,7 +139,7 @@ def _parse_cifar(name, place, content, texts):
     layout = CIFAR[name]
     class_names = tuple(_class_names(text, standard) for text, standard in zip(texts, CLASS_NAMES[name]))
     arrays = []
-    for files, count in zip((layout["train"], layout["test"]), COUNTS[name]):
+    for files, count in zip((layout['train'], layout['test']), COUNTS[name]):
         columns = len(class_names)
         each = count // len(files)
         size = each * (columns + 3072)
@@ -148,7 +148,7 @@ def _parse_cifar(name, place, content, texts):
         for i, f in enumerate(files):
             data = content(f, size)
             if len(data) != size:
-                raise _damaged(place / f, f"it has {len(data)} bytes, not {size}")
+                raise _damaged(place / f, f'it has {len(data)} bytes, not {size}')
             records = np.frombuffer(data, np.uint8).reshape(each, -1)
             rows = slice(i * each, (i + 1) * each)
             labels[rows] = _checked_labels(place / f, records[:, :columns], class_names)
@@ -159,7 +159,7 @@ def _parse_cifar(name, place, content, texts):
 
 def _class_names(text, standard):
     """The names in a names file, or the standard ones where it is absent or does not name every class."""
-    names = tuple(text.decode("utf-8", "replace").split()) if text else ()
+    names = tuple(text.decode('utf-8', 'replace').split()) if text else ()
     return names if len(names) == len(standard) else standard
 
 
@@ -169,11 +169,11 @@ def _tar_members(name, archive):
     payload = sum(COUNTS[name]) * (len(COLUMNS[name]) + 3072)
     data = _read_file(archive, payload + 2**20, exact=False)  # a megabyte more for tar headers and texts
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        with tarfile.open(fileobj=io.BytesIO(data), mode='r:') as tar:
             files = [member for member in tar if member.isreg() and not member.issparse()]
-            paths = [member.name.removeprefix("./").rpartition("/") for member in files]
+            paths = [member.name.removeprefix('./').rpartition('/') for member in files]
             return {base: tar.extractfile(member).read()
-                    for member, (folder, _, base) in zip(files, paths) if folder == layout["folder"]}
+                    for member, (folder, _, base) in zip(files, paths) if folder == layout['folder']}
     except (tarfile.TarError, EOFError, ValueError, OSError) as error:
         raise _damaged(archive, error) from None
 
@@ -181,24 +181,24 @@ def _tar_members(name, archive):
 def _read_file(path, size, exact=True):
     """Returns the content of a file, gzipped or not, that has size bytes (at most size, if not exact)."""
     try:
-        with open(path, "rb") as file:
-            gzipped = file.read(2) == b"\x1f\x8b"
+        with open(path, 'rb') as file:
+            gzipped = file.read(2) == b'\x1f\x8b'
             file.seek(0)
             stream = gzip.GzipFile(fileobj=file) if gzipped else file
             data = stream.read(size + 1)  # the one byte more has gzip verify its checksum, and shows excess
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, error) from None
     if len(data) > size or (exact and len(data) < size):
-        bound = "exactly" if exact else "at most"
-        found = "more" if len(data) > size else f"{len(data)} bytes"
-        raise _damaged(path, f"it holds {found}, not {bound} {size} bytes")
+        bound = 'exactly' if exact else 'at most'
+        found = 'more' if len(data) > size else f'{len(data)} bytes'
+        raise _damaged(path, f'it holds {found}, not {bound} {size} bytes')
     return data
 
 
 def _checked_labels(path, labels, class_names):
     for column, names in zip(labels.T, class_names):
         if column.max() >= len(names):
-            raise _damaged(path, f"it has a label {column.max()}, but there are {len(names)} classes")
+            raise _damaged(path, f'it has a label {column.max()}, but there are {len(names)} classes')
     return labels.astype(np.int32)
 
 
@@ -209,8 +209,8 @@ def _first_file(*paths):
 def _require_all(files, expected):
     for file, path in zip(files, expected):
         if file is None:
-            raise InputError(f"{path} is missing: put it beside the other files of the set")
+            raise InputError(f'{path} is missing: put it beside the other files of the set')
 
 
 def _damaged(path, reason):
-    return InputError(f"{path} is damaged or is not the official file ({reason}): fetch it again")
+    return InputError(f'{path} is damaged or is not the official file ({reason}): fetch it again')

@@ -26,7 +26,7 @@ from ikd.errors import InputError
 
 def default_directory():
     """The folder that TFDS uses unless told otherwise."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return Path(os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
 
 
 def read(name, directory, size=None):
@@ -50,9 +50,9 @@ def read(name, directory, size=None):
     except InputError:
         raise
     except Exception as error:  # whatever TFDS and its formats make of a damaged folder
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise InputError(f"the TFDS set {name} in {directory} cannot be read ({reason}): delete its folder "
-                         "and prepare it again") from error
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+        raise InputError(f'the TFDS set {name} in {directory} cannot be read ({reason}): delete its folder '
+                         'and prepare it again') from error
 
 
 def prepare(name, directory, url_infos=None):
@@ -65,36 +65,36 @@ def prepare(name, directory, url_infos=None):
     """
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder(name, data_dir=directory, file_format="array_record")
+    builder = tfds.builder(name, data_dir=directory, file_format='array_record')
     try:
         folder = fetch(name, url_infos or builder.url_infos, directory)
         *arrays, class_names = official.read_columns(name, folder)
         if name in official.CIFAR:
             for column, names in zip(official.COLUMNS[name], class_names):
                 builder.info.features[column].names = names
-        splits = {"train": arrays[:2], "test": arrays[2:]}
+        splits = {'train': arrays[:2], 'test': arrays[2:]}
         # The one place that leans on TFDS's internals: the stock builder writes, our examples are written.
         builder._split_generators = lambda dl_manager: {
             split: _examples(name, split, *data) for split, data in splits.items()}
-        print(f"Preparing {name} in {builder.data_path}, once", file=sys.stderr)
+        print(f'Preparing {name} in {builder.data_path}, once', file=sys.stderr)
         tfds.display_progress_bar(sys.stderr.isatty())
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare()
     except OSError as error:
         if not builder.is_prepared():  # else another process was faster
-            raise InputError(f"{directory} cannot be written ({error}): make room there or choose another "
-                             "data directory") from error
+            raise InputError(f'{directory} cannot be written ({error}): make room there or choose another '
+                             'data directory') from error
 
 
 def _examples(name, split, images, labels):
     """Yields (key, example) as the stock builder does; the key decides the order in which TFDS shuffles."""
     for index, (image, row) in enumerate(zip(images, labels)):
         png = io.BytesIO()
-        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(png, "PNG")
+        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(png, 'PNG')
         png.seek(0)
-        example = {"image": png, **dict(zip(official.COLUMNS[name], row.tolist()))}
+        example = {'image': png, **dict(zip(official.COLUMNS[name], row.tolist()))}
         if name in official.CIFAR:
-            example["id"] = f"{split}_{index:05d}"
+            example['id'] = f'{split}_{index:05d}'
         yield index, example
 
 
@@ -103,42 +103,42 @@ def _read_builder(builder, size):
     import tensorflow_datasets as tfds
 
     if not builder.is_prepared():
-        raise InputError(f"{builder.data_path} is incomplete: delete it and prepare {builder.name} again")
+        raise InputError(f'{builder.data_path} is incomplete: delete it and prepare {builder.name} again')
     features, splits = dict(builder.info.features.items()), builder.info.splits
-    test = "test" if "test" in splits else "validation"
-    image, label = features.get("image"), features.get("label")
-    if not ({"train", test} <= set(splits) and isinstance(image, tfds.features.Image)
+    test = 'test' if 'test' in splits else 'validation'
+    image, label = features.get('image'), features.get('label')
+    if not ({'train', test} <= set(splits) and isinstance(image, tfds.features.Image)
             and image.np_dtype == np.uint8 and isinstance(label, tfds.features.ClassLabel)):
-        raise InputError(f"{builder.name} has splits {sorted(splits)} and features {sorted(features)}, but "
-                         "train, test (or validation), an 8-bit image and a class label are needed: "
-                         "choose an image classification set")
+        raise InputError(f'{builder.name} has splits {sorted(splits)} and features {sorted(features)}, but '
+                         'train, test (or validation), an 8-bit image and a class label are needed: '
+                         'choose an image classification set')
     cache = Path(builder.data_path) / f"ikd_{size or 'original'}.npz"
-    arrays = _load_cache(cache, [splits["train"].num_examples, splits[test].num_examples])
+    arrays = _load_cache(cache, [splits['train'].num_examples, splits[test].num_examples])
     if arrays is None:
-        arrays = *_read_split(builder, "train", size), *_read_split(builder, test, size)
+        arrays = *_read_split(builder, 'train', size), *_read_split(builder, test, size)
         _save_cache(cache, arrays)
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
-        raise InputError(f"{builder.name} has training images {arrays[0].shape[1:]}, but test images "
-                         f"{arrays[2].shape[1:]}: set an image size")
+        raise InputError(f'{builder.name} has training images {arrays[0].shape[1:]}, but test images '
+                         f'{arrays[2].shape[1:]}: set an image size')
     return *arrays, tuple(label.names)
 
 
 def _read_split(builder, split, size):
     """Returns (images uint8 [n, h, w, c], labels int32 [n]) of one split."""
     info, images, labels = builder.info, [], []
-    mode = {1: "L", 4: "RGBA"}.get(info.features["image"].shape[-1], "RGB")
-    count, classes = info.splits[split].num_examples, info.features["label"].num_classes
-    print(f"Reading {count} images of {info.full_name} ({split}), once", file=sys.stderr)
+    mode = {1: 'L', 4: 'RGBA'}.get(info.features['image'].shape[-1], 'RGB')
+    count, classes = info.splits[split].num_examples, info.features['label'].num_classes
+    print(f'Reading {count} images of {info.full_name} ({split}), once', file=sys.stderr)
     for example in tqdm(_stored_examples(builder, split), total=count, disable=None):
-        with Image.open(io.BytesIO(example["image"])) as picture:
+        with Image.open(io.BytesIO(example['image'])) as picture:
             image = np.asarray(picture.convert(mode)).reshape(picture.height, picture.width, -1)
         images.append(image if size is None else resize(image, size))
-        labels.append(example["label"])
+        labels.append(example['label'])
         if images[-1].shape != images[0].shape:
-            raise InputError(f"{builder.name} has images of different sizes: set an image size")
+            raise InputError(f'{builder.name} has images of different sizes: set an image size')
     if len(images) != count or not 0 <= min(labels) <= max(labels) < classes:
-        raise InputError(f"{info.full_name} has {len(images)} of {count} examples in {split} and labels from "
-                         f"{min(labels)} to {max(labels)}: choose another set, or prepare this one again")
+        raise InputError(f'{info.full_name} has {len(images)} of {count} examples in {split} and labels from '
+                         f'{min(labels)} to {max(labels)}: choose another set, or prepare this one again')
     return np.stack(images), np.array(labels, np.int32)
 
 
@@ -146,8 +146,8 @@ def _stored_examples(builder, split):
     """Yields the examples of a split with images still encoded, from ArrayRecord or TFRecord files."""
     import tensorflow_datasets as tfds
 
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    if {f.value for f in builder.info.available_file_formats()} != {"tfrecord"}:
+    decoders = {'image': tfds.decode.SkipDecoding()}
+    if {f.value for f in builder.info.available_file_formats()} != {'tfrecord'}:
         source = builder.as_data_source(split, decoders=decoders)
         for start in range(0, len(source), 1000):  # one by one is six times slower
             yield from source.__getitems__(range(start, min(start + 1000, len(source))))
@@ -155,9 +155,9 @@ def _stored_examples(builder, split):
     # TFDS reads its default format with TensorFlow only, but it is simple: length (8 bytes), checksum (4),
     # example, checksum (4), over and over.
     for path in builder.info.splits[split].filepaths:
-        with open(path, "rb") as file:
+        with open(path, 'rb') as file:
             while header := file.read(12):
-                record = file.read(int.from_bytes(header[:8], "little"))
+                record = file.read(int.from_bytes(header[:8], 'little'))
                 file.read(4)
                 yield builder.info.features.deserialize_example_np(record, decoders=decoders)
 
@@ -165,14 +165,14 @@ def _stored_examples(builder, split):
 def _load_cache(path, counts):
     """The arrays that _save_cache wrote, or None if there are none for these numbers of examples."""
     try:
-        with open(path, "rb") as file:
+        with open(path, 'rb') as file:
             content = np.load(file, allow_pickle=False)
-            arrays = tuple(content[f"arr_{i}"] for i in range(4))
+            arrays = tuple(content[f'arr_{i}'] for i in range(4))
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
         return None
     return arrays if [len(a) for a in arrays] == [n for n in counts for _ in range(2)] else None
 
 
 def _save_cache(path, arrays):
-    with contextlib.suppress(OSError), atomic(path) as part, open(part, "wb") as file:
+    with contextlib.suppress(OSError), atomic(path) as part, open(part, 'wb') as file:
         np.savez(file, *arrays)

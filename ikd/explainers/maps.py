@@ -97,7 +97,8 @@ def explain(name, model, variables, images, **options):
 
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
     [b, k] and taps. images: float [b, h, w, c] in the network's input scale. Options: `class_chunk` (classes computed
-    together; bounds the memory) for all; `tap` and `relu` for grad_cam. Raises InputError for an unknown name or a tap that is not there.
+    together; bounds the memory) for all; `tap` and `relu` for grad_cam. Raises InputError for an unknown name or a
+    tap that is not there.
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown method.explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")

@@ -1,5 +1,6 @@
 """The multilayer perceptron of 2009.09140, section 5.1 (MNIST)."""
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp

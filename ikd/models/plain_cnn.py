@@ -3,7 +3,8 @@
 The paper gives the number of convolutions only; the layouts are those of the networks of the same names and
 recipe in Mirzadeh et al. 2020 (TAKD).
 """
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp

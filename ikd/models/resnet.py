@@ -2,7 +2,8 @@
 
 2009.09140 follows Mirzadeh et al. 2020 (TAKD), whose networks these are: ResNet8, 14, 20, 26.
 """
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp

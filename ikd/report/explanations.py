@@ -3,6 +3,7 @@ import jax
 import numpy as np
 
 from ikd import explainers
+from ikd.config import explainer_options
 from ikd.data.resident import normalise
 from ikd.report.figures import explanation_figure
 
@@ -12,12 +13,10 @@ MOST_IMAGES = 10
 def explanations(config, model, variables, images, labels):
     """Maps, similarities [n, k] to the true class (cosine: in [-1, 1]) and probabilities [n, k] of images.
 
-    images: float [n, h, w, c] in the network's input scale, evaluation mode, by the config's explainer and similarity.
+    images: float [n, h, w, c] in the network's input scale. Evaluation mode, the config's explainer and similarity.
     """
-    method = config.method
-    options = {'tap': method.tap, 'relu': method.relu} if method.explainer == 'grad_cam' else {}
-    maps = explainers.explain(method.explainer, model, variables, images, class_chunk=config.class_chunk, **options)
-    similarities = explainers.class_similarity(maps, labels, method.similarity) - 1
+    maps = explainers.explain(config.method.explainer, model, variables, images, **explainer_options(config))
+    similarities = explainers.class_similarity(maps, labels, config.method.similarity) - 1
     return maps, similarities, jax.nn.softmax(model.apply(variables, images, train=False)[0])
 
 

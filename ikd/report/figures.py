@@ -24,18 +24,18 @@ def draw_map(axes, image, values):
 
 
 def explanation_figure(images, maps, similarities, labels, probabilities, class_names, title):
-    """Figure 1: a row an image; the image, then one map for every class with its similarity to the true class under it.
+    """Figure 1: a row an image; the image, then a map for every class with its similarity to the true class under it.
 
-    images uint8 [n, h, w, c]; maps [n, k, h', w'] or [n, k, h', w', c]; similarities [n, k] in [-1, 1]; labels int [n];
-    probabilities [n, k]; class_names k strings. The true class is framed. Of more than ten classes each row shows
-    the ten most alike, each with its name. Returns a matplotlib Figure.
+    images uint8 [n, h, w, c]; maps [n, k, h', w'] or [n, k, h', w', c]; similarities [n, k] in [-1, 1]; labels int
+    [n]; probabilities [n, k]; class_names k strings. The true class is framed. Of more than ten classes each row
+    shows the ten most alike, each with its name. Returns a matplotlib Figure.
     """
     n, k = similarities.shape
     columns = min(k, MOST_CLASSES)
     height = 1.35 * n + 0.6
     figure = Figure(figsize=(1.1 * (columns + 1) + 0.2, height), dpi=110)
-    grid = figure.subplots(n, columns + 1, squeeze=False, gridspec_kw={
-        'left': 0.01, 'right': 0.99, 'top': 1 - 0.5 / height, 'bottom': 0.25 / height, 'hspace': 0.35, 'wspace': 0.06})
+    grid = figure.subplots(n, columns + 1, squeeze=False)
+    figure.subplots_adjust(0.01, 0.25 / height, 0.99, 1 - 0.5 / height, wspace=0.06, hspace=0.35)
     figure.suptitle(title, fontsize=10)
     for row, image in enumerate(images):
         true, predicted = labels[row], probabilities[row].argmax()

@@ -5,12 +5,24 @@ import pathlib
 
 from tensorboardX import SummaryWriter
 
+from ikd.errors import InputError
+
 
 def write_json(path, value):
     """Replace the file at `path` by `value` as JSON, whole or not at all."""
     temporary = pathlib.Path(path).with_suffix('.tmp')
     temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')
     os.replace(temporary, path)
+
+
+def read_json(path):
+    """The JSON value in a file, None if there is none; InputError if it can't be read."""
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f'{path} is damaged ({error}); choose another --workdir, or remove it') from error
 
 
 def read_records(workdir, seed=None):

@@ -8,7 +8,7 @@ import pytest
 from ikd.data import fetch, official, tfds
 from ikd.errors import InputError
 
-NOWHERE = "http://127.0.0.1:9/"  # the discard port: nobody answers
+NOWHERE = 'http://127.0.0.1:9/'  # the discard port: nobody answers
 
 
 def sorted_examples(arrays):
@@ -17,117 +17,117 @@ def sorted_examples(arrays):
             for i in (0, 2)]
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
+@pytest.mark.parametrize('name', ['mnist', 'fashion_mnist', 'cifar10', 'cifar100'])
 def test_fetch_prepare_read(small, archives, serve, registered, tmp_path, name):
     import tensorflow_datasets
 
     source = archives(name)
-    assert tfds.read(name, tmp_path / "d") is None
+    assert tfds.read(name, tmp_path / 'd') is None
     with serve(source) as (base, requests):
-        tfds.prepare(name, tmp_path / "d", registered(source, base))
-        assert sorted(requests) == sorted(f"/{path.name}" for path in source.iterdir())
+        tfds.prepare(name, tmp_path / 'd', registered(source, base))
+        assert sorted(requests) == sorted(f'/{path.name}' for path in source.iterdir())
     expected = official.read(name, source)
-    found = tfds.read(name, tmp_path / "d")
+    found = tfds.read(name, tmp_path / 'd')
     assert sorted_examples(found) == sorted_examples(expected) and found[4] == expected[4]
     assert [a.dtype for a in found[:4]] == [np.uint8, np.int32] * 2
 
     # It is the set that TFDS itself knows, with every feature.
     columns = official.read_columns(name, source)
-    stored = tensorflow_datasets.data_source(name, split="test", data_dir=tmp_path / "d")
+    stored = tensorflow_datasets.data_source(name, split='test', data_dir=tmp_path / 'd')
     if name in official.CIFAR:
         for example in stored:
-            index = int(example["id"].decode().removeprefix("test_"))
-            np.testing.assert_array_equal(example["image"], columns[2][index])
+            index = int(example['id'].decode().removeprefix('test_'))
+            np.testing.assert_array_equal(example['image'], columns[2][index])
             labels = [example[column] for column in official.COLUMNS[name]]
             assert labels == columns[3][index].tolist()
     else:
-        np.testing.assert_array_equal(stored[3]["image"], found[2][3])
-    assert "tensorflow" not in sys.modules
+        np.testing.assert_array_equal(stored[3]['image'], found[2][3])
+    assert 'tensorflow' not in sys.modules
 
 
 def test_offline_says_what_is_needed(small, archives, registered, tmp_path):
-    source = archives("mnist")
+    source = archives('mnist')
     infos = registered(source, NOWHERE)
     with pytest.raises(InputError) as caught:
-        tfds.prepare("mnist", tmp_path / "d", infos)
+        tfds.prepare('mnist', tmp_path / 'd', infos)
     message = str(caught.value)
-    assert "\n" not in message and str(tmp_path / "d" / "downloads" / "manual") in message
-    assert all(f"{info.filename} from {url}" in message for url, info in infos.items())
+    assert '\n' not in message and str(tmp_path / 'd' / 'downloads' / 'manual') in message
+    assert all(f'{info.filename} from {url}' in message for url, info in infos.items())
     # With two of the files put there by hand, the others are still needed. A wrong file does not count.
-    manual = tmp_path / "d" / "downloads" / "manual"
+    manual = tmp_path / 'd' / 'downloads' / 'manual'
     manual.mkdir()
     first, second, third, fourth = sorted(source.iterdir())
     (manual / first.name).write_bytes(first.read_bytes())
-    (tmp_path / "d" / second.name).write_bytes(second.read_bytes())
+    (tmp_path / 'd' / second.name).write_bytes(second.read_bytes())
     (manual / third.name).write_bytes(bytes(third.stat().st_size))
     with pytest.raises(InputError) as caught:
-        tfds.prepare("mnist", tmp_path / "d", infos)
+        tfds.prepare('mnist', tmp_path / 'd', infos)
     assert third.name in str(caught.value) and fourth.name in str(caught.value)
     assert first.name not in str(caught.value) and second.name not in str(caught.value)
     # With all of them, no network is needed.
     for path in (third, fourth):
         (manual / path.name).write_bytes(path.read_bytes())
-    tfds.prepare("mnist", tmp_path / "d", infos)
-    assert tfds.read("mnist", tmp_path / "d")[0].shape == (100, 28, 28, 1)
+    tfds.prepare('mnist', tmp_path / 'd', infos)
+    assert tfds.read('mnist', tmp_path / 'd')[0].shape == (100, 28, 28, 1)
 
 
 def test_downloads_are_kept(small, archives, serve, registered, tmp_path):
-    source = archives("mnist")
+    source = archives('mnist')
     with serve(source) as (base, requests):
         for _ in range(2):
-            folder = fetch.fetch("mnist", registered(source, base), tmp_path / "d")
+            folder = fetch.fetch('mnist', registered(source, base), tmp_path / 'd')
         assert len(requests) == 4
     assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in source.iterdir())
 
 
-@pytest.mark.parametrize("harm", ["checksum", "shorter", "longer", "absent"])
+@pytest.mark.parametrize('harm', ['checksum', 'shorter', 'longer', 'absent'])
 def test_wrong_downloads(small, archives, serve, registered, tmp_path, harm):
-    source = archives("mnist")
-    infos = registered(source, "/")
+    source = archives('mnist')
+    infos = registered(source, '/')
     victim = sorted(source.iterdir())[2]
     content = victim.read_bytes()
-    changes = {"checksum": content[:-1] + b"?", "shorter": content[:-1], "longer": content + b"?"}
-    victim.unlink() if harm == "absent" else victim.write_bytes(changes[harm])
+    changes = {'checksum': content[:-1] + b'?', 'shorter': content[:-1], 'longer': content + b'?'}
+    victim.unlink() if harm == 'absent' else victim.write_bytes(changes[harm])
     with serve(source) as (base, _), pytest.raises(InputError) as caught:
-        tfds.prepare("mnist", tmp_path / "d", {base + url[1:]: info for url, info in infos.items()})
+        tfds.prepare('mnist', tmp_path / 'd', {base + url[1:]: info for url, info in infos.items()})
     message = str(caught.value)
-    assert ("404" if harm == "absent" else "sha256") in message and f"{victim.name} from" in message
-    assert len(list((tmp_path / "d" / "downloads" / "ikd" / "mnist").iterdir())) == 2
-    assert tfds.read("mnist", tmp_path / "d") is None
+    assert ('404' if harm == 'absent' else 'sha256') in message and f'{victim.name} from' in message
+    assert len(list((tmp_path / 'd' / 'downloads' / 'ikd' / 'mnist').iterdir())) == 2
+    assert tfds.read('mnist', tmp_path / 'd') is None
 
 
 def test_unwritable_directory(small, tmp_path):
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(InputError, match="cannot be written"):
-        tfds.prepare("mnist", tmp_path / "file" / "d", {})
+    (tmp_path / 'file').write_text('not a folder')
+    with pytest.raises(InputError, match='cannot be written'):
+        tfds.prepare('mnist', tmp_path / 'file' / 'd', {})
 
 
-@pytest.mark.parametrize("accident", [KeyboardInterrupt, OSError, ValueError])
+@pytest.mark.parametrize('accident', [KeyboardInterrupt, OSError, ValueError])
 def test_failed_preparation_leaves_nothing(small, archives, serve, registered, tmp_path, monkeypatch,
                                            accident):
-    source = archives("mnist")
-    directory = tmp_path / "d"
+    source = archives('mnist')
+    directory = tmp_path / 'd'
     whole = tfds._examples
 
     def half(name, split, images, labels):
         yield from whole(name, split, images[:20], labels[:20])
-        if split == "test":
-            raise accident("half-way")
+        if split == 'test':
+            raise accident('half-way')
 
     with serve(source) as (base, _):
         infos = registered(source, base)
-        monkeypatch.setattr(tfds, "_examples", half)
+        monkeypatch.setattr(tfds, '_examples', half)
         with pytest.raises(InputError if accident is OSError else accident):
-            tfds.prepare("mnist", directory, infos)
-        assert tfds.read("mnist", directory) is None
-        assert not list((directory / "mnist").glob("*"))
-        monkeypatch.setattr(tfds, "_examples", whole)
-        tfds.prepare("mnist", directory, infos)
-    assert len(tfds.read("mnist", directory)[0]) == 100
+            tfds.prepare('mnist', directory, infos)
+        assert tfds.read('mnist', directory) is None
+        assert not list((directory / 'mnist').glob('*'))
+        monkeypatch.setattr(tfds, '_examples', whole)
+        tfds.prepare('mnist', directory, infos)
+    assert len(tfds.read('mnist', directory)[0]) == 100
 
 
 def test_killed_preparation_does_not_look_prepared(small, archives, registered, tmp_path):
-    source = archives("mnist")
+    source = archives('mnist')
     script = f"""
         import os
         from types import SimpleNamespace as namespace
@@ -140,21 +140,21 @@ def test_killed_preparation_does_not_look_prepared(small, archives, registered, 
         tfds._examples = half
         tfds.prepare("mnist", {str(source)!r}, {registered(source, NOWHERE)!r})
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.DEVNULL)
-    assert done.returncode == 9 and list(source.glob("mnist/incomplete*"))
-    assert tfds.read("mnist", source) is None
-    tfds.prepare("mnist", source, registered(source, NOWHERE))
-    assert len(tfds.read("mnist", source)[0]) == 100
+    done = subprocess.run([sys.executable, '-c', textwrap.dedent(script)], stderr=subprocess.DEVNULL)
+    assert done.returncode == 9 and list(source.glob('mnist/incomplete*'))
+    assert tfds.read('mnist', source) is None
+    tfds.prepare('mnist', source, registered(source, NOWHERE))
+    assert len(tfds.read('mnist', source)[0]) == 100
 
 
 @pytest.mark.slow
 def test_the_real_mnist_as_tfds_registers_it(real, serve, tmp_path):
     import tensorflow_datasets
 
-    with serve(real / "mnist") as (base, requests):
-        known = tensorflow_datasets.builder("mnist").url_infos.values()
+    with serve(real / 'mnist') as (base, requests):
+        known = tensorflow_datasets.builder('mnist').url_infos.values()
         infos = {base + info.filename: info for info in known}
-        tfds.prepare("mnist", tmp_path, infos)
+        tfds.prepare('mnist', tmp_path, infos)
     assert len(requests) == 4
-    assert sorted_examples(tfds.read("mnist", tmp_path)) == sorted_examples(official.read("mnist", real))
-    assert "tensorflow" not in sys.modules
+    assert sorted_examples(tfds.read('mnist', tmp_path)) == sorted_examples(official.read('mnist', real))
+    assert 'tensorflow' not in sys.modules

@@ -12,142 +12,142 @@ from ikd.errors import InputError
 
 
 def test_only_the_first_read_decodes(prepared, monkeypatch, capsys):
-    first = tfds.read("mnist", prepared)
-    assert "Reading 100 images of mnist" in capsys.readouterr().err
-    monkeypatch.setattr(tfds, "_stored_examples", None)
-    for a, b in zip(first[:4], tfds.read("mnist", prepared)):
+    first = tfds.read('mnist', prepared)
+    assert 'Reading 100 images of mnist' in capsys.readouterr().err
+    monkeypatch.setattr(tfds, '_stored_examples', None)
+    for a, b in zip(first[:4], tfds.read('mnist', prepared)):
         np.testing.assert_array_equal(a, b)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == ''
 
 
-@pytest.mark.parametrize("harm", ["garbage", "truncated", "flipped", "other", "pickle", "unwritable"])
+@pytest.mark.parametrize('harm', ['garbage', 'truncated', 'flipped', 'other', 'pickle', 'unwritable'])
 def test_a_bad_cache_does_not_matter(prepared, harm):
-    first = tfds.read("mnist", prepared)
-    cache, = prepared.rglob("ikd_*.npz")
+    first = tfds.read('mnist', prepared)
+    cache, = prepared.rglob('ikd_*.npz')
     content = cache.read_bytes()
     cache.unlink()
-    if harm == "garbage":
-        cache.write_bytes(b"garbage")
-    elif harm == "truncated":
+    if harm == 'garbage':
+        cache.write_bytes(b'garbage')
+    elif harm == 'truncated':
         cache.write_bytes(content[:-1000])
-    elif harm == "flipped":
+    elif harm == 'flipped':
         cache.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
-    elif harm == "other":
+    elif harm == 'other':
         np.savez(cache, *(array[:-1] for array in first[:4]))
-    elif harm == "pickle":
+    elif harm == 'pickle':
         np.savez(cache, *(np.array([{}]) for _ in range(4)))
     else:
         cache.mkdir()  # reading fails, and so does writing, for every user
-    for a, b in zip(first[:4], tfds.read("mnist", prepared)):
+    for a, b in zip(first[:4], tfds.read('mnist', prepared)):
         np.testing.assert_array_equal(a, b)
-    assert not list(prepared.rglob("*.part"))
+    assert not list(prepared.rglob('*.part'))
 
 
 def test_size(prepared):
-    assert tfds.read("mnist", prepared, size=9)[0].shape == (100, 9, 9, 1)
-    assert tfds.read("mnist", prepared)[0].shape == (100, 28, 28, 1)
+    assert tfds.read('mnist', prepared, size=9)[0].shape == (100, 9, 9, 1)
+    assert tfds.read('mnist', prepared)[0].shape == (100, 28, 28, 1)
 
 
 def test_tfrecord_sets_are_read_too(prepared):
     """The same records in TFDS's default format; its checksums are not looked at."""
     import tensorflow_datasets
 
-    expected = tfds.read("mnist", prepared)
-    folder = prepared / "mnist" / "3.0.1"
-    builder = tensorflow_datasets.builder("mnist", data_dir=prepared)
+    expected = tfds.read('mnist', prepared)
+    folder = prepared / 'mnist' / '3.0.1'
+    builder = tensorflow_datasets.builder('mnist', data_dir=prepared)
     raw = tensorflow_datasets.decode.DeserializeMethod.RAW_BYTES
-    for split in ("train", "test"):
+    for split in ('train', 'test'):
         records = list(builder.as_data_source(split, deserialize_method=raw))
-        path, = folder.glob(f"mnist-{split}.array_record*")
-        path.with_name(path.name.replace("array_record", "tfrecord")).write_bytes(
-            b"".join(struct.pack("<QI", len(r), 0) + r + bytes(4) for r in records))
+        path, = folder.glob(f'mnist-{split}.array_record*')
+        path.with_name(path.name.replace('array_record', 'tfrecord')).write_bytes(
+            b''.join(struct.pack('<QI', len(r), 0) + r + bytes(4) for r in records))
         path.unlink()
-    info = folder / "dataset_info.json"
-    info.write_text(json.dumps(json.loads(info.read_text()) | {"fileFormat": "tfrecord"}))
-    (folder / "ikd_original.npz").unlink()
-    for a, b in zip(expected[:4], tfds.read("mnist", prepared)):
+    info = folder / 'dataset_info.json'
+    info.write_text(json.dumps(json.loads(info.read_text()) | {'fileFormat': 'tfrecord'}))
+    (folder / 'ikd_original.npz').unlink()
+    for a, b in zip(expected[:4], tfds.read('mnist', prepared)):
         np.testing.assert_array_equal(a, b)
-    (folder / "ikd_original.npz").unlink()
-    path, = folder.glob("mnist-test*")
+    (folder / 'ikd_original.npz').unlink()
+    path, = folder.glob('mnist-test*')
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(InputError, match="prepare"):
-        tfds.read("mnist", prepared)
-    assert "tensorflow" not in sys.modules
+    with pytest.raises(InputError, match='prepare'):
+        tfds.read('mnist', prepared)
+    assert 'tensorflow' not in sys.modules
 
 
-@pytest.mark.parametrize("file", ["mnist-train.array_record*", "dataset_info.json"])
-@pytest.mark.parametrize("harm", ["truncated", "absent"])
+@pytest.mark.parametrize('file', ['mnist-train.array_record*', 'dataset_info.json'])
+@pytest.mark.parametrize('harm', ['truncated', 'absent'])
 def test_damaged_sets(prepared, file, harm):
-    path, = (prepared / "mnist" / "3.0.1").glob(file)
+    path, = (prepared / 'mnist' / '3.0.1').glob(file)
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
-    if harm == "absent":
+    if harm == 'absent':
         path.unlink()
-    with pytest.raises(InputError, match="delete") as caught:
-        tfds.read("mnist", prepared)
-    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match='delete') as caught:
+        tfds.read('mnist', prepared)
+    assert '\n' not in str(caught.value)
 
 
-def make_set(directory, name, splits, shape=(None, None, 3), classes=("cat", "dog")):
+def make_set(directory, name, splits, shape=(None, None, 3), classes=('cat', 'dog')):
     """Prepares a set of our own from {split: [(image, label)]}, unknown to TFDS once it is written."""
     import tensorflow_datasets
     from tensorflow_datasets.core import registered as registry
 
     def png(image):
         file = io.BytesIO()
-        Image.fromarray(image).save(file, "PNG")
+        Image.fromarray(image).save(file, 'PNG')
         file.seek(0)
         return file
 
     core, features = tensorflow_datasets.core, tensorflow_datasets.features
     with registry.skip_registration():
         class Images(core.GeneratorBasedBuilder):
-            VERSION = core.Version("1.0.0")
+            VERSION = core.Version('1.0.0')
 
             def _info(self):
                 return core.DatasetInfo(builder=self, features=features.FeaturesDict({
-                    "image": features.Image(shape=shape), "label": features.ClassLabel(names=classes)}))
+                    'image': features.Image(shape=shape), 'label': features.ClassLabel(names=classes)}))
 
             def _split_generators(self, dl_manager):
                 return {split: self._generate_examples(examples) for split, examples in splits.items()}
 
             def _generate_examples(self, examples):
                 for i, (image, label) in enumerate(examples):
-                    yield i, {"image": png(image), "label": label}
+                    yield i, {'image': png(image), 'label': label}
 
     Images.name = name
-    Images(data_dir=directory, file_format="array_record").download_and_prepare()
+    Images(data_dir=directory, file_format='array_record').download_and_prepare()
 
 
 def test_other_sets(colour, tmp_path):
     images = colour[0]
-    make_set(tmp_path, "pets", {"train": [(x, i % 2) for i, x in enumerate(images)],
-                                "validation": [(x, 1) for x in images[:7]]})
-    found = tfds.read("pets", tmp_path)
-    assert found[4] == ("cat", "dog") and set(found[3]) == {1} and found[2].shape == (7, 32, 32, 3)
+    make_set(tmp_path, 'pets', {'train': [(x, i % 2) for i, x in enumerate(images)],
+                                'validation': [(x, 1) for x in images[:7]]})
+    found = tfds.read('pets', tmp_path)
+    assert found[4] == ('cat', 'dog') and set(found[3]) == {1} and found[2].shape == (7, 32, 32, 3)
     assert sorted(x.tobytes() for x in found[0]) == sorted(x.tobytes() for x in images)
 
 
 def test_other_grey_set(grey, tmp_path):
     images = grey[0][..., 0]
-    make_set(tmp_path, "grey", {s: [(x, 0) for x in images[:5]] for s in ("train", "test")}, (None, None, 1))
-    assert tfds.read("grey", tmp_path)[0].shape == (5, 28, 28, 1)
+    make_set(tmp_path, 'grey', {s: [(x, 0) for x in images[:5]] for s in ('train', 'test')}, (None, None, 1))
+    assert tfds.read('grey', tmp_path)[0].shape == (5, 28, 28, 1)
 
 
 def test_other_sets_of_unequal_sizes_need_a_size(colour, tmp_path):
     images = colour[0]
-    make_set(tmp_path, "within", {s: [(images[0], 0), (images[1, :20], 1)] for s in ("train", "test")})
-    make_set(tmp_path, "between", {"train": [(images[0], 0)], "test": [(images[1, :20], 1)]})
-    for name in ("within", "between"):
-        with pytest.raises(InputError, match="set an image size"):
+    make_set(tmp_path, 'within', {s: [(images[0], 0), (images[1, :20], 1)] for s in ('train', 'test')})
+    make_set(tmp_path, 'between', {'train': [(images[0], 0)], 'test': [(images[1, :20], 1)]})
+    for name in ('within', 'between'):
+        with pytest.raises(InputError, match='set an image size'):
             tfds.read(name, tmp_path)
         assert tfds.read(name, tmp_path, size=16)[0].shape[1:] == (16, 16, 3)
 
 
 def test_other_sets_that_do_not_fit(colour, tmp_path):
     image = colour[0][0]
-    make_set(tmp_path, "half", {"train": [(image, 0)]})
-    make_set(tmp_path, "unlabelled", {"train": [(image, 0)], "test": [(image, -1)]})
-    with pytest.raises(InputError, match="test"):
-        tfds.read("half", tmp_path)
-    with pytest.raises(InputError, match="labels from -1"):
-        tfds.read("unlabelled", tmp_path)
+    make_set(tmp_path, 'half', {'train': [(image, 0)]})
+    make_set(tmp_path, 'unlabelled', {'train': [(image, 0)], 'test': [(image, -1)]})
+    with pytest.raises(InputError, match='test'):
+        tfds.read('half', tmp_path)
+    with pytest.raises(InputError, match='labels from -1'):
+        tfds.read('unlabelled', tmp_path)

@@ -1,0 +1,1 @@
+"""Networks that learn from their own explanations (2009.09140), in JAX."""
