@@ -227,6 +227,6 @@ def test_a_profile_on_request(undisturbed, tmp_path):
     """A trace of each stage, in which the step's parts have names, and the same result."""
     summary = experiment.run(make_config(profile=True), tmp_path, ONE)
     assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
-    (_,), (trace,) = (list((tmp_path / 'profile' / stage).rglob('*.xplane.pb')) for stage in ('warmup', 'introspective'))
+    (_,), (trace,) = ([*(tmp_path / 'profile' / stage).rglob('*.xplane.pb')] for stage in ('warmup', 'introspective'))
     content = trace.read_bytes()
     assert all(name in content for name in (b'forward', b'explain', b'targets', b'backward', b'update'))
