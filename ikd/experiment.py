@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 
 from ikd import data, parallel
-from ikd.config import digest, identity, resolve
+from ikd.config import digest, identity
 from ikd.errors import InputError
 from ikd.report.explanations import draw, explanations
 from ikd.report.journal import read_json, read_records, write_json
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.trials import make_job, make_model, train_group
+from ikd.validation import resolve
 
 MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}
 

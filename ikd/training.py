@@ -63,7 +63,7 @@ def make_optimizer(config, steps, epochs):
 
     The learning rate falls tenfold at each milestone, a share of `epochs` of `steps` steps (2009.09140, section 5).
     """
-    boundaries = {round(share * epochs) * steps: 0.1 for share in config.milestones}
+    boundaries = {round(share * epochs * steps): 0.1 for share in config.milestones}
     schedule = optax.piecewise_constant_schedule(config.learning_rate, boundaries)
     return optax.chain(optax.add_decayed_weights(config.weight_decay),
                        optax.sgd(schedule, config.momentum or None)), schedule

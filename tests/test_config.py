@@ -5,8 +5,9 @@ import pathlib
 
 import pytest
 
-from ikd.config import apply_arguments, default, digest, flatten, identity, resolve
+from ikd.config import apply_arguments, default, digest, flatten, identity
 from ikd.errors import InputError
+from ikd.validation import resolve
 
 CONFIGS = sorted(path.stem for path in pathlib.Path('configs').glob('*.py') if path.stem != 'common')
 

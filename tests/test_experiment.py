@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ikd import checkpoint, experiment, models, training, trials
-from ikd.config import default, resolve
+from ikd.config import default
 from ikd.errors import Diverged, InputError
 from ikd.report.journal import read_records
+from ikd.validation import resolve
 
 ONE = jax.devices()[:1]
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from ikd import models, parallel, training
-from ikd.config import default, resolve
+from ikd.config import default
 from ikd.data import Dataset, digits
 from ikd.data.resident import normalise
 from ikd.errors import InputError
 from ikd.recipes import recipe
+from ikd.validation import resolve
 
 DEVICES = jax.devices()
 
