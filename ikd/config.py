@@ -47,13 +47,19 @@ def smoke(config):
 ARGUMENTS = {'smoke': smoke}
 
 
-def apply_arguments(config, argument):
-    """Apply the comma-separated list after the colon of `--config=FILE:LIST` to config and return it."""
+def apply_arguments(config, argument, methods=()):
+    """Apply the comma-separated list after the colon of `--config=FILE:LIST` to config and return it.
+
+    Words of `methods` choose the method. Raises InputError for a word that means nothing.
+    """
     for word in filter(None, (argument or '').split(',')):
-        if word not in ARGUMENTS:
+        if word in methods:
+            config.method.name = word
+        elif word in ARGUMENTS:
+            ARGUMENTS[word](config)
+        else:
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: "
-                             f"{', '.join(ARGUMENTS)}")
-        ARGUMENTS[word](config)
+                             f"{', '.join((*ARGUMENTS, *methods))}")
     return config
 
 

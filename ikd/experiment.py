@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from ikd import data, parallel
 from ikd.config import digest, identity
 from ikd.errors import InputError
+from ikd.recipes import EXPLAINED
 from ikd.report.explanations import draw, explanations
 from ikd.report.journal import read_json, read_records, write_json
 from ikd.report.progress import Progress
@@ -118,7 +119,7 @@ def summarise(config, workdir, seeds):
     accuracies = [trial['test_accuracy'] for trial in trials]
     summary = {
         'method': config.method.name,
-        'explainer': config.method.explainer if config.method.name == 'le' else None,
+        'explainer': config.method.explainer if config.method.name in EXPLAINED else None,
         'model': config.model.name, 'dataset': config.data.name, 'epochs': config.epochs,
         'precision': config.precision, 'trials': trials,
         'test_accuracy_mean': statistics.fmean(accuracies),

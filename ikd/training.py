@@ -38,11 +38,15 @@ def continued(new, results):
 
 
 class Stage(NamedTuple):
-    """What a recipe is a list of: train with `objective` for `epochs`, from `start(new State, earlier results)`."""
+    """What a recipe is a list of: train with `objective` for `epochs`, from `start(new State, earlier results)`.
+
+    options: fields of the network that differ from the config's, such as `dropout_rate`, as a tuple of pairs.
+    """
     name: str
     objective: Callable
     epochs: int
     start: Callable = fresh
+    options: tuple = ()
 
 
 class Program(NamedTuple):
@@ -108,7 +112,7 @@ def make_step(stage, model, optimizer, data, config, steps, axis_name):
                     return explainers.explain(name, model, frozen, x, **options)
 
             progress = state.step / (steps * config.epochs)
-            values, parts = stage.objective(Batch(y, logits, taps, explain, objective_key, progress))
+            values, parts = stage.objective(Batch(y, logits, taps, explain, objective_key, progress, axis_name))
             parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1) == y), **parts}
             return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts))
 

@@ -25,8 +25,8 @@ class Job(NamedTuple):
     workdir: pathlib.Path
     dataset: Any
     layout: parallel.Layout
-    model: Any
     stages: list
+    models: list
     programs: list
     optimizer: Any
     schedule: Any
@@ -35,23 +35,25 @@ class Job(NamedTuple):
     explain: Any
 
 
-def make_model(config, dataset, axis_name=None):
+def make_model(config, dataset, **options):
     """The network of a resolved config for a data set."""
     dtype = jnp.bfloat16 if config.precision == 'bfloat16' else jnp.float32
-    return models.create(config.model.name, len(dataset.class_names), axis_name=axis_name, dtype=dtype)
+    return models.create(config.model.name, len(dataset.class_names), dtype=dtype, **options)
 
 
 def make_job(config, workdir, dataset, layout):
     """Prepare, but do not start, the training of a resolved config on a layout."""
     steps = len(dataset.train_images) // config.batch_size
-    model, stages = make_model(config, dataset, layout.axis_name), recipe(config)
+    stages = recipe(config)
+    networks = [make_model(config, dataset, axis_name=layout.axis_name, **dict(stage.options)) for stage in stages]
     optimizer, schedule = training.make_optimizer(config.optimizer, steps, config.epochs)
-    programs = [training.compile_stage(stage, model, optimizer, dataset, config, layout) for stage in stages]
+    programs = [training.compile_stage(stage, model, optimizer, dataset, config, layout)
+                for stage, model in zip(stages, networks)]
     resident = parallel.replicate(layout, (dataset.train_images, dataset.train_labels))
     test_images = parallel.replicate(layout, training.pad_test(dataset.test_images, layout))
     explain = jax.jit(functools.partial(explanations, config, make_model(config, dataset)))
-    return Job(config, workdir, dataset, layout, model, stages, programs, optimizer, schedule, resident, test_images,
-               explain)
+    return Job(config, workdir, dataset, layout, stages, networks, programs, optimizer, schedule, resident,
+               test_images, explain)
 
 
 def train_group(job, seeds, progress):
@@ -73,7 +75,7 @@ def train_stage(job, seeds, index, before, results, journals, progress):
     `before` epochs came before the stage; results holds each seed's States of the earlier stages.
     """
     stage, program, layout = job.stages[index], job.programs[index], job.layout
-    new = [training.new_state(seed, index, job.model, job.optimizer, job.dataset.train_images.shape[1:],
+    new = [training.new_state(seed, index, job.models[index], job.optimizer, job.dataset.train_images.shape[1:],
                               before * program.steps) for seed in seeds]
     with ExitStack() as stack:
         saved = [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name)) for seed in seeds]
@@ -116,7 +118,7 @@ def check_finite(seed, stage, epoch, step, report, test):
     if len(bad) or not np.isfinite(test['test_nll']):
         first = step + (int(bad[0]) if len(bad) else len(report['loss']) - 1)
         raise Diverged(f'the loss of seed {seed} is not a number since step {first} (stage {stage.name}, epoch '
-                       f'{epoch}); the checkpoint before it is kept. Try a smaller optimizer.learning_rate')
+                       f'{epoch}); checkpoints of earlier epochs are kept. Try a smaller optimizer.learning_rate')
 
 
 def epoch_record(job, seed, stage, epoch, seconds, report, test):

@@ -59,7 +59,7 @@ def test_settings_of_the_paper():
 
 
 @pytest.mark.parametrize('field, value, message', [
-    ('method.name', 'lee', "unknown method.name 'lee'; choose one of: ce, le"),
+    ('method.name', 'lee', "unknown method.name 'lee'; choose one of: ce, dropout, "),
     ('method.explainer', 'gradcam', "unknown method.explainer 'gradcam'; choose one of: grad, "),
     ('method.similarity', 'cos', "unknown method.similarity 'cos'; choose one of: cosine, "),
     ('method.bn', 'eval', "unknown method.bn 'eval'"),

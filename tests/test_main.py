@@ -39,7 +39,7 @@ def assert_one_line(result, *parts):
     ([DIGITS, '--confg.epochs=2'], ['confg']),
     ([DIGITS, 'epochs=2'], ['epochs=2', '--name=value']),
     (['--config.epochs=2', DIGITS], ['--config']),
-    ([DIGITS, '--config.method.name=lee'], ["unknown method.name 'lee'", 'ce, le']),
+    ([DIGITS, '--config.method.name=lee'], ["unknown method.name 'lee'", 'ce, dropout, ']),
     ([DIGITS, '--config.method.explainer=gradcam'], ["unknown method.explainer 'gradcam'"]),
     ([DIGITS, '--config.model.name=vgg'], ["unknown model.name 'vgg'"]),
     ([DIGITS, '--config.data.name=imagenot', '--config.data.dir=.'], ['imagenot', 'mnist']),

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 
-from ikd.objectives.introspective import introspective
-from ikd.objectives.plain import cross_entropy
+from ikd.objectives.introspective import introspective, uniform
+from ikd.objectives.plain import confidence_penalty, cross_entropy, label_smoothing
 
-__all__ = ['Batch', 'cross_entropy', 'introspective']
+__all__ = ['Batch', 'confidence_penalty', 'cross_entropy', 'introspective', 'label_smoothing', 'uniform']
 
 
 class Batch(NamedTuple):
@@ -16,7 +16,8 @@ class Batch(NamedTuple):
     labels: true classes, int32 [b]. logits [b, k] and taps (name -> value [b, ...]) of the training forward pass,
     which is what gradients flow through. explain(name, **options): class maps [b, k, ...] of that same
     pass, constants. key: this step's random key, the same on every device (`keys.per_example` divides it).
-    progress: the share of the recipe's steps that is done, in [0, 1).
+    progress: the share of the recipe's steps that is done, in [0, 1). axis_name: the mapped axis of the devices that
+    share the batch, or None.
     """
     labels: jax.Array
     logits: jax.Array
@@ -24,3 +25,4 @@ class Batch(NamedTuple):
     explain: Callable
     key: jax.Array
     progress: jax.Array
+    axis_name: str | None = None

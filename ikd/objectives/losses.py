@@ -1,4 +1,4 @@
-"""Losses between logits and targets, per example, in nats."""
+"""Losses between logits and targets, per example, in nats; targets; what permutes them."""
 import jax
 import jax.numpy as jnp
 
@@ -16,3 +16,20 @@ def hard_cross_entropy(logits, labels):
 def entropy(q):
     """H(q) = -sum_k q_k log q_k of distributions q [b, k], 0 log 0 = 0: [b]."""
     return jax.scipy.special.entr(q).sum(-1)
+
+
+def smoothed(labels, k, alpha):
+    """Targets [b, k]: alpha for the true class, the rest shared alike by the others."""
+    return jnp.where(jax.nn.one_hot(labels, k, dtype=bool), alpha, (1 - alpha) / (k - 1))
+
+
+def permute_others(q, fixed, example_keys):
+    """q [b, k] with all entries but number `fixed` (int [b]) of each row permuted, each row by its own key [b]."""
+    def one(row, place, key):
+        k = len(row)
+        is_fixed = jnp.arange(k) == place
+        source = jnp.argsort(jnp.where(is_fixed, 2, jax.random.uniform(key, (k,))))  # the others shuffled, it last
+        target = jnp.argsort(is_fixed, stable=True)  # the others in order, it last
+        return row.at[target].set(row[source])
+
+    return jax.vmap(one)(q, fixed, example_keys)

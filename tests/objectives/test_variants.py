@@ -1,0 +1,99 @@
+"""The regularised relatives of cross-entropy and the controls of LE: values, gradients, what a permutation keeps."""
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.datasets import load_digits
+
+from ikd import keys
+from ikd.objectives import Batch, confidence_penalty, introspective, label_smoothing, uniform
+from ikd.objectives.losses import permute_others, smoothed
+
+LABELS = np.array([2, 0, 4])
+LOGITS = np.random.default_rng(1).normal(size=(3, 5)) * 3
+ONE_HOT = np.eye(5)[LABELS]
+P, LOG_P = softmax(LOGITS, axis=1), log_softmax(LOGITS, axis=1)
+ENTROPY = -(P * LOG_P).sum(1)
+MAPS = (load_digits().images[:15].reshape(3, 5, 8, 8) - 5).astype(np.float32)
+
+
+def batch_of(logits, key=0):
+    return Batch(LABELS, logits, {}, lambda name, **options: MAPS, jax.random.key(key), jnp.float32(0.5))
+
+
+def smooth(alpha):
+    return np.where(ONE_HOT == 1, alpha, (1 - alpha) / 4)
+
+
+def penalised(beta):
+    """(p - y) + beta p (log p + H)"""
+    return P - ONE_HOT + beta * P * (LOG_P + ENTROPY[:, None])
+
+
+# objective, value, gradient with respect to the logits (methods: sections 5.2, 5.3 and 9.1)
+CASES = {
+    'label smoothing': (label_smoothing, -(smooth(0.9) * LOG_P).sum(1), P - smooth(0.9)),
+    'label smoothing at 0.6': (partial(label_smoothing, alpha=0.6), -(smooth(0.6) * LOG_P).sum(1), P - smooth(0.6)),
+    'confidence penalty': (confidence_penalty, -(ONE_HOT * LOG_P).sum(1) - 0.5 * ENTROPY, penalised(0.5)),
+    'confidence penalty of 8': (partial(confidence_penalty, beta=8), -(ONE_HOT * LOG_P).sum(1) - 8 * ENTROPY,
+                                penalised(8)),
+    'le without explanations': (uniform, -((smooth(0.9) + 0.1 * ONE_HOT) * LOG_P).sum(1),
+                                P - smooth(0.9) + 0.1 * (P - ONE_HOT)),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_values_and_gradients(case):
+    objective, value, gradient = CASES[case]
+    loss, parts = objective(batch_of(jnp.array(LOGITS)))
+    assert all(part.shape == (3,) for part in parts.values())
+    np.testing.assert_allclose(loss, value, rtol=1e-5)
+    computed = jax.grad(lambda logits: objective(batch_of(logits))[0].sum())(jnp.array(LOGITS))
+    np.testing.assert_allclose(computed, gradient, atol=2e-6)
+
+
+def test_le_without_explanations_is_label_smoothing_with_a_larger_step():
+    """(1 + lam) times label smoothing at (alpha + lam) / (1 + lam) = 0.90909, up to a constant: the same gradient."""
+    gradient = [jax.grad(lambda logits: objective(batch_of(logits))[0].sum())(jnp.array(LOGITS))
+                for objective in (uniform, partial(label_smoothing, alpha=1 / 1.1))]
+    np.testing.assert_allclose(gradient[0], 1.1 * gradient[1], atol=1e-6)
+
+
+def test_smoothed_targets():
+    np.testing.assert_allclose(smoothed(LABELS, 5, 0.9), smooth(0.9), rtol=1e-6)
+
+
+def test_a_permutation_keeps_the_true_entry_and_the_others_as_a_set():
+    q = np.random.default_rng(0).dirichlet(np.ones(7), size=200).astype(np.float32)
+    fixed = np.arange(200) % 7
+    permuted = np.asarray(permute_others(q, fixed, keys.per_example(jax.random.key(0), 200)))
+    np.testing.assert_array_equal(np.take_along_axis(permuted, fixed[:, None], 1),
+                                  np.take_along_axis(q, fixed[:, None], 1))
+    np.testing.assert_array_equal(np.sort(permuted), np.sort(q))
+    others = ~np.eye(7, dtype=bool)[fixed]
+    moved = permuted[others] != q[others]
+    assert abs(moved.mean() - 5 / 6) < 0.06  # an entry stays in one of six places; five standard errors of 1200
+
+
+def test_permutations_are_uniform():
+    """Each of the six orders of three entries occurs a sixth of the time: 6000 draws, five standard errors."""
+    n = 6000
+    q = np.broadcast_to(np.float32([0.7, 0.1, 0.15, 0.05]), (n, 4))
+    permuted = np.asarray(permute_others(q, np.zeros(n, int), keys.per_example(jax.random.key(1), n)))
+    _, counts = np.unique(permuted, axis=0, return_counts=True)
+    assert len(counts) == 6 and np.abs(counts / n - 1 / 6).max() < 5 * (5 / 36 / n) ** 0.5
+
+
+def test_le_permut_has_the_loss_of_a_permuted_q():
+    """The entropy of q is that of LE's, the loss is not; another step's key gives another permutation."""
+    objective = partial(introspective, explainer='grad_cam')
+    (plain, plain_parts), *permuted = [
+        partial(objective, permute=permute)(batch_of(jnp.array(LOGITS), key))
+        for permute, key in ((False, 0), (True, 0), (True, 1))]
+    for loss, parts in permuted:
+        np.testing.assert_allclose(parts['entropy_q'], plain_parts['entropy_q'], rtol=1e-5)
+        assert np.abs(loss - plain).max() > 1e-3
+    assert np.abs(permuted[0][0] - permuted[1][0]).max() > 1e-3
