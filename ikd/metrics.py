@@ -30,7 +30,7 @@ def evaluate(logits, labels):
         return dict.fromkeys(('test_accuracy', 'test_nll', 'test_ece'), float('nan'))
     log_p = log_softmax(logits)
     return {
-        'test_accuracy': float(100 * (log_p.argmax(-1) == labels).mean()),
+        'test_accuracy': 100 * int((log_p.argmax(-1) == labels).sum()) / len(labels),
         'test_nll': float(-log_p[np.arange(len(labels)), labels].mean()),
         'test_ece': expected_calibration_error(np.exp(log_p), labels),
     }

@@ -32,11 +32,11 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
     """
     n, k = similarities.shape
     columns = min(k, MOST_CLASSES)
-    height = 1.35 * n + 0.6
+    height = 1.4 * n + 0.6
     figure = Figure(figsize=(1.1 * (columns + 1) + 0.2, height), dpi=110)
     grid = figure.subplots(n, columns + 1, squeeze=False)
-    figure.subplots_adjust(0.01, 0.25 / height, 0.99, 1 - 0.5 / height, wspace=0.06, hspace=0.35)
-    figure.suptitle(title, fontsize=10)
+    figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - 0.6 / height, wspace=0.06, hspace=0.42)
+    figure.suptitle(title, y=1 - 0.1 / height, va='top', fontsize=10)
     for row, image in enumerate(images):
         true, predicted = labels[row], probabilities[row].argmax()
         shown = np.arange(k) if k == columns else np.argsort(-similarities[row], kind='stable')[:columns]
