@@ -3,8 +3,7 @@
     python -m ikd.main --config=configs/cifar.py:METHOD
     python -m ikd.main --config=configs/cifar.py:METHOD,smoke
 
-The same data, schedule and seeds for all. METHOD is ce, dropout, label_smoothing, confidence_penalty, le,
-le_permut or le_uniform.
+The same data, schedule and seeds for all. METHOD is any of the README's table.
 For Tables 2, 4 and 6 of the paper. Expected accuracies and times: see le_cifar.
 """
 from configs import common

@@ -16,7 +16,7 @@ def cifar():
 def mnist():
     """MNIST in [0, 1], the MLP 784-1024-1024-10, 50 epochs at a constant learning rate (2009.09140, section 5.1)."""
     config = default()
-    config.model.name = 'mlp'
+    config.model.name = config.teacher.model = config.teacher.assistant = 'mlp'
     config.data.name = 'mnist'
     config.update(batch_size=16, epochs=50)
     config.optimizer.update(learning_rate=0.01, momentum=0.9, weight_decay=0.0, milestones=())
@@ -27,7 +27,7 @@ def mnist():
 def digits():
     """scikit-learn's handwritten digits, enlarged to 32x32 so that a last feature map of 8x8 shows something."""
     config = default()
-    config.model.name = 'resnet8'
+    config.model.name, config.teacher.model, config.teacher.assistant = 'resnet8', 'resnet14', 'resnet14'
     config.data.update(name='digits', size=32)
     config.update(batch_size=64, epochs=10, checkpoint_every=2)
     config.optimizer.update(learning_rate=0.1, momentum=0.9, weight_decay=1e-4, milestones=(0.5, 0.75))

@@ -3,9 +3,8 @@
     python -m ikd.main --config=configs/digits.py:METHOD
     python -m ikd.main --config=configs/digits.py:METHOD,smoke
 
-The same data, schedule and seeds for all. METHOD is ce, dropout, label_smoothing, confidence_penalty, le,
-le_permut or le_uniform.
-No table of the paper. A minute on two CPU cores.
+The same data, schedule and seeds for all. METHOD is any of the README's table.
+No table of the paper. A minute or two on two CPU cores.
 """
 from configs import common
 from ikd.config import apply_arguments

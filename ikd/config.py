@@ -8,7 +8,7 @@ from ml_collections.config_dict import placeholder
 from ikd.errors import InputError
 
 # Fields that say where or how, not what: changing them continues the same experiment.
-NOT_IDENTITY = ('trials', 'parallel', 'class_chunk', 'profile', 'cache_dir', 'checkpoint_every', 'data.dir',
+NOT_IDENTITY = ('trials', 'parallel', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every', 'data.dir',
                 'data.placement')
 
 
@@ -17,7 +17,11 @@ def default():
 
     method: `alpha` true-class target, `lam` weight of the label term, `warmup_epochs` (None: 20 % of `epochs`),
     `explainer`, `similarity`, `tap` (None: the last feature map) and `relu` for grad_cam, `bn` (`batch`: explain the
-    training forward pass, its statistics as constants; `running`: explain with the running averages).
+    training forward pass, its statistics as constants; `running`: explain with the running averages); `temperature`
+    (None: 1 for the cwtm methods, 3 for srdl, 4 for the others with a teacher), `beta` of the confidence penalty and
+    of cwtm_random, `rate` of dropout.
+    teacher: the networks of the methods that have a teacher, and of takd's assistant (None: resnet14 for resnet8,
+    else resnet20). store: where finished teachers and warm-ups are kept (None: `store/` beside the run).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, `limit` keeps the first images.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
     """
@@ -25,15 +29,16 @@ def default():
         'method': {
             'name': 'le', 'alpha': 0.9, 'lam': 0.1, 'warmup_epochs': placeholder(int), 'explainer': 'grad_cam',
             'similarity': 'cosine', 'tap': placeholder(str), 'relu': True, 'bn': 'batch',
-            'temperature': 4.0, 'beta': 0.5, 'rate': 0.1,
+            'temperature': placeholder(float), 'beta': 0.5, 'rate': 0.1,
         },
+        'teacher': {'model': 'resnet26', 'assistant': placeholder(str)},
         'model': {'name': 'resnet8'},
         'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'device', 'size': placeholder(int),
                  'augment': 'none', 'limit': placeholder(int)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'class_chunk': placeholder(int),
-        'checkpoint_every': 1, 'profile': False, 'cache_dir': placeholder(str),
+        'checkpoint_every': 1, 'profile': False, 'cache_dir': placeholder(str), 'store': placeholder(str),
     })
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ikd import data, parallel
 from ikd.config import digest, identity
 from ikd.errors import InputError
-from ikd.recipes import EXPLAINED
+from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.journal import read_json, read_records, write_json
 from ikd.report.progress import Progress
@@ -48,8 +48,8 @@ def run(config, workdir, devices=None):
         check_fits(config, dataset)
         open_workdir(config, workdir)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
-        steps = len(dataset.train_images) // config.batch_size
-        with closing(Progress(len(groups) * config.epochs * steps)) as progress:
+        steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
+        with closing(Progress(len(groups) * steps)) as progress:
             for layout, seeds in groups:
                 states = train_group(job_on(layout), seeds, progress)
                 done.update(seeds)
@@ -109,13 +109,18 @@ def summarise(config, workdir, seeds):
     """Write and return summary.json: what was trained, each trial's last epoch, their mean and standard deviation.
 
     Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial. train_seconds
-    is the time spent in training epochs, compilation included, evaluation not.
+    is the time spent in training epochs of all stages, compilation included, evaluation not. A trial's `teachers` are
+    the accuracies of the stages that others learnt from.
     """
-    trials = []
+    trials, stages = [], recipe(config)
+    teachers = [stages[stage.teacher].name for stage in stages if stage.teacher is not None]
     for seed in sorted(seeds):
         records = read_records(workdir, seed)
         last = {name: value for name, value in records[-1].items() if name.startswith('test_')}
         trials.append({'seed': seed, **last, 'train_seconds': round(math.fsum(r['seconds'] for r in records), 2)})
+        if teachers:
+            ended = {r['stage']: r['test_accuracy'] for r in records}  # the last record of each stage
+            trials[-1]['teachers'] = {name: ended[name] for name in teachers}
     accuracies = [trial['test_accuracy'] for trial in trials]
     summary = {
         'method': config.method.name,

@@ -2,7 +2,15 @@
 from functools import partial
 
 from ikd.config import explainer_options
-from ikd.objectives import confidence_penalty, cross_entropy, introspective, label_smoothing, uniform
+from ikd.objectives import (
+    confidence_penalty,
+    confidence_weighted,
+    cross_entropy,
+    distil,
+    introspective,
+    label_smoothing,
+    uniform,
+)
 from ikd.training import Stage, continued
 
 
@@ -40,13 +48,66 @@ def le_uniform(config):
 
 def warmed_up(config, objective):
     """`method.warmup_epochs` with the labels, the rest with the objective, on one schedule."""
-    warmup = config.method.warmup_epochs
-    return [Stage('warmup', cross_entropy, warmup),
-            Stage('introspective', objective, config.epochs - warmup, continued)]
+    warmup, span = config.method.warmup_epochs, config.epochs
+    return [Stage('warmup', cross_entropy, warmup, span=span),
+            Stage('introspective', objective, span - warmup, continued, span=span)]
+
+
+def kd(config, permute=False):
+    """A teacher, then its student (2009.09140, sections 3 and 5.3)."""
+    return taught(config, partial(distil, **softness(config), permute=permute))
+
+
+def cwtm(config, weights):
+    """A teacher, then a student of the labels whose examples are weighted (2009.09140, section 3)."""
+    temperature = config.method.temperature
+    return taught(config, partial(confidence_weighted, temperature=temperature, weights=weights,
+                                  beta=config.method.beta))
+
+
+def taught(config, objective):
+    """The teacher network with the labels, then the student with the objective, each on a schedule of its own."""
+    return [Stage('teacher', cross_entropy, config.epochs, network=config.teacher.model),
+            Stage('student', objective, config.epochs, teacher=0)]
+
+
+def takd(config):
+    """Teacher, assistant, student, a full distillation each (2009.09140, section 5.3)."""
+    objective = partial(distil, **softness(config))
+    return [Stage('teacher', cross_entropy, config.epochs, network=config.teacher.model),
+            Stage('assistant', objective, config.epochs, network=config.teacher.assistant, teacher=0),
+            Stage('student', objective, config.epochs, teacher=1)]
+
+
+def ban(config, labels):
+    """A born-again network: one generation, taught by an equal trained with the labels (2009.09140, section 5.2)."""
+    objective = partial(distil, temperature=config.method.temperature, lam=config.method.lam if labels else 0.0)
+    return [Stage('generation0', cross_entropy, config.epochs),
+            Stage('generation1', objective, config.epochs, teacher=0, init=1)]
+
+
+def srdl(config):
+    """SRDL (Lan et al. 2018): two halves, a complete schedule each; the second starts anew, taught by the first.
+
+    Weight 1 on the label term, as ONE by the same author; where the paper was not to be had, our choice.
+    """
+    first = config.epochs // 2
+    objective = partial(distil, temperature=config.method.temperature, lam=1.0)
+    return [Stage('first', cross_entropy, first),
+            Stage('second', objective, config.epochs - first, teacher=0, init=1)]
+
+
+def softness(config):
+    """Temperature and weight of the label term, as `distil` takes them."""
+    return {'temperature': config.method.temperature, 'lam': config.method.lam}
 
 
 RECIPES = {
     'ce': ce, 'dropout': dropout, 'label_smoothing': smoothing, 'confidence_penalty': penalty,
+    'kd': kd, 'dkpp': partial(kd, permute=True),
+    'cwtm': partial(cwtm, weights='teacher'), 'cwtm_permut': partial(cwtm, weights='permuted'),
+    'cwtm_random': partial(cwtm, weights='random'),
+    'ban': partial(ban, labels=False), 'ban_l': partial(ban, labels=True), 'takd': takd, 'srdl': srdl,
     'le': le, 'le_permut': partial(le, permute=True), 'le_uniform': le_uniform,
 }
 EXPLAINED = ('le', 'le_permut')  # the methods that learn from explanations

@@ -9,14 +9,14 @@ import optax
 
 from ikd import explainers, keys, metrics, models, parallel
 from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
-from ikd.objectives import Batch
+from ikd.objectives import Batch, Outputs
 
 EVAL_BATCH = 1000
 LONGEST_SCAN = 500  # steps, so that progress shows
 
 
 class State(NamedTuple):
-    """All that changes in training: a pure tree, saved and restored as it is. step counts from the recipe's start."""
+    """All that changes in training: a pure tree, saved and restored as it is. step counts along the schedule."""
     seed: Any
     step: Any
     params: Any
@@ -41,19 +41,27 @@ class Stage(NamedTuple):
     """What a recipe is a list of: train with `objective` for `epochs`, from `start(new State, earlier results)`.
 
     options: fields of the network that differ from the config's, such as `dropout_rate`, as a tuple of pairs.
+    network: another network than `model.name`. teacher: the number of the earlier stage whose result the objective
+    learns from. span: how many epochs the learning rate's schedule covers, of which this stage may be a part; None:
+    its own. init: stages with another number start from other random weights of a seed.
     """
     name: str
     objective: Callable
     epochs: int
     start: Callable = fresh
     options: tuple = ()
+    network: str | None = None
+    teacher: int | None = None
+    span: int | None = None
+    init: int = 0
 
 
 class Program(NamedTuple):
     """A stage, compiled for a layout. Every function takes and gives device trees (`parallel.join`).
 
-    order(state): this epoch's order. advance(state, order, images, labels): `chunk` steps -> state, metrics;
-    steps // chunk calls are an epoch. logits(state, i, images): those of the i-th evaluation batch.
+    order(state): this epoch's order. advance(state, knowledge, order, images, labels): `chunk` steps -> state,
+    metrics; steps // chunk calls are an epoch; knowledge: the teacher's variables, {} without one. logits(state, i,
+    images): those of the i-th evaluation batch.
     """
     order: Callable
     advance: Callable
@@ -73,24 +81,30 @@ def make_optimizer(config, steps, epochs):
                        optax.sgd(schedule, config.momentum or None)), schedule
 
 
-def new_state(seed, index, model, optimizer, image_shape, step):
-    """Fresh State of stage number `index` for a seed, as host arrays; `step` is where on the recipe it begins."""
-    variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), index), image_shape)
+def new_state(seed, init, model, optimizer, image_shape):
+    """Fresh State for a seed and a stage's `init`, as host arrays."""
+    variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), init), image_shape)
     params = variables['params']
-    return jax.device_get(State(np.uint32(seed), np.int32(step), params, variables.get('batch_stats', {}),
+    return jax.device_get(State(np.uint32(seed), np.int32(0), params, variables.get('batch_stats', {}),
                                 jax.jit(optimizer.init)(params)))
 
 
-def make_step(stage, model, optimizer, data, config, steps, axis_name):
-    """The pure function (state, order, images, labels) -> (state, metrics) of one training step.
+def variables_of(state):
+    """What a network of this State is applied with; also what a teacher's student is handed as `knowledge`."""
+    return {'params': state.params, 'batch_stats': state.batch_stats}
 
-    images, labels: the whole training set, uint8 [n, h, w, c] and int32 [n]; order int32 [steps * batch_size].
-    metrics: means over the global batch. The explanation reads the forward pass the loss is computed from.
+
+def make_step(stage, model, teacher, optimizer, data, config, steps, axis_name):
+    """The pure function (state, knowledge, order, images, labels) -> (state, metrics) of one training step.
+
+    teacher: the network that knowledge, its variables, belongs to; None where the stage has no teacher. images,
+    labels: the whole training set, uint8 [n, h, w, c] and int32 [n]; order int32 [steps * batch_size]. metrics: means
+    over the global batch. The explanation reads the forward pass the loss is computed from.
     """
     augment = AUGMENTATIONS[config.data.augment]
     b = config.batch_size
 
-    def step(state, order, images, labels):
+    def step(state, knowledge, order, images, labels):
         key = jax.random.fold_in(keys.stream(state.seed, keys.STEP), state.step)
         augment_key, dropout_key, objective_key = jax.random.split(key, 3)
         rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
@@ -98,6 +112,11 @@ def make_step(stage, model, optimizer, data, config, steps, axis_name):
         y = labels[rows]
         x = augment(images[rows], keys.per_example(augment_key, len(rows), axis_name))
         x = normalise(x, data.mean, data.std)
+
+        told = None
+        if teacher:
+            with jax.named_scope('teacher'):
+                told = Outputs(*teacher.apply(knowledge, x, train=False))
 
         def loss(params):
             variables = {'params': params, 'batch_stats': state.batch_stats}
@@ -111,8 +130,9 @@ def make_step(stage, model, optimizer, data, config, steps, axis_name):
                 with jax.named_scope('explain'):
                     return explainers.explain(name, model, frozen, x, **options)
 
-            progress = state.step / (steps * config.epochs)
-            values, parts = stage.objective(Batch(y, logits, taps, explain, objective_key, progress, axis_name))
+            progress = state.step / (steps * (stage.span or stage.epochs))
+            batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told)
+            values, parts = stage.objective(batch)
             parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1) == y), **parts}
             return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts))
 
@@ -127,38 +147,38 @@ def make_step(stage, model, optimizer, data, config, steps, axis_name):
     return step
 
 
-def compile_stage(stage, model, optimizer, data, config, layout):
-    """The stage as a Program. `model` must have been made with the layout's axis_name.
+def compile_stage(stage, model, teacher, optimizer, data, config, layout):
+    """The stage as a Program. `model` must have been made with the layout's axis_name; teacher: a network, or None.
 
     On accelerators, and for networks without convolutions, steps are scanned, many a call. On CPU XLA runs a
     convolution inside a loop on a slow path (24 times slower), so there each call is one step.
     """
     n, b = len(data.train_images), config.batch_size
     steps, axis_name = n // b, layout.axis_name
-    step = make_step(stage, model, optimizer, data, config, steps, axis_name)
+    step = make_step(stage, model, teacher, optimizer, data, config, steps, axis_name)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *data.train_images.shape[1:])))
     scanned = not (layout.on_cpu and models.has_convolutions(shapes['params']))
     chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= LONGEST_SCAN) if scanned else 1
 
-    def advance(state, order, images, labels):
+    def advance(state, knowledge, order, images, labels):
         if not scanned:
-            return step(state, order, images, labels)
-        return jax.lax.scan(lambda s, _: step(s, order, images, labels), state, length=chunk)
+            return step(state, knowledge, order, images, labels)
+        return jax.lax.scan(lambda s, _: step(s, knowledge, order, images, labels), state, length=chunk)
 
     def logits(state, i, images):
         size = eval_batch(len(images), layout)
         x = parallel.my_share(jax.lax.dynamic_slice_in_dim(images, i * size, size), axis_name)
-        variables = {'params': state.params, 'batch_stats': state.batch_stats}
-        return parallel.gather(model.apply(variables, normalise(x, data.mean, data.std), train=False)[0], axis_name)
+        x = normalise(x, data.mean, data.std)
+        return parallel.gather(model.apply(variables_of(state), x, train=False)[0], axis_name)
 
     return Program(
         parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0),
-        parallel.spread(layout, advance, 2, 2, donate=(0,)),
+        parallel.spread(layout, advance, 3, 2, donate=(0,)),
         parallel.spread(layout, logits, 1, 2),
         chunk, steps)
 
 
-def run_epoch(program, layout, state, images, labels, tick=lambda steps: None):
+def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda steps: None):
     """Train one epoch on resident images and labels: (state, a dict of numpy arrays [steps] for each trial).
 
     Nothing comes to the host until the epoch ends. tick(steps) is called as steps are finished (on accelerators:
@@ -167,7 +187,7 @@ def run_epoch(program, layout, state, images, labels, tick=lambda steps: None):
     order, reports = program.order(state), []
     with jax.transfer_guard_device_to_host('disallow'):
         for _ in range(program.steps // program.chunk):
-            state, report = program.advance(state, order, images, labels)
+            state, report = program.advance(state, knowledge, order, images, labels)
             if layout.on_cpu:  # collectives of many unfinished steps can deadlock there
                 jax.block_until_ready(report)
             reports.append(report)
@@ -176,12 +196,12 @@ def run_epoch(program, layout, state, images, labels, tick=lambda steps: None):
     return state, [jax.tree.map(lambda *values: np.hstack(values), *trial) for trial in trials]
 
 
-def trace(program, state, images, labels, directory, calls=5):
+def trace(program, state, knowledge, images, labels, directory, calls=5):
     """Write an XProf trace of a few calls of `advance` to a directory, leaving the state as it is."""
     order, state = program.order(state), jax.tree.map(jnp.copy, state)  # advance overwrites its state
     with jax.profiler.trace(str(directory)):
         for _ in range(calls):
-            state, report = program.advance(state, order, images, labels)
+            state, report = program.advance(state, knowledge, order, images, labels)
             jax.block_until_ready(report)
 
 

@@ -29,7 +29,10 @@ def resolve(config):
     _one_of(config, 'method.explainer', EXPLAINERS)
     _one_of(config, 'method.similarity', SIMILARITIES)
     _one_of(config, 'method.bn', ('batch', 'running'))
-    _one_of(config, 'model.name', MODELS)
+    if config.teacher.assistant is None:
+        config.teacher.assistant = 'resnet14' if config.model.name == 'resnet8' else 'resnet20'
+    for field in ('model.name', 'teacher.model', 'teacher.assistant'):
+        _one_of(config, field, MODELS)
     _one_of(config, 'data.placement', ('device',))
     _one_of(config, 'data.augment', AUGMENTATIONS)
     _one_of(config, 'precision', PRECISIONS)
@@ -41,6 +44,7 @@ def resolve(config):
         value = flatten(config)[field]
         _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
     _check(0 < method.alpha <= 1, f'method.alpha is {method.alpha}; it must be in (0, 1]')
+    _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
     _check(method.lam >= 0, f'method.lam is {method.lam}; it must not be negative')
     _check(config.optimizer.learning_rate > 0, f'optimizer.learning_rate is {config.optimizer.learning_rate}; '
            'it must be positive')
@@ -48,11 +52,16 @@ def resolve(config):
     _check(milestones == tuple(sorted(set(milestones))) and all(0 < m < 1 for m in milestones),
            f'optimizer.milestones is {milestones}; give rising shares of the run, in (0, 1), such as (0.5, 0.75)')
 
+    _check(method.name != 'srdl' or config.epochs >= 2, 'method.name=srdl has two stages; epochs must be at least 2')
+
     if method.warmup_epochs is None:
         method.warmup_epochs = round(0.2 * config.epochs)
     _check(0 <= method.warmup_epochs < config.epochs,
            f'method.warmup_epochs is {method.warmup_epochs}, but the run has {config.epochs} epochs; leave at least '
            'one for learning from explanations (or choose method.name=ce)')
+    if method.temperature is None:
+        method.temperature = 1.0 if method.name.startswith('cwtm') else 3.0 if method.name == 'srdl' else 4.0
+    _check(method.temperature > 0, f'method.temperature is {method.temperature}; it must be positive')
     if method.tap is None:
         method.tap = create(config.model.name, 2).cam_tap
     _check(method.explainer != 'grad_cam' or method.tap, f"method.explainer=grad_cam needs feature maps, and "

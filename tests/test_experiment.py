@@ -30,7 +30,7 @@ def last_state(config, workdir, seed=0):
     dataset = experiment.load_data(config)
     model = trials.make_model(config, dataset)
     optimizer, _ = training.make_optimizer(config.optimizer, 1, config.epochs)
-    example = training.new_state(seed, 0, model, optimizer, dataset.train_images.shape[1:], 0)
+    example = training.new_state(seed, 0, model, optimizer, dataset.train_images.shape[1:])
     with checkpoint.manager(workdir, seed, 1, 'introspective') as saved:
         return checkpoint.restore(saved, saved.latest_step(), example)
 
@@ -43,6 +43,12 @@ def assert_same(a, b):
 def without_times(records):
     return [{name: value for name, value in record.items() if name not in ('seconds', 'images_per_second')}
             for record in records]
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """A workdir that is not there yet, with a store of its own beside it."""
+    return tmp_path / 'run'
 
 
 @pytest.fixture(scope='module')
@@ -156,8 +162,8 @@ def test_more_trials_train_only_the_new_ones(undisturbed, tmp_path, count_epochs
     assert two['test_accuracy_mean'] == pytest.approx(np.mean(accuracies))
     assert two['test_accuracy_std'] == pytest.approx(np.std(accuracies, ddof=1))
     alone = make_config(seed=1)
-    experiment.run(alone, tmp_path / 'alone', ONE)
-    assert_same(last_state(alone, tmp_path / 'alone', 1), last_state(alone, tmp_path, 1))
+    experiment.run(alone, tmp_path.parent / 'elsewhere' / 'alone', ONE)
+    assert_same(last_state(alone, tmp_path.parent / 'elsewhere' / 'alone', 1), last_state(alone, tmp_path, 1))
 
 
 def test_trials_on_devices_of_their_own_make_the_same_report(undisturbed, tmp_path):

@@ -42,9 +42,9 @@ def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', **model_op
     model = models.create(config.model.name, 10, axis_name=layout.axis_name, **model_options)
     steps = len(dataset.train_images) // config.batch_size
     optimizer, _ = training.make_optimizer(config.optimizer, steps, config.epochs)
-    program = training.compile_stage(recipe(config)[index], model, optimizer, dataset, config, layout)
+    program = training.compile_stage(recipe(config)[index], model, None, optimizer, dataset, config, layout)
     seeds = range(len(devices) if layout.stacked else 1)
-    state = parallel.join(layout, [training.new_state(seed, 0, model, optimizer, dataset.train_images.shape[1:], 0)
+    state = parallel.join(layout, [training.new_state(seed, 0, model, optimizer, dataset.train_images.shape[1:])
                                    for seed in seeds])
     resident = parallel.replicate(layout, (dataset.train_images, dataset.train_labels))
     return program, layout, state, resident
@@ -52,7 +52,7 @@ def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', **model_op
 
 def lowered(config, dataset, index):
     program, _, state, resident = prepare(config, dataset, index)
-    return program.advance.lower(state, program.order(state), *resident)
+    return program.advance.lower(state, {}, program.order(state), *resident)
 
 
 def convolutions(config, dataset, index):
@@ -122,7 +122,7 @@ def test_one_trace_a_stage(dataset, monkeypatch, model, explainer):
             host = parallel.split(layout, state)[0]
             begun = parallel.join(layout, [host._replace(seed=np.uint32(seed))])
             for _ in range(2):
-                begun, _ = training.run_epoch(program, layout, begun, *resident)
+                begun, _ = training.run_epoch(program, layout, begun, {}, *resident)
         assert len(traces) == index + 1
 
 
@@ -135,7 +135,7 @@ def test_nothing_comes_to_the_host_during_an_epoch(dataset):
         guards.append(jax.config.jax_transfer_guard_device_to_host)
         return program.advance(*args)
 
-    state, _ = training.run_epoch(program._replace(advance=advance), layout, state, *resident)
+    state, _ = training.run_epoch(program._replace(advance=advance), layout, state, {}, *resident)
     assert guards == ['disallow'] * program.steps
 
 
@@ -161,7 +161,7 @@ def test_devices_share_a_batch_without_changing_it(dataset, case, count):
         program, layout, state, resident = prepare(config, dataset, 1, devices, dropout_rate=0.1)
         before, order = parallel.split(layout, state)[0], program.order(state)
         for _ in range(3 // program.chunk or 1):
-            state, report = program.advance(state, order, *resident)
+            state, report = program.advance(state, {}, order, *resident)
             jax.block_until_ready(state)
         return before, parallel.split(layout, state)[0], parallel.split(layout, report)[0]
 
@@ -178,14 +178,14 @@ def test_devices_share_a_batch_without_changing_it(dataset, case, count):
 def test_trials_on_devices_of_their_own_are_those_trials(dataset, model, explainer):
     config = make_config(**{'model.name': model, 'method.explainer': explainer})
     program, layout, state, resident = prepare(config, dataset, 1, DEVICES[:2], 'trials')
-    state, reports = training.run_epoch(program, layout, state, *resident)
+    state, reports = training.run_epoch(program, layout, state, {}, *resident)
     test_images = parallel.replicate(layout, training.pad_test(dataset.test_images, layout))
     tests = training.run_evaluation(program, layout, state, test_images, dataset.test_labels)
     single, alone, new, resident = prepare(config, dataset, 1)
     for seed, together in enumerate(parallel.split(layout, state)):
         model_, (optimizer, _) = models.create(model, 10), training.make_optimizer(config.optimizer, 6, config.epochs)
-        begun = parallel.join(alone, [training.new_state(seed, 0, model_, optimizer, (16, 16, 3), 0)])
-        ended, (report,) = training.run_epoch(single, alone, begun, *resident)
+        begun = parallel.join(alone, [training.new_state(seed, 0, model_, optimizer, (16, 16, 3))])
+        ended, (report,) = training.run_epoch(single, alone, begun, {}, *resident)
         images = parallel.replicate(alone, training.pad_test(dataset.test_images, alone))
         assert training.run_evaluation(single, alone, ended, images, dataset.test_labels)[0] == pytest.approx(
             tests[seed], rel=1e-3)
@@ -251,6 +251,6 @@ def test_explaining_with_running_averages_changes_the_targets(dataset):
     reports = []
     for bn in ('batch', 'running'):
         program, _, state, resident = prepare(make_config(**{'method.bn': bn}), dataset, 1)
-        reports.append(jax.device_get(program.advance(state, program.order(state), *resident)[1]))
+        reports.append(jax.device_get(program.advance(state, {}, program.order(state), *resident)[1]))
     assert reports[0]['cross_entropy'] == pytest.approx(reports[1]['cross_entropy'], rel=1e-5)
     assert abs(reports[0]['entropy_q'] - reports[1]['entropy_q']) > 1e-4

@@ -6,6 +6,7 @@ from ikd import explainers
 from ikd.config import explainer_options
 from ikd.data.resident import normalise
 from ikd.report.figures import explanation_figure
+from ikd.training import variables_of
 
 MOST_IMAGES = 10
 
@@ -27,7 +28,6 @@ def draw(explain, dataset, state, title, most=MOST_IMAGES):
     """
     places = np.unique(dataset.test_labels, return_index=True)[1][:most]
     images, labels = dataset.test_images[places], dataset.test_labels[places]
-    variables = {'params': state.params, 'batch_stats': state.batch_stats}
     maps, similarities, probabilities = jax.device_get(
-        explain(variables, normalise(images, dataset.mean, dataset.std), labels))
+        explain(variables_of(state), normalise(images, dataset.mean, dataset.std), labels))
     return explanation_figure(images, maps, similarities, labels, probabilities, dataset.class_names, title)

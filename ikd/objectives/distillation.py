@@ -1,0 +1,61 @@
+"""Learning from a teacher's logits: Hinton's distillation and the probes of what makes it work.
+
+The teacher is the frozen network of an earlier stage, in evaluation mode, on the same augmented images; nothing
+flows back into it.
+"""
+import jax
+import jax.numpy as jnp
+
+from ikd import keys, parallel
+from ikd.objectives.losses import entropy, hard_cross_entropy, permute_others, soft_cross_entropy
+
+
+def softened(logits, temperature):
+    """softmax(logits / T): [b, k]."""
+    return jax.nn.softmax(logits / temperature)
+
+
+def parts_with_teacher(batch, temperature):
+    """What every objective with a teacher reports, each [b]: its entropies are at temperature 1 and T."""
+    teacher = batch.teacher.logits
+    return {
+        'cross_entropy': hard_cross_entropy(batch.logits, batch.labels),
+        'entropy_p': entropy(jax.nn.softmax(batch.logits)),
+        'entropy_q': entropy(softened(teacher, temperature)),
+        'agreement': (batch.logits.argmax(-1) == teacher.argmax(-1)).astype(jnp.float32),
+    }
+
+
+def distil(batch, temperature=4.0, lam=0.1, permute=False):
+    """T^2 KL(q_T || p_T) + lam CE(p, y) (Hinton et al. 2015; weights as 2009.09140, section 5.3, has them).
+
+    permute shuffles all of q_T but its largest entry, for each example anew at every step: DKPP (section 3,
+    Furlanello et al. 2018). Per-example loss [b] and its parts; the gradient of the first term is T (p_T - q_T).
+    """
+    q = softened(batch.teacher.logits, temperature)
+    if permute:
+        q = permute_others(q, q.argmax(-1), keys.per_example(batch.key, len(q), batch.axis_name))
+    divergence = soft_cross_entropy(batch.logits / temperature, q) - entropy(q)
+    parts = parts_with_teacher(batch, temperature)
+    distillation = temperature ** 2 * divergence
+    return distillation + lam * parts['cross_entropy'], {**parts, 'distillation': distillation}
+
+
+def confidence_weighted(batch, temperature=1.0, weights='teacher', beta=0.5):
+    """CWTM: CE(p_i, y_i) weighted by w_i = v_i / sum_j v_j, v_i the teacher's largest probability (equation 5).
+
+    weights: `teacher`; `permuted`, the v_i shuffled over the batch (CWTM-Permut); `random`, v_i uniform in [beta, 1)
+    (CWTM-Random). The sum and the shuffle span the batch of all devices. Returned per example as b w_i CE_i, whose
+    mean is the weighted sum; `weight` reports b w_i, whose mean is 1, and `weight_spread` |b w_i - 1|.
+    """
+    b = len(batch.labels)
+    confidence = softened(batch.teacher.logits, temperature).max(-1)
+    if weights == 'permuted':
+        everyone = parallel.gather(confidence, batch.axis_name)
+        confidence = parallel.my_share(jax.random.permutation(batch.key, everyone), batch.axis_name)
+    elif weights == 'random':
+        draw = jax.vmap(lambda key: jax.random.uniform(key, minval=beta, maxval=1.0))
+        confidence = draw(keys.per_example(batch.key, b, batch.axis_name))
+    weight = confidence / parallel.mean(confidence.mean(), batch.axis_name)
+    parts = parts_with_teacher(batch, temperature)
+    return weight * parts['cross_entropy'], {**parts, 'weight': weight, 'weight_spread': jnp.abs(weight - 1)}
