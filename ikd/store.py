@@ -49,8 +49,12 @@ def fetch(directory, name, seed, example):
 
 
 def keep(directory, name, seed, state, records):
-    """Store a finished stage: its host State and its records, which come last and so mark the entry as whole."""
+    """Store a finished stage: its host State and its records, which come last and so mark the entry as whole.
+
+    Raises OSError where that can't be written.
+    """
     entry = pathlib.Path(directory).absolute() / name / f'seed{seed}'
+    entry.mkdir(parents=True, exist_ok=True)  # Orbax writes in the background, where an error would come late
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(entry / 'state', state._asdict(), force=True)
     write_json(entry / 'records.json', records)

@@ -1,6 +1,7 @@
 """The trials of a run: seeds through the stages of a recipe, with checkpoints, records and pictures."""
 import functools
 import pathlib
+import sys
 import time
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -95,9 +96,12 @@ def obtain_stage(job, seeds, index, before, results, journals, progress):
     found = [store.fetch(directory, name, seed, example) for seed, example in zip(seeds, new)]
     if not all(found):
         states = train_stage(job, seeds, index, before, new, results, journals, progress)
-        for seed, state, known in zip(seeds, states, found):
-            if not known:
+        try:
+            for seed, state in zip(seeds, states):
                 store.keep(directory, name, seed, state, stage_records(job, seed, before, stage.epochs))
+        except OSError as error:  # the run has what it needs
+            print(f'ikd: cannot keep {name} in {directory} ({error.strerror}); it is not shared with other runs',
+                  file=sys.stderr)
         return states
     progress.tick(stage.epochs * program.steps)
     for seed, journal, (_, records) in zip(seeds, journals, found):

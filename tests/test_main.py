@@ -75,7 +75,7 @@ def test_the_whole_way_of_a_run(tmp_path):
                               env=environment, capture_output=True) for _ in range(2)]
     for result in results:
         assert result.returncode == 0, result.stderr
-    (workdir,) = (tmp_path / 'runs').iterdir()
+    (workdir,) = (tmp_path / 'runs').glob('le_digits-*')
     assert workdir.name.startswith('le_digits-smoke-') and len(workdir.name) == len('le_digits-smoke-01234567')
     summary = json.loads((workdir / 'summary.json').read_text())
     accuracy = f"test accuracy {summary['test_accuracy_mean']:.2f} % after 2 epochs"
@@ -85,7 +85,7 @@ def test_the_whole_way_of_a_run(tmp_path):
     assert not results[1].stderr
     other = subprocess.run(command(f'--config={ROOT}/configs/le_digits.py:smoke', '--config.method.alpha=0.8'),
                            cwd=tmp_path, text=True, env=environment, capture_output=True)
-    assert other.returncode == 0 and len(list((tmp_path / 'runs').iterdir())) == 2
+    assert other.returncode == 0 and len(list((tmp_path / 'runs').glob('le_digits-*'))) == 2
     refused = ikd(DIGITS, '--config.method.alpha=0.7', f'--workdir={workdir}')
     assert_one_line(refused, 'method.alpha (0.9 there, 0.7 now)')
 

@@ -128,6 +128,14 @@ def test_a_stored_warm_up_is_the_trained_one(tmp_path):
         assert after['trials'][0][name] == alone['trials'][0][name]
 
 
+def test_a_store_that_cannot_be_written_costs_the_run_nothing(tmp_path, capsys):
+    (tmp_path / 'file').write_text('in the way')
+    config = make_config('le', store=str(tmp_path / 'file' / 'store'))
+    summary = experiment.run(config, tmp_path / 'le', DEVICES[:1])
+    assert len(summary['trials']) == 1 and (tmp_path / 'file').read_text() == 'in the way'
+    assert 'cannot keep warmup-' in capsys.readouterr().err
+
+
 def test_the_second_stage_of_srdl_shares_nothing_with_the_first():
     """Other weights, no momentum, the schedule from its beginning; the same seed, so the same images."""
     config = make_config('srdl', epochs=4)
