@@ -72,6 +72,7 @@ def describe(summary, workdir, seconds):
 
 
 def main(argv):
+    """Train what the flags say and print what came of it."""
     del argv
     logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
     from ikd import experiment  # JAX is loaded after the flags have been read, so that a typing error shows at once

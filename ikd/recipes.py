@@ -65,16 +65,21 @@ def cwtm(config, weights):
                                   beta=config.method.beta))
 
 
+def teacher(config):
+    """The stage that trains the network `teacher.model` with the labels."""
+    return Stage('teacher', cross_entropy, config.epochs, network=config.teacher.model)
+
+
 def taught(config, objective):
     """The teacher network with the labels, then the student with the objective, each on a schedule of its own."""
-    return [Stage('teacher', cross_entropy, config.epochs, network=config.teacher.model),
+    return [teacher(config),
             Stage('student', objective, config.epochs, teacher=0)]
 
 
 def takd(config):
     """Teacher, assistant, student, a full distillation each (2009.09140, section 5.3)."""
     objective = partial(distil, **softness(config))
-    return [Stage('teacher', cross_entropy, config.epochs, network=config.teacher.model),
+    return [teacher(config),
             Stage('assistant', objective, config.epochs, network=config.teacher.assistant, teacher=0),
             Stage('student', objective, config.epochs, teacher=1)]
 

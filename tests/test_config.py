@@ -1,6 +1,5 @@
 """What a configuration may say, and what of it names the experiment."""
 import importlib
-import os
 import pathlib
 
 import pytest
@@ -130,8 +129,6 @@ def test_every_config_runs_in_smoke_mode(name, tmp_path, request):
     from ikd import experiment
     config = importlib.import_module(f'configs.{name}').get_config('smoke')
     if config.data.name != 'digits':
-        if 'IKD_TEST_DATA' not in os.environ:
-            pytest.skip('IKD_TEST_DATA does not name a folder of real data')
         config.data.dir = str(request.getfixturevalue({'mnist': 'real_mnist', 'cifar10': 'real_cifar10'}[
             config.data.name]))
     summary = experiment.run(config, tmp_path, jax.devices()[:1])

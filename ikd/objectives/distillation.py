@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from ikd import keys, parallel
-from ikd.objectives.losses import entropy, hard_cross_entropy, permute_others, soft_cross_entropy
+from ikd.objectives.losses import entropy, permute_others, soft_cross_entropy
+from ikd.objectives.plain import cross_entropy
 
 
 def softened(logits, temperature):
@@ -19,8 +20,7 @@ def parts_with_teacher(batch, temperature):
     """What every objective with a teacher reports, each [b]: its entropies are at temperature 1 and T."""
     teacher = batch.teacher.logits
     return {
-        'cross_entropy': hard_cross_entropy(batch.logits, batch.labels),
-        'entropy_p': entropy(jax.nn.softmax(batch.logits)),
+        **cross_entropy(batch)[1],
         'entropy_q': entropy(softened(teacher, temperature)),
         'agreement': (batch.logits.argmax(-1) == teacher.argmax(-1)).astype(jnp.float32),
     }

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 
 from ikd import keys
 from ikd.explainers import targets
-from ikd.objectives.losses import entropy, hard_cross_entropy, permute_others, smoothed, soft_cross_entropy
+from ikd.objectives.losses import entropy, permute_others, smoothed, soft_cross_entropy
+from ikd.objectives.plain import cross_entropy
 
 
 def introspective(batch, explainer, alpha=0.9, lam=0.1, similarity='cosine', permute=False, **options):
@@ -34,11 +35,6 @@ def uniform(batch, alpha=0.9, lam=0.1):
 
 def soft_and_hard(batch, q, lam):
     """CE(p, q) + lam CE(p, y): per-example loss [b] and its parts."""
-    label_loss = hard_cross_entropy(batch.logits, batch.labels)
+    label_loss, parts = cross_entropy(batch)
     distillation = soft_cross_entropy(batch.logits, q)
-    return distillation + lam * label_loss, {
-        'cross_entropy': label_loss,
-        'distillation': distillation,
-        'entropy_p': entropy(jax.nn.softmax(batch.logits)),
-        'entropy_q': entropy(q),
-    }
+    return distillation + lam * label_loss, {**parts, 'distillation': distillation, 'entropy_q': entropy(q)}

@@ -8,11 +8,16 @@ from tensorboardX import SummaryWriter
 from ikd.errors import InputError
 
 
+def replace_text(path, text):
+    """Replace the contents of the file at `path`, whole or not at all."""
+    temporary = pathlib.Path(path).with_suffix('.tmp')
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
 def write_json(path, value):
     """Replace the file at `path` by `value` as JSON, whole or not at all."""
-    temporary = pathlib.Path(path).with_suffix('.tmp')
-    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')
-    os.replace(temporary, path)
+    replace_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
 def read_json(path):
@@ -43,9 +48,7 @@ class Journal:
     def rewind(self, epoch):
         """Drop the seed's entries after `epoch`: those of a run that got further than its last checkpoint."""
         kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
-        temporary = self.path.with_suffix('.tmp')
-        temporary.write_text(''.join(json.dumps(record) + '\n' for record in kept))
-        os.replace(temporary, self.path)
+        replace_text(self.path, ''.join(json.dumps(record) + '\n' for record in kept))
 
     def write(self, record):
         """Append an epoch's record (a flat dict with `epoch`); its numbers become TensorBoard scalars."""
