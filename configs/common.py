@@ -1,4 +1,4 @@
-"""The three settings that the experiments share: data, network, schedule. A config file adds the method."""
+"""The settings that the experiments share: data, network, schedule. A config file adds the method."""
 from ikd.config import default
 
 
@@ -9,7 +9,6 @@ def cifar():
     config.data.update(name='cifar10', augment='crop_flip')
     config.update(batch_size=128, epochs=160)
     config.optimizer.update(learning_rate=0.1, momentum=0.9, weight_decay=1e-4, milestones=(0.5, 0.75))
-    config.method.explainer = 'grad_cam'
     return config
 
 
@@ -20,7 +19,6 @@ def mnist():
     config.data.name = 'mnist'
     config.update(batch_size=16, epochs=50)
     config.optimizer.update(learning_rate=0.01, momentum=0.9, weight_decay=0.0, milestones=())
-    config.method.explainer = 'grad'
     return config
 
 
@@ -31,5 +29,15 @@ def digits():
     config.data.update(name='digits', size=32)
     config.update(batch_size=64, epochs=10, checkpoint_every=2)
     config.optimizer.update(learning_rate=0.1, momentum=0.9, weight_decay=1e-4, milestones=(0.5, 0.75))
-    config.method.explainer = 'grad_cam'
+    return config
+
+
+def kdexplainer():
+    """CIFAR-10, a ResNet50 teaches a ResNet18, 240 epochs: the protocol of KDExplainer's code (RepDistiller)."""
+    config = default()
+    config.model.name, config.teacher.model, config.teacher.assistant = 'resnet18', 'resnet50', 'resnet18'
+    config.data.update(name='cifar10', augment='crop_flip')
+    config.update(batch_size=64, epochs=240)
+    config.optimizer.update(learning_rate=0.05, momentum=0.9, weight_decay=5e-4, milestones=(0.625, 0.75, 0.875))
+    config.method.update(weight=0.9, lam=0.1, temperature=4.0)
     return config

@@ -3,6 +3,7 @@ import contextlib
 import pathlib
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 
@@ -35,5 +36,17 @@ def save(saved, epoch, state):
 
 def restore(saved, epoch, example):
     """The host State saved after `epoch` epochs; `example` is a State of the same shapes."""
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, example._asdict())
-    return type(example)(**saved.restore(epoch, args=ocp.args.StandardRestore(abstract)))
+    return type(example)(**saved.restore(epoch, args=ocp.args.StandardRestore(as_saved(example))))
+
+
+def as_saved(example):
+    """What Orbax restores into: a State, or its shapes, as a dict of empty host arrays."""
+    return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), example._asdict())
+
+
+def last_tree(workdir, seed):
+    """What a seed of a finished run ended with, as it was saved: a dict of the fields of its State."""
+    stages = (pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}').iterdir()
+    last = max(stages, key=lambda stage: int(stage.name.partition('-')[0]))
+    with ocp.CheckpointManager(last) as saved:
+        return jax.tree.map(np.asarray, saved.restore(saved.latest_step(), args=ocp.args.StandardRestore()))

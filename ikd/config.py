@@ -15,24 +15,39 @@ NOT_IDENTITY = ('trials', 'parallel', 'class_chunk', 'profile', 'cache_dir', 'st
 def default():
     """A fresh ConfigDict with every field; a config file changes what its experiment needs.
 
-    method: `alpha` true-class target, `lam` weight of the label term, `warmup_epochs` (None: 20 % of `epochs`),
-    `explainer`, `similarity`, `tap` (None: the last feature map) and `relu` for grad_cam, `bn` (`batch`: explain the
-    training forward pass, its statistics as constants; `running`: explain with the running averages); `temperature`
-    (None: 1 for the cwtm methods, 3 for srdl, 4 for the others with a teacher), `beta` of the confidence penalty and
-    of cwtm_random, `rate` of dropout.
+    method: `alpha` true-class target, `lam` weight of the label term (dml: of the peer's; None: 1 for srdl, else
+    0.1), `weight` of the teacher's, `warmup_epochs` (None: 20 % of `epochs`), `explainer` (None: grad_cam, or grad
+    where the network has no feature maps), `similarity`, `tap` (None: the last feature map) and `relu` for grad_cam,
+    `bn` (`batch`: explain the training forward pass, its statistics as constants; `running`: explain with the running
+    averages); `temperature` (None: 1 for the cwtm methods, 3 for srdl, 4 for the others with a teacher), `beta` of
+    the confidence penalty and of cwtm_random, `rate` of dropout.
     teacher: the networks of the methods that have a teacher, and of takd's assistant (None: resnet14 for resnet8,
-    else resnet20). store: where finished teachers and warm-ups are kept (None: `store/` beside the run).
+    else resnet20); `checkpoint`, the directory of a finished run to take the teacher from. store: where finished
+    teachers and warm-ups are kept (None: `store/` beside the run).
+    features: for hint, at_kd, fsp_kd: `epochs` of their first stage (None: 1/4 of `epochs` for hint, 54/160 for
+    fsp_kd; 0: one stage), its `learning_rate`, `weight` (None: at_kd 1000, hint 100, fsp_kd 1; where there is one
+    stage), `decay` of at_kd's weight to 0, its `power`, hint's `tap` (None: the second group) and `regressor`.
+    srdl: `split`, the first stage's share; `restart` from `random` or the first stage's `weights`; `schedule`,
+    `complete` in each stage or one `global`; `targets` from `augmented` or `plain` images.
+    hme: `loss` ce, ls or kd; for hme_tree `outputs` of a head, 1 or 2, and the rates of Adam (`learning_rate`,
+    `routing_rate`) and of SGD in the hard tree (`hard_learning_rate`).
+    model: `width`, the channels of the first group (None: the paper's); `vam`, KDExplainer's virtual attention, with
+    `vam_block` channels to a block, `vam_gamma` the weight of its entropy.
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, `limit` keeps the first images.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
     """
     return ConfigDict({
         'method': {
-            'name': 'le', 'alpha': 0.9, 'lam': 0.1, 'warmup_epochs': placeholder(int), 'explainer': 'grad_cam',
-            'similarity': 'cosine', 'tap': placeholder(str), 'relu': True, 'bn': 'batch',
-            'temperature': placeholder(float), 'beta': 0.5, 'rate': 0.1,
+            'name': 'le', 'alpha': 0.9, 'lam': placeholder(float), 'weight': 1.0, 'warmup_epochs': placeholder(int),
+            'explainer': placeholder(str), 'similarity': 'cosine', 'tap': placeholder(str), 'relu': True,
+            'bn': 'batch', 'temperature': placeholder(float), 'beta': 0.5, 'rate': 0.1,
         },
-        'teacher': {'model': 'resnet26', 'assistant': placeholder(str)},
-        'model': {'name': 'resnet8'},
+        'teacher': {'model': 'resnet26', 'assistant': placeholder(str), 'checkpoint': placeholder(str)},
+        'features': {'epochs': placeholder(int), 'learning_rate': 1e-3, 'weight': placeholder(float), 'decay': False,
+                     'power': 2, 'tap': placeholder(str), 'regressor': False},
+        'srdl': {'split': 0.5, 'restart': 'random', 'schedule': 'complete', 'targets': 'augmented'},
+        'hme': {'loss': 'ce', 'outputs': 1, 'learning_rate': 0.05, 'routing_rate': 0.01, 'hard_learning_rate': 0.05},
+        'model': {'name': 'resnet8', 'width': placeholder(int), 'vam': False, 'vam_block': 8, 'vam_gamma': 1e-3},
         'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'device', 'size': placeholder(int),
                  'augment': 'none', 'limit': placeholder(int)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
@@ -49,7 +64,17 @@ def smoke(config):
     config.batch_size = min(config.batch_size, 32)
 
 
-ARGUMENTS = {'smoke': smoke}
+def hme(config):
+    """The method and its network."""
+    config.method.name, config.model.name = 'hme', 'hme_tree'
+
+
+def vam(config):
+    """Distillation to a student with virtual attention."""
+    config.method.name, config.model.vam = 'kd', True
+
+
+ARGUMENTS = {'smoke': smoke, 'hme': hme, 'vam': vam}
 
 
 def apply_arguments(config, argument, methods=()):
@@ -58,14 +83,24 @@ def apply_arguments(config, argument, methods=()):
     Words of `methods` choose the method. Raises InputError for a word that means nothing.
     """
     for word in filter(None, (argument or '').split(',')):
-        if word in methods:
-            config.method.name = word
-        elif word in ARGUMENTS:
+        if word in ARGUMENTS:
             ARGUMENTS[word](config)
+        elif word in methods:
+            config.method.name = word
         else:
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: "
                              f"{', '.join((*ARGUMENTS, *methods))}")
     return config
+
+
+def network_options(config):
+    """What the config's `model` fields say beside the name, as fields of the network."""
+    options = {'width': config.model.width} if config.model.width else {}
+    if config.model.vam:
+        options['vam_block'] = config.model.vam_block
+    if config.model.name == 'hme_tree':
+        options['outputs'] = config.hme.outputs
+    return options
 
 
 def explainer_options(config):

@@ -9,7 +9,7 @@ from contextlib import closing
 import jax
 import jax.numpy as jnp
 
-from ikd import data, parallel
+from ikd import data, parallel, store
 from ikd.config import digest, identity
 from ikd.errors import InputError
 from ikd.recipes import EXPLAINED, recipe
@@ -17,7 +17,9 @@ from ikd.report.explanations import draw, explanations
 from ikd.report.journal import read_json, read_records, write_json
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
-from ikd.trials import make_job, make_model, train_group
+from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
+from ikd.training import state_shapes, variables_of
+from ikd.trials import final_model, make_job, prepare_stages, train_group
 from ikd.validation import resolve
 
 MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}
@@ -46,8 +48,9 @@ def run(config, workdir, devices=None):
         dataset = load_data(config)
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices)
         check_fits(config, dataset)
-        open_workdir(config, workdir)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
+        check_teachers(job_on(groups[0][0]), missing)
+        open_workdir(config, workdir)
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps)) as progress:
             for layout, seeds in groups:
@@ -55,9 +58,20 @@ def run(config, workdir, devices=None):
                 done.update(seeds)
                 summary = summarise(config, workdir, done)
                 if seeds[0] == config.seed:
-                    title = f'{config.model.name} after {config.method.name}: {config.method.explainer}'
-                    draw(job_on(layout).explain, dataset, states[0], title).savefig(workdir / 'explanations.png')
+                    draw_results(job_on(layout), states[0])
     return summary
+
+
+def draw_results(job, state):
+    """Write the pictures of a trained network: explanations.png, and the tree of classes if it has one."""
+    config, dataset = job.config, job.dataset
+    title = f'{config.model.name} after {config.method.name}: {config.method.explainer}'
+    draw(job.explain, dataset, state, title).savefig(job.workdir / 'explanations.png')
+    if config.method.name == 'hme':
+        found = routings_of(final_model(config, dataset), variables_of(state), job.image_shape)
+        title = f'{config.model.name}, hme.loss={config.hme.loss}'
+        tree_figure(found, dataset.class_names, title).savefig(job.workdir / 'tree.png')
+        dendrogram_figure(found[-1], dataset.class_names, title).savefig(job.workdir / 'dendrogram.png')
 
 
 def load_data(config):
@@ -90,9 +104,34 @@ def check_fits(config, dataset):
     n, shape = len(dataset.train_images), (1, *dataset.train_images.shape[1:])
     if config.batch_size > n:
         raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
-    model = make_model(config, dataset)
+    model = final_model(config, dataset)
     variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
     jax.eval_shape(functools.partial(explanations, config, model), variables, jnp.zeros(shape), jnp.zeros(1, int))
+
+
+def check_teachers(job, seeds):
+    """InputError if a given teacher can't be had, or a stage can't learn from its teacher; nothing is computed.
+
+    What an objective asks of two networks shows when its step is traced.
+    """
+    one = parallel.Layout(job.layout.devices[:1], 'data')
+    stages = job.stages if job.layout.devices == one.devices else prepare_stages(job.config, job.dataset, one)
+    for prepared in stages:
+        stage = prepared.stage
+        if stage.given:
+            for seed in seeds:
+                store.adopt(stage.given, seed, state_shapes(prepared, job.image_shape))
+        if stage.teacher is not None:
+            check_step(prepared, stages[stage.teacher], job)
+
+
+def check_step(prepared, teacher, job):
+    """Trace a step of a stage with a teacher, on one device; JAX remembers the trace."""
+    state = state_shapes(prepared, job.image_shape)
+    knowledge = variables_of(state_shapes(teacher, job.image_shape))
+    order = jax.eval_shape(prepared.program.order, state)
+    jax.eval_shape(prepared.program.advance, state, knowledge, order, job.dataset.train_images,
+                   job.dataset.train_labels)
 
 
 def open_workdir(config, workdir):
@@ -110,14 +149,18 @@ def summarise(config, workdir, seeds):
 
     Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial. train_seconds
     is the time spent in training epochs of all stages, compilation included, evaluation not. A trial's `teachers` are
-    the accuracies of the stages that others learnt from.
+    the accuracies of the stages that others learnt from, its `networks` each of two peers, of which the trial has the
+    mean.
     """
     trials, stages = [], recipe(config)
     teachers = [stages[stage.teacher].name for stage in stages if stage.teacher is not None]
     for seed in sorted(seeds):
         records = read_records(workdir, seed)
         last = {name: value for name, value in records[-1].items() if name.startswith('test_')}
-        trials.append({'seed': seed, **last, 'train_seconds': round(math.fsum(r['seconds'] for r in records), 2)})
+        seconds = math.fsum(record.get('seconds', 0) for record in records)
+        trials.append({'seed': seed, **last, 'train_seconds': round(seconds, 2)})
+        if 'networks' in records[-1]:
+            trials[-1]['networks'] = records[-1]['networks']
         if teachers:
             ended = {r['stage']: r['test_accuracy'] for r in records}  # the last record of each stage
             trials[-1]['teachers'] = {name: ended[name] for name in teachers}

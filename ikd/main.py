@@ -68,7 +68,7 @@ def describe(summary, workdir, seconds):
     return (f"{what}: test accuracy {summary['test_accuracy_mean']:.2f}{spread} % after {summary['epochs']} epochs "
             f"({len(trials)} trial{'s' if len(trials) > 1 else ''}, {sum(t['train_seconds'] for t in trials):.0f} s "
             f'of training; this command {seconds:.0f} s)\n'
-            f'written to {workdir}/: summary.json, metrics.jsonl, explanations.png, checkpoints/, tensorboard/')
+            f"written to {workdir}/: {', '.join(sorted(path.name for path in pathlib.Path(workdir).iterdir()))}")
 
 
 def main(argv):

@@ -24,8 +24,13 @@ def expected_calibration_error(probabilities, labels, bins=15):
 def evaluate(logits, labels):
     """test_accuracy (percent), test_nll (nats) and test_ece (15 bins, in [0, 1]) of logits [n, k], labels int [n].
 
-    All are NaN if a logit is not a finite number.
+    All are NaN if a logit is not a finite number. Of several networks, logits [n, networks, k], their means, and a
+    dict for each under `networks`.
     """
+    if logits.ndim == 3:
+        networks = [evaluate(one, labels) for one in logits.swapaxes(0, 1)]
+        return {**{name: float(np.mean([one[name] for one in networks])) for name in networks[0]},
+                'networks': networks}
     if not np.isfinite(logits).all():
         return dict.fromkeys(('test_accuracy', 'test_nll', 'test_ece'), float('nan'))
     log_p = log_softmax(logits)

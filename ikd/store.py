@@ -1,13 +1,19 @@
-"""The store of finished stages: a teacher or a warm-up of the same configuration, data and seed is trained once."""
+"""Stages that need not be trained: the store of finished ones, and teachers given by the user.
+
+A teacher or a warm-up of the same configuration, data and seed is trained once.
+"""
 import functools
 import hashlib
 import json
 import pathlib
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
+from ikd.checkpoint import as_saved, last_tree
 from ikd.config import flatten
+from ikd.errors import InputError
 from ikd.report.journal import read_json, write_json
 
 # Of a config, what a stage's result depends on besides the stage itself.
@@ -22,19 +28,24 @@ def stage_name(config, stages, index):
 
 def _describe(config, stages, index):
     stage, fields = stages[index], flatten(config)
-    objective = stage.objective
-    keywords = {}
-    if isinstance(objective, functools.partial):
-        objective, keywords = objective.func, objective.keywords
+    if stage.given:
+        return read_json(pathlib.Path(stage.given) / 'summary.json')
+    own = {field: value for field, value in fields.items() if field.startswith('model.')}
     return {
-        'objective': objective.__name__, **keywords, 'epochs': stage.epochs, 'span': stage.span or stage.epochs,
-        'network': stage.network or fields['model.name'], 'options': stage.options, 'init': stage.init,
-        'start': stage.start.__name__,
+        **{field: _say(value) for field, value in stage._asdict().items() if field not in ('name', 'teacher')},
+        'span': stage.span or stage.epochs, 'network': stage.network or own,
         'before': _describe(config, stages, index - 1) if stage.start.__name__ != 'fresh' and index else None,
         'teacher': None if stage.teacher is None else _describe(config, stages, stage.teacher),
         'setting': {field: value for field, value in fields.items()
                     if field in SETTING or field.startswith('optimizer.')},
     }
+
+
+def _say(value):
+    """A stage's field as JSON: functions by name, partial ones with their keywords."""
+    if isinstance(value, functools.partial):
+        return [_say(value.func), {name: _say(keyword) for name, keyword in value.keywords.items()}]
+    return value.__name__ if callable(value) else value
 
 
 def fetch(directory, name, seed, example):
@@ -43,9 +54,37 @@ def fetch(directory, name, seed, example):
     records = read_json(entry / 'records.json')
     if records is None:
         return None
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, example._asdict())
     with ocp.StandardCheckpointer() as checkpointer:
-        return type(example)(**checkpointer.restore(entry / 'state', abstract)), records
+        return type(example)(**checkpointer.restore(entry / 'state', as_saved(example))), records
+
+
+def adopt(workdir, seed, example):
+    """(host State, test results) of the network that a finished run in workdir ended with.
+
+    Of the run's trial with this seed, or of its only one. Only weights and statistics are taken. example: the State's
+    shapes. InputError if there is no such run or its network is another.
+    """
+    workdir = pathlib.Path(workdir)
+    summary = read_json(workdir / 'summary.json')
+    trials = {trial['seed']: trial for trial in summary['trials']} if summary else {}
+    if not trials:
+        raise InputError(f'teacher.checkpoint={workdir} is not the directory of a finished run; give the --workdir '
+                         'of one that has a summary.json')
+    number = seed if seed in trials or len(trials) > 1 else min(trials)
+    if number not in trials:
+        raise InputError(f"teacher.checkpoint={workdir} has no trial of seed {seed}, only of "
+                         f"{', '.join(map(str, trials))}; train it there with more --config.trials, or give a run of "
+                         'one trial')
+    tree = last_tree(workdir, number)
+    for name in ('params', 'batch_stats'):
+        there, needed = (jax.tree.map(np.shape, part) for part in (tree[name], getattr(example, name)))
+        if there != needed:
+            raise InputError(f"teacher.checkpoint={workdir} holds a {summary['model']} trained on "
+                             f"{summary['dataset']}, whose weights have other shapes than those of teacher.model; "
+                             "set teacher.model to the run's network, and use the same data")
+    taken = example._replace(seed=np.uint32(seed), step=np.int32(0), params=tree['params'],
+                             batch_stats=tree['batch_stats'], opt_state=(), extra={})
+    return taken, {name: value for name, value in trials[number].items() if name.startswith('test_')}
 
 
 def keep(directory, name, seed, state, records):

@@ -10,50 +10,20 @@ import optax
 from ikd import explainers, keys, metrics, models, parallel
 from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
 from ikd.objectives import Batch, Outputs
+from ikd.stages import Stage, State
 
 EVAL_BATCH = 1000
 LONGEST_SCAN = 500  # steps, so that progress shows
 
 
-class State(NamedTuple):
-    """All that changes in training: a pure tree, saved and restored as it is. step counts along the schedule."""
-    seed: Any
-    step: Any
-    params: Any
-    batch_stats: Any
-    opt_state: Any
-
-
-def fresh(new, results):
-    """Start a stage from new variables."""
-    return new
-
-
-def continued(new, results):
-    """Start a stage where the one before it ended: weights, statistics, momentum and place on the schedule.
-
-    From new variables where there is none before it.
-    """
-    return results[-1] if results else new
-
-
-class Stage(NamedTuple):
-    """What a recipe is a list of: train with `objective` for `epochs`, from `start(new State, earlier results)`.
-
-    options: fields of the network that differ from the config's, such as `dropout_rate`, as a tuple of pairs.
-    network: another network than `model.name`. teacher: the number of the earlier stage whose result the objective
-    learns from. span: how many epochs the learning rate's schedule covers, of which this stage may be a part; None:
-    its own. init: stages with another number start from other random weights of a seed.
-    """
-    name: str
-    objective: Callable
-    epochs: int
-    start: Callable = fresh
-    options: tuple = ()
-    network: str | None = None
-    teacher: int | None = None
-    span: int | None = None
-    init: int = 0
+class Prepared(NamedTuple):
+    """A stage with its network, the names of the parts that train, its optimiser and schedule, and its Program."""
+    stage: Stage
+    model: Any
+    trained: frozenset
+    optimizer: Any
+    schedule: Any
+    program: Any
 
 
 class Program(NamedTuple):
@@ -70,39 +40,42 @@ class Program(NamedTuple):
     steps: int
 
 
-def make_optimizer(config, steps, epochs):
-    """SGD with momentum and coupled weight decay on every parameter, and its schedule (step -> learning rate).
+def fresh_state(seed, prepared, image_shape):
+    """State of a seed (an integer, traced or not) before a Prepared stage has begun, for images [h, w, c]."""
+    stage, model = prepared.stage, prepared.model
+    variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), stage.init), image_shape)
+    trained = {name: part for name, part in variables['params'].items() if name in prepared.trained}
+    extra = stage.extra(model.num_classes) if stage.extra else {}
+    return State(jnp.uint32(seed), jnp.int32(0), variables['params'], variables.get('batch_stats', {}),
+                 prepared.optimizer.init(trained), extra)
 
-    The learning rate falls tenfold at each milestone, a share of `epochs` of `steps` steps (2009.09140, section 5).
-    """
-    boundaries = {round(share * epochs * steps): 0.1 for share in config.milestones}
-    schedule = optax.piecewise_constant_schedule(config.learning_rate, boundaries)
-    return optax.chain(optax.add_decayed_weights(config.weight_decay),
-                       optax.sgd(schedule, config.momentum or None)), schedule
+
+def new_state(seed, prepared, image_shape):
+    """`fresh_state` as host arrays."""
+    return jax.device_get(jax.jit(lambda seed: fresh_state(seed, prepared, image_shape))(np.uint32(seed)))
 
 
-def new_state(seed, init, model, optimizer, image_shape):
-    """Fresh State for a seed and a stage's `init`, as host arrays."""
-    variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), init), image_shape)
-    params = variables['params']
-    return jax.device_get(State(np.uint32(seed), np.int32(0), params, variables.get('batch_stats', {}),
-                                jax.jit(optimizer.init)(params)))
+def state_shapes(prepared, image_shape):
+    """The shapes of a Prepared stage's State, without computing it."""
+    return jax.eval_shape(lambda: fresh_state(0, prepared, image_shape))
 
 
 def variables_of(state):
     """What a network of this State is applied with; also what a teacher's student is handed as `knowledge`."""
-    return {'params': state.params, 'batch_stats': state.batch_stats}
+    return {'params': state.params, 'batch_stats': state.batch_stats, 'extra': state.extra}
 
 
-def make_step(stage, model, teacher, optimizer, data, config, steps, axis_name):
+def make_step(prepared, teacher, data, config, axis_name):
     """The pure function (state, knowledge, order, images, labels) -> (state, metrics) of one training step.
 
     teacher: the network that knowledge, its variables, belongs to; None where the stage has no teacher. images,
     labels: the whole training set, uint8 [n, h, w, c] and int32 [n]; order int32 [steps * batch_size]. metrics: means
     over the global batch. The explanation reads the forward pass the loss is computed from.
     """
+    stage, model, optimizer = prepared.stage, prepared.model, prepared.optimizer
     augment = AUGMENTATIONS[config.data.augment]
     b = config.batch_size
+    steps = len(data.train_images) // b
 
     def step(state, knowledge, order, images, labels):
         key = jax.random.fold_in(keys.stream(state.seed, keys.STEP), state.step)
@@ -110,53 +83,67 @@ def make_step(stage, model, teacher, optimizer, data, config, steps, axis_name):
         rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
         rows = parallel.my_share(rows, axis_name)
         y = labels[rows]
-        x = augment(images[rows], keys.per_example(augment_key, len(rows), axis_name))
+        plain = images[rows]
+        x = augment(plain, keys.per_example(augment_key, len(rows), axis_name))
         x = normalise(x, data.mean, data.std)
 
         told = None
         if teacher:
             with jax.named_scope('teacher'):
-                told = Outputs(*teacher.apply(knowledge, x, train=False))
+                seen = x if stage.augmented else normalise(plain, data.mean, data.std)
+                told = Outputs(*teacher.apply(knowledge, seen, train=False))
 
-        def loss(params):
-            variables = {'params': params, 'batch_stats': state.batch_stats}
+        def loss(trained):
+            params = {**state.params, **trained}
+            variables = variables_of(state._replace(params=params))
             with jax.named_scope('forward'):
-                (logits, taps), updates = model.apply(variables, x, train=True, mutable=['batch_stats', 'moments'],
-                                                      rngs={'dropout': dropout_key})
-            moments = updates.pop('moments', None) if config.method.bn == 'batch' else None
-            frozen = jax.lax.stop_gradient({'params': params, 'batch_stats': moments or state.batch_stats})
+                (logits, taps), updates = model.apply(
+                    variables, x, train=True, mutable=['batch_stats', 'moments', 'attention'],
+                    rngs={'dropout': dropout_key})
+            moments = updates.get('moments') if config.method.bn == 'batch' else None
+            frozen = jax.lax.stop_gradient({**variables, 'batch_stats': moments or state.batch_stats})
 
             def explain(name, **options):
                 with jax.named_scope('explain'):
                     return explainers.explain(name, model, frozen, x, **options)
 
             progress = state.step / (steps * (stage.span or stage.epochs))
-            batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told)
-            values, parts = stage.objective(batch)
-            parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1) == y), **parts}
-            return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts))
+            batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
+                          state.step // steps + 1, updates.get('attention', {}), state.extra)
+            values, parts, *extra = stage.objective(batch)
+            parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1).T == y), **parts}
+            return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts), *extra)
 
+        trained = {name: part for name, part in state.params.items() if name in prepared.trained}
         with jax.named_scope('backward'):
-            gradients, (batch_stats, report) = jax.grad(loss, has_aux=True)(state.params)
+            gradients, (moved, report, *extra) = jax.grad(loss, has_aux=True)(trained)
         gradients, report = parallel.mean((gradients, report), axis_name)
         with jax.named_scope('update'):
-            change, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-            params = optax.apply_updates(state.params, change)
-        return State(state.seed, state.step + 1, params, batch_stats, opt_state), report
+            change, opt_state = optimizer.update(gradients, state.opt_state, trained)
+            params = {**state.params, **optax.apply_updates(trained, change)}
+            batch_stats = {name: moved[name] if name in prepared.trained else old
+                           for name, old in state.batch_stats.items()}
+        return State(state.seed, state.step + 1, params, batch_stats, opt_state, *(extra or [state.extra])), report
 
     return step
 
 
-def compile_stage(stage, model, teacher, optimizer, data, config, layout):
-    """The stage as a Program. `model` must have been made with the layout's axis_name; teacher: a network, or None.
+def prepare(stage, model, teacher, data, config, layout):
+    """The stage with its network, optimiser and Program. `model` has been made with the layout's axis_name.
 
-    On accelerators, and for networks without convolutions, steps are scanned, many a call. On CPU XLA runs a
-    convolution inside a loop on a slow path (24 times slower), so there each call is one step.
+    teacher: the Prepared stage it learns from, or None. On accelerators, and for networks without convolutions, steps
+    are scanned, many a call. On CPU XLA runs a convolution inside a loop on a slow path (24 times slower), so there
+    each call is one step.
     """
     n, b = len(data.train_images), config.batch_size
-    steps, axis_name = n // b, layout.axis_name
-    step = make_step(stage, model, teacher, optimizer, data, config, steps, axis_name)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *data.train_images.shape[1:])))
+    steps, axis_name, image_shape = n // b, layout.axis_name, data.train_images.shape[1:]
+    if stage.wrap:
+        model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
+    trained = frozenset(stage.trains(model, image_shape, tuple(shapes['params'])))
+    optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
+    prepared = Prepared(stage, model, trained, optimizer, schedule, None)
+    step = make_step(prepared, teacher and teacher.model, data, config, axis_name)
     scanned = not (layout.on_cpu and models.has_convolutions(shapes['params']))
     chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= LONGEST_SCAN) if scanned else 1
 
@@ -171,11 +158,11 @@ def compile_stage(stage, model, teacher, optimizer, data, config, layout):
         x = normalise(x, data.mean, data.std)
         return parallel.gather(model.apply(variables_of(state), x, train=False)[0], axis_name)
 
-    return Program(
+    return prepared._replace(program=Program(
         parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0),
         parallel.spread(layout, advance, 3, 2, donate=(0,)),
         parallel.spread(layout, logits, 1, 2),
-        chunk, steps)
+        chunk, steps))
 
 
 def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda steps: None):

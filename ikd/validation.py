@@ -8,7 +8,15 @@ from ikd.explainers import EXPLAINERS, SIMILARITIES
 from ikd.models import MODELS, create
 from ikd.recipes import RECIPES
 
-PRECISIONS = ('float32', 'tf32', 'bfloat16')
+CHOICES = {
+    'method.similarity': SIMILARITIES, 'method.bn': ('batch', 'running'),
+    'srdl.restart': ('random', 'weights'), 'srdl.schedule': ('complete', 'global'),
+    'srdl.targets': ('augmented', 'plain'), 'hme.loss': ('ce', 'ls', 'kd'), 'hme.outputs': (1, 2),
+    'data.placement': ('device',), 'data.augment': AUGMENTATIONS,
+    'precision': ('float32', 'tf32', 'bfloat16'), 'parallel': ('data', 'trials'),
+}
+FIRST_STAGE = {'hint': 1 / 4, 'fsp_kd': 54 / 160}  # of the run's epochs
+WEIGHTS = {'at_kd': 1000.0, 'hint': 100.0}
 
 
 def _check(holds, message):
@@ -18,7 +26,7 @@ def _check(holds, message):
 
 def _one_of(config, field, choices):
     value = flatten(config)[field]
-    _check(value in choices, f"unknown {field} '{value}'; choose one of: {', '.join(choices)}")
+    _check(value in choices, f"unknown {field} '{value}'; choose one of: {', '.join(map(str, choices))}")
 
 
 def resolve(config):
@@ -26,17 +34,12 @@ def resolve(config):
     config = ConfigDict(config).copy_and_resolve_references()
     method = config.method
     _one_of(config, 'method.name', RECIPES)
-    _one_of(config, 'method.explainer', EXPLAINERS)
-    _one_of(config, 'method.similarity', SIMILARITIES)
-    _one_of(config, 'method.bn', ('batch', 'running'))
     if config.teacher.assistant is None:
         config.teacher.assistant = 'resnet14' if config.model.name == 'resnet8' else 'resnet20'
     for field in ('model.name', 'teacher.model', 'teacher.assistant'):
         _one_of(config, field, MODELS)
-    _one_of(config, 'data.placement', ('device',))
-    _one_of(config, 'data.augment', AUGMENTATIONS)
-    _one_of(config, 'precision', PRECISIONS)
-    _one_of(config, 'parallel', ('data', 'trials'))
+    for field, choices in CHOICES.items():
+        _one_of(config, field, choices)
     for field in ('epochs', 'batch_size', 'trials', 'checkpoint_every'):
         _check(config[field] >= 1, f'{field} is {config[field]}; it must be at least 1')
     _check(0 <= config.seed < 2 ** 31, f'seed is {config.seed}; it must be in [0, 2^31)')
@@ -45,14 +48,11 @@ def resolve(config):
         _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
     _check(0 < method.alpha <= 1, f'method.alpha is {method.alpha}; it must be in (0, 1]')
     _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
-    _check(method.lam >= 0, f'method.lam is {method.lam}; it must not be negative')
     _check(config.optimizer.learning_rate > 0, f'optimizer.learning_rate is {config.optimizer.learning_rate}; '
            'it must be positive')
     milestones = tuple(config.optimizer.milestones)
     _check(milestones == tuple(sorted(set(milestones))) and all(0 < m < 1 for m in milestones),
            f'optimizer.milestones is {milestones}; give rising shares of the run, in (0, 1), such as (0.5, 0.75)')
-
-    _check(method.name != 'srdl' or config.epochs >= 2, 'method.name=srdl has two stages; epochs must be at least 2')
 
     if method.warmup_epochs is None:
         method.warmup_epochs = round(0.2 * config.epochs)
@@ -62,8 +62,38 @@ def resolve(config):
     if method.temperature is None:
         method.temperature = 1.0 if method.name.startswith('cwtm') else 3.0 if method.name == 'srdl' else 4.0
     _check(method.temperature > 0, f'method.temperature is {method.temperature}; it must be positive')
+    if method.lam is None:
+        method.lam = 1.0 if method.name == 'srdl' else 0.1
+    _check(method.lam >= 0, f'method.lam is {method.lam}; it must not be negative')
+    resolve_explainer(config)
+    resolve_features(config)
+    _check(method.name != 'srdl' or config.epochs >= 2, 'method.name=srdl has two stages; epochs must be at least 2')
+    _check(0 < config.srdl.split < 1, f'srdl.split is {config.srdl.split}; it must be in (0, 1)')
+    is_tree = config.model.name.startswith('hme_')
+    _check(method.name != 'hme' or is_tree,
+           f'method.name=hme trains model.name=hme_tree or hme_resnet18, not {config.model.name}')
+    return config
+
+
+def resolve_explainer(config):
+    """Fill in the explainer and its tap, which must go with the network."""
+    method, model = config.method, create(config.model.name, 2)
+    if method.explainer is None:
+        method.explainer = 'grad_cam' if model.cam_tap else 'grad'
+    _one_of(config, 'method.explainer', EXPLAINERS)
     if method.tap is None:
-        method.tap = create(config.model.name, 2).cam_tap
+        method.tap = model.cam_tap
     _check(method.explainer != 'grad_cam' or method.tap, f"method.explainer=grad_cam needs feature maps, and "
            f"{config.model.name} has none; choose grad, grad_input or guided_backprop")
-    return config
+
+
+def resolve_features(config):
+    """Fill in how the methods that compare feature maps do so."""
+    features, name = config.features, config.method.name
+    if features.epochs is None:
+        features.epochs = max(1, round(FIRST_STAGE.get(name, 0) * config.epochs))
+    if features.weight is None:
+        features.weight = WEIGHTS.get(name, 1.0)
+    _check(features.epochs >= 0, f'features.epochs is {features.epochs}; it must not be negative')
+    _check(features.power > 0, f'features.power is {features.power}; it must be positive')
+    _check(features.learning_rate > 0, f'features.learning_rate is {features.learning_rate}; it must be positive')

@@ -62,7 +62,7 @@ def test_settings_of_the_paper():
     ('method.explainer', 'gradcam', "unknown method.explainer 'gradcam'; choose one of: grad, "),
     ('method.similarity', 'cos', "unknown method.similarity 'cos'; choose one of: cosine, "),
     ('method.bn', 'eval', "unknown method.bn 'eval'"),
-    ('model.name', 'resnet18', "unknown model.name 'resnet18'; choose one of: mlp, "),
+    ('model.name', 'resnet9', "unknown model.name 'resnet9'; choose one of: mlp, "),
     ('precision', 'fp16', "unknown precision 'fp16'; choose one of: float32, tf32, bfloat16"),
     ('parallel', 'model', "unknown parallel 'model'; choose one of: data, trials"),
     ('data.placement', 'disk', "unknown data.placement 'disk'"),
@@ -79,12 +79,33 @@ def test_settings_of_the_paper():
     ('class_chunk', 0, 'class_chunk is 0'),
     ('optimizer.milestones', (80, 120), r'optimizer.milestones is \(80, 120\); give rising shares'),
     ('optimizer.learning_rate', 0.0, 'optimizer.learning_rate is 0.0'),
-    ('model.name', 'mlp', 'method.explainer=grad_cam needs feature maps, and mlp has none; choose grad'),
+    ('srdl.restart', 'none', "unknown srdl.restart 'none'; choose one of: random, weights"),
+    ('srdl.split', 1.0, r'srdl.split is 1.0; it must be in \(0, 1\)'),
+    ('hme.outputs', 3, "unknown hme.outputs '3'; choose one of: 1, 2"),
+    ('features.epochs', -1, 'features.epochs is -1'),
+    ('features.learning_rate', 0.0, 'features.learning_rate is 0.0'),
+    ('method.name', 'hme', 'method.name=hme trains model.name=hme_tree or hme_resnet18, not resnet8'),
 ])
 def test_bad_values_are_named(field, value, message):
     with pytest.raises(InputError, match=message) as caught:
         resolve(make(**{field: value}))
     assert '\n' not in str(caught.value)
+
+
+def test_grad_cam_needs_feature_maps():
+    with pytest.raises(InputError, match='method.explainer=grad_cam needs feature maps, and mlp has none; choose gr'):
+        resolve(make(**{'model.name': 'mlp', 'method.explainer': 'grad_cam'}))
+    assert resolve(make(**{'model.name': 'mlp'})).method.explainer == 'grad'
+    assert resolve(make()).method.explainer == 'grad_cam'
+
+
+@pytest.mark.parametrize('method, lam, temperature, epochs, weight', [
+    ('le', 0.1, 4, 1, 1), ('kd', 0.1, 4, 1, 1), ('cwtm', 0.1, 1, 1, 1), ('srdl', 1, 3, 1, 1),
+    ('hint', 0.1, 4, 40, 100), ('at_kd', 0.1, 4, 1, 1000), ('fsp_kd', 0.1, 4, 54, 1)])
+def test_defaults_that_depend_on_the_method(method, lam, temperature, epochs, weight):
+    config = resolve(make(**{'method.name': method}))
+    assert (config.method.lam, config.method.temperature) == (lam, temperature)
+    assert (config.features.epochs, config.features.weight) == (epochs, weight)
 
 
 @pytest.mark.parametrize('epochs, warmup', [(160, 32), (50, 10), (5, 1), (3, 1), (1, 0)])
@@ -113,6 +134,12 @@ def test_identity_survives_json():
     import json
     config = resolve(make())
     assert identity(json.loads(config.to_json())) == identity(config)
+
+
+def test_words_for_a_method_and_its_network():
+    vam, hme = (apply_arguments(default(), word) for word in ('vam', 'hme'))
+    assert (vam.method.name, vam.model.vam, vam.model.name) == ('kd', True, 'resnet8')
+    assert (hme.method.name, hme.model.name) == ('hme', 'hme_tree')
 
 
 def test_unknown_argument():

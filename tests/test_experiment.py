@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, experiment, models, training, trials
+from ikd import checkpoint, experiment, models, parallel, training, trials
 from ikd.config import default
 from ikd.errors import Diverged, InputError
 from ikd.report.journal import read_records
@@ -28,9 +28,9 @@ def last_state(config, workdir, seed=0):
     """The host State that a run ended with, read from its last checkpoint."""
     config = resolve(config)
     dataset = experiment.load_data(config)
-    model = trials.make_model(config, dataset)
-    optimizer, _ = training.make_optimizer(config.optimizer, 1, config.epochs)
-    example = training.new_state(seed, 0, model, optimizer, dataset.train_images.shape[1:])
+    layout = parallel.Layout(tuple(ONE), 'data')
+    prepared = trials.prepare_stages(config, dataset, layout)[-1]
+    example = training.state_shapes(prepared, dataset.train_images.shape[1:])
     with checkpoint.manager(workdir, seed, 1, 'introspective') as saved:
         return checkpoint.restore(saved, saved.latest_step(), example)
 

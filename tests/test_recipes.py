@@ -13,15 +13,18 @@ from ikd.validation import resolve
 DEVICES = jax.devices()
 
 
+METHODS = (*RECIPES, 'vam')
+
+
 def make_config(method, **fields):
-    """The method with ResNet8, and ResNet8 as teacher, on the digits, in smoke mode."""
+    """The method with ResNet8, and ResNet8 as teacher, on the digits, in smoke mode; trees of few channels."""
     config = digits_config.get_config(f'{method},smoke')
     config.update_from_flattened_dict({'data.size': 16, 'teacher.model': 'resnet8', 'teacher.assistant': 'resnet8',
-                                       **fields})
+                                       **({'model.width': 8} if method == 'hme' else {}), **fields})
     return resolve(config)
 
 
-@pytest.mark.parametrize('method', RECIPES)
+@pytest.mark.parametrize('method', METHODS)
 def test_every_method_trains_and_lowers_its_loss(method, tmp_path):
     """The last epoch of the method's own objective has a lower loss than the first, and more labels are right."""
     config = make_config(method, epochs=5, **{'method.warmup_epochs': 1, 'data.limit': 512,
@@ -30,13 +33,13 @@ def test_every_method_trains_and_lowers_its_loss(method, tmp_path):
     records = [r for r in read_records(tmp_path) if r['stage'] == recipe(config)[-1].name]
     assert records[-1]['train_loss'] < records[0]['train_loss']
     assert records[-1]['train_accuracy'] > max(30, records[0]['train_accuracy'])  # chance is 10
-    assert summary['method'] == method
+    assert summary['method'] == config.method.name
     taught = [stage for stage in recipe(config) if stage.teacher is not None]
     assert len(summary['trials'][0].get('teachers', {})) == len(taught)
     assert summary['explainer'] == ('grad_cam' if method in ('le', 'le_permut') else None)
 
 
-@pytest.mark.parametrize('method', RECIPES)
+@pytest.mark.parametrize('method', METHODS)
 def test_two_devices_equal_one(method):
     """Three steps of the last stage: random numbers, statistics and whatever couples the batch span the devices.
 
@@ -48,13 +51,12 @@ def test_two_devices_equal_one(method):
     for devices in (DEVICES[:1], DEVICES[:2]):
         layout = parallel.Layout(tuple(devices), 'data')
         job = trials.make_job(config, None, dataset, layout)
-        shape = dataset.train_images.shape[1:]
-        stage, model, optimizer, _, program = job.stages[-1]
-        begun = training.new_state(0, 0, model, optimizer, shape)
+        prepared = job.stages[-1]
+        program = prepared.program
+        begun = training.new_state(0, prepared, job.image_shape)
         knowledge = {}
-        if stage.teacher is not None:
-            taught_by = job.stages[stage.teacher]
-            teacher = training.new_state(5, 0, taught_by.model, taught_by.optimizer, shape)
+        if prepared.stage.teacher is not None:
+            teacher = training.new_state(5, job.stages[prepared.stage.teacher], job.image_shape)
             knowledge = parallel.join(layout, [training.variables_of(teacher)])
         state, reports = parallel.join(layout, [begun]), []
         order = program.order(state)
@@ -143,8 +145,7 @@ def test_the_second_stage_of_srdl_shares_nothing_with_the_first():
     assert (first.epochs, second.epochs, second.teacher) == (2, 2, 0)
     assert first.span is second.span is None
     job = trials.make_job(config, None, experiment.load_data(config), parallel.Layout(tuple(DEVICES[:1]), 'data'))
-    states = [training.new_state(0, stage.init, model, optimizer, (16, 16, 1))
-              for stage, model, optimizer, *_ in job.stages]
+    states = [training.new_state(0, prepared, (16, 16, 1)) for prepared in job.stages]
     kernels = [[leaf for leaf in jax.tree.leaves(state.params) if leaf.ndim > 1] for state in states]
     assert all((a != b).mean() > 0.99 for a, b in zip(*kernels, strict=True))
     begun = second.start(states[1], [states[0]._replace(step=np.int32(16))])

@@ -40,14 +40,12 @@ def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', **model_op
     """(program, layout, state on the device, resident data) of stage `index` of the config's recipe."""
     layout = parallel.Layout(tuple(devices), mode)
     model = models.create(config.model.name, 10, axis_name=layout.axis_name, **model_options)
-    steps = len(dataset.train_images) // config.batch_size
-    optimizer, _ = training.make_optimizer(config.optimizer, steps, config.epochs)
-    program = training.compile_stage(recipe(config)[index], model, None, optimizer, dataset, config, layout)
+    prepared = training.prepare(recipe(config)[index], model, None, dataset, config, layout)
     seeds = range(len(devices) if layout.stacked else 1)
-    state = parallel.join(layout, [training.new_state(seed, 0, model, optimizer, dataset.train_images.shape[1:])
+    state = parallel.join(layout, [training.new_state(seed, prepared, dataset.train_images.shape[1:])
                                    for seed in seeds])
     resident = parallel.replicate(layout, (dataset.train_images, dataset.train_labels))
-    return program, layout, state, resident
+    return prepared.program, layout, state, resident
 
 
 def lowered(config, dataset, index):
@@ -182,9 +180,9 @@ def test_trials_on_devices_of_their_own_are_those_trials(dataset, model, explain
     test_images = parallel.replicate(layout, training.pad_test(dataset.test_images, layout))
     tests = training.run_evaluation(program, layout, state, test_images, dataset.test_labels)
     single, alone, new, resident = prepare(config, dataset, 1)
+    prepared = training.prepare(recipe(config)[1], models.create(model, 10), None, dataset, config, alone)
     for seed, together in enumerate(parallel.split(layout, state)):
-        model_, (optimizer, _) = models.create(model, 10), training.make_optimizer(config.optimizer, 6, config.epochs)
-        begun = parallel.join(alone, [training.new_state(seed, 0, model_, optimizer, (16, 16, 3))])
+        begun = parallel.join(alone, [training.new_state(seed, prepared, (16, 16, 3))])
         ended, (report,) = training.run_epoch(single, alone, begun, {}, *resident)
         images = parallel.replicate(alone, training.pad_test(dataset.test_images, alone))
         assert training.run_evaluation(single, alone, ended, images, dataset.test_labels)[0] == pytest.approx(
@@ -204,26 +202,6 @@ def test_groups_of_seeds():
     assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0, 1, 2, 3]), (1, [4])]
     groups = parallel.layouts('data', [0, 1], 16, DEVICES)
     assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0]), (4, [1])]
-
-
-def test_learning_rate_falls_at_its_milestones():
-    """160 epochs of 390 steps, a tenth at epochs 80 and 120 counted from 0 (2009.09140, section 5)."""
-    config = make_config(epochs=160)
-    _, schedule = training.make_optimizer(config.optimizer, 390, 160)
-    rates = [float(schedule(epoch * 390 + step)) for epoch in (79, 80, 119, 120, 159) for step in (0, 389)]
-    assert rates == pytest.approx([0.1] * 2 + [0.01] * 4 + [0.001] * 4)
-
-
-def test_weight_decay_is_added_to_the_gradient():
-    """Coupled: v <- 0.9 v + (g + wd p); p <- p - lr v, as torch.optim.SGD does."""
-    config = make_config(**{'optimizer.milestones': (), 'optimizer.weight_decay': 0.5})
-    optimizer, _ = training.make_optimizer(config.optimizer, 1, 1)
-    p, v, state = 2.0, 0.0, optimizer.init(2.0)
-    for g in (1.0, -3.0, 0.5):
-        change, state = optimizer.update(g, state, p)
-        v = 0.9 * v + g + 0.5 * p
-        assert float(change) == pytest.approx(-0.1 * v)
-        p += float(change)
 
 
 def test_evaluation_counts_every_image_once(dataset, monkeypatch):

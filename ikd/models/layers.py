@@ -3,6 +3,7 @@
 The papers' networks were PyTorch's, so padding, initial values and BatchNorm follow its conventions
 (methods as in the code of Mirzadeh et al. 2020, which 2009.09140 says it follows).
 """
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -10,6 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from ikd import keys
+from ikd.errors import InputError
+
+he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
 class Tap(nn.Module):
@@ -42,6 +46,74 @@ def head(model, variables, images, tap):
             return model.apply(variables, images, train=False)[0]
 
     return f
+
+
+def parts_before(model, images_shape, tap):
+    """The parts of a network, top-level names of its parameters, that run before it reaches `tap`: a set.
+
+    Nothing is computed. InputError if the tap never comes.
+    """
+    parts, taps = set(), []
+
+    def note(call, args, kwargs, context):
+        module = context.module
+        if isinstance(module, Tap):
+            taps.append(module.name)
+        elif tap not in taps and module.path:
+            parts.add(module.path[0])
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(images_shape, jnp.float32))
+    if tap not in taps:
+        raise InputError(f"{type(model).__name__} has no tap '{tap}'; its taps are: {', '.join(taps)}")
+    return parts
+
+
+class Conv(nn.Module):
+    """size x size convolution, padded symmetrically as PyTorch does; with `block` a virtual attention module (VAM).
+
+    Then the kernel [size, size, ci, co] is seen as M = ci / block input by N = co / block output blocks, of which
+    block (m, n) is multiplied by M alpha[n, m], alpha = softmax over m of the parameter `attention` [N, M] / tau. It
+    begins at zero, where the module is the plain convolution. alpha is written to the collection `attention` where
+    that is mutable. KDExplainer (Xue et al. 2021), a reconstruction: neither text nor code of VAM could be had; the
+    factor M is ours. InputError where `block` does not divide the channels.
+    """
+    width: int
+    size: int
+    stride: int = 1
+    bias: bool = False
+    kernel_init: Callable = he_normal_fan_out
+    bias_init: Callable = nn.initializers.zeros
+    block: int = 0
+    tau: float = 1.0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        shape, pad = (self.size, self.size, x.shape[-1], self.width), self.size // 2
+        kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+        bias = self.param('bias', self.bias_init, (self.width,), jnp.float32) if self.bias else None
+        if self.block:
+            kernel = self.attend(kernel)
+        y = jax.lax.conv_general_dilated(
+            x.astype(self.dtype), kernel.astype(self.dtype), (self.stride, self.stride), ((pad, pad), (pad, pad)),
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+        return y if bias is None else y + bias.astype(self.dtype)
+
+    def attend(self, kernel):
+        """The kernel with its blocks weighed by attention."""
+        _, _, ci, co = kernel.shape
+        if ci % self.block or co % self.block:
+            raise InputError(f'model.vam_block={self.block} does not divide the {ci} and {co} channels of a '
+                             'convolution; choose a divisor of both')
+        m, n = ci // self.block, co // self.block
+        attention = self.param('attention', nn.initializers.zeros, (n, m), jnp.float32)
+        alpha = jax.nn.softmax(attention / self.tau)
+        if self.is_mutable_collection('attention') and not self.is_initializing():
+            self.put_variable('attention', 'alpha', alpha)
+        blocks = kernel.reshape(self.size, self.size, m, self.block, n, self.block)
+        return (blocks * (m * alpha.T)[:, None, :, None]).reshape(kernel.shape)
 
 
 class BatchNorm(nn.Module):
@@ -110,10 +182,10 @@ def torch_uniform(fan_in):
     return init
 
 
-def linear(x, features, dtype: Any, name=None):
+def linear(x, features, dtype: Any, name=None, bias_init=None):
     """Fully connected layer with bias on [b, d], PyTorch's initial values: [b, features]."""
     init = torch_uniform(x.shape[-1])
-    return nn.Dense(features, dtype=dtype, kernel_init=init, bias_init=init, name=name)(x)
+    return nn.Dense(features, dtype=dtype, kernel_init=init, bias_init=bias_init or init, name=name)(x)
 
 
 def flatten(x):

@@ -22,6 +22,10 @@ class MLP(nn.Module):
     dtype: Any = jnp.float32
     cam_tap = None  # no feature map, so no Grad-CAM
 
+    @property
+    def group_taps(self):
+        return tuple(f'hidden{i + 1}' for i in range(len(self.widths)))
+
     @nn.compact
     def __call__(self, images, train=False):
         taps = Taps()

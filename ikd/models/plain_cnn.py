@@ -3,13 +3,14 @@
 The paper gives the number of convolutions only; the layouts are those of the networks of the same names and
 recipe in Mirzadeh et al. 2020 (TAKD).
 """
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from ikd.models.layers import BatchNorm, Dropout, Taps, flatten, linear, torch_uniform
+from ikd.models.layers import BatchNorm, Conv, Dropout, Taps, flatten, linear, torch_uniform
 
 # (widths of the convolutions between two max-pools, ...), widths of the hidden fully connected layers
 LAYOUTS = {
@@ -26,28 +27,35 @@ class PlainCNN(nn.Module):
 
     Depth 6, 8 and 10 have 82,778, 327,962 and 2,487,850 parameters on 32x32x3 with 10 classes.
     images [b, h, w, c] -> logits [b, k] and taps: `conv1`... [b, h', w', c'] after each ReLU, before pooling;
-    `flat` [b, d], the input of the fully connected layers. Dropout, if any, follows each max-pool.
+    `flat` [b, d], the input of the fully connected layers. Dropout, if any, follows each max-pool. vam_block: virtual
+    attention from the second group on.
     """
     num_classes: int
     depth: int
+    vam_block: int = 0
     activation: Callable = nn.relu
     dropout_rate: float = 0.0
     axis_name: str | None = None
     dtype: Any = jnp.float32
 
     @property
+    def group_taps(self):
+        return tuple(f'conv{last}' for last in itertools.accumulate(map(len, LAYOUTS[self.depth][0])))
+
+    @property
     def cam_tap(self):
-        return f'conv{self.depth}'
+        return self.group_taps[-1]
 
     @nn.compact
     def __call__(self, images, train=False):
         groups, hidden = LAYOUTS[self.depth]
         taps = Taps()
-        x = images.astype(self.dtype)
-        for widths in groups:
+        x = images
+        for group, widths in enumerate(groups, 1):
             for width in widths:
                 init = torch_uniform(9 * x.shape[-1])
-                x = nn.Conv(width, (3, 3), dtype=self.dtype, kernel_init=init, bias_init=init)(x)
+                x = Conv(width, 3, bias=True, kernel_init=init, bias_init=init, dtype=self.dtype,
+                         block=self.vam_block if group > 1 else 0)(x)
                 x = self.activation(BatchNorm(self.axis_name)(x, train))
                 x = taps(f'conv{len(taps) + 1}', x)
             x = nn.max_pool(x, (2, 2), (2, 2))

@@ -1,6 +1,7 @@
-"""CIFAR ResNets of depth 6n+2 (He et al. 2016, section 4.2), with projection shortcuts (type B).
+"""ResNets for small images: 3x3 stem, groups of blocks, projection shortcuts (type B).
 
-2009.09140 follows Mirzadeh et al. 2020 (TAKD), whose networks these are: ResNet8, 14, 20, 26.
+He et al. 2016, section 4.2, of depth 6n + 2, as in Mirzadeh et al. 2020 (TAKD), which 2009.09140 follows: ResNet8,
+14, 20, 26; and ResNet18 and 50 with the same stem, as in KDExplainer's code (Xue et al. 2021).
 """
 from collections.abc import Callable
 from typing import Any
@@ -8,65 +9,78 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from ikd.models.layers import BatchNorm, Dropout, Taps, linear
-
-he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
-
-
-def conv(x, width, size, stride, dtype, name):
-    """size x size convolution without bias, padded symmetrically as PyTorch does (also at stride 2)."""
-    pad = size // 2
-    return nn.Conv(width, (size, size), stride, ((pad, pad), (pad, pad)), use_bias=False, dtype=dtype,
-                   kernel_init=he_normal_fan_out, name=name)(x)
+from ikd.models.layers import BatchNorm, Conv, Dropout, Taps, linear
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut; the activation after the sum is left to the caller."""
+    """Two 3x3 convolutions and a shortcut; the activation after the sum is left to the caller.
+
+    bottleneck: instead 1x1, 3x3 with the stride, 1x1 to four times the width. vam_block: of the 3x3 convolutions.
+    """
     width: int
     stride: int
     activation: Callable
     axis_name: str | None
     dtype: Any
+    bottleneck: bool = False
+    vam_block: int = 0
 
     @nn.compact
     def __call__(self, x, train):
-        y = conv(x, self.width, 3, self.stride, self.dtype, 'conv1')
-        y = self.activation(BatchNorm(self.axis_name, name='norm1')(y, train))
-        y = BatchNorm(self.axis_name, name='norm2')(conv(y, self.width, 3, 1, self.dtype, 'conv2'), train)
+        plan = [(self.width, 3, self.stride), (self.width, 3, 1)]
+        if self.bottleneck:
+            plan = [(self.width, 1, 1), (self.width, 3, self.stride), (4 * self.width, 1, 1)]
+        y = x
+        for i, (width, size, stride) in enumerate(plan, 1):
+            block = self.vam_block if size == 3 else 0
+            y = Conv(width, size, stride, block=block, dtype=self.dtype, name=f'conv{i}')(y)
+            y = BatchNorm(self.axis_name, name=f'norm{i}')(y, train)
+            y = self.activation(y) if i < len(plan) else y
         if x.shape != y.shape:
-            x = conv(x, self.width, 1, self.stride, self.dtype, 'shortcut')
+            x = Conv(y.shape[-1], 1, self.stride, dtype=self.dtype, name='shortcut')(x)
             x = BatchNorm(self.axis_name, name='shortcut_norm')(x, train)
         return x + y
 
 
 class ResNet(nn.Module):
-    """Stem and three groups of (depth - 2) / 6 blocks, widths 16, 32, 64, global average pool, linear.
+    """Stem, groups of `blocks` blocks whose width doubles while the image halves, global average pool, linear.
 
-    Depth 8, 14, 20, 26: 78,042 / 175,258 / 272,474 / 369,690 parameters with 10 classes and 3 channels.
-    images [b, h, w, c] -> logits [b, k] and taps: `stem`, `group1`, `group2`, `group3` (after the last
-    activation of each; `group1_sum`... before it; at h, h, h/2, h/4), `pooled` [b, 64]. Dropout, if any, follows
-    each group.
+    ResNet8, 14, 20, 26 (blocks (n, n, n), width 16): 78,042 / 175,258 / 272,474 / 369,690 parameters with 10 classes
+    and 3 channels; ResNet18 (2, 2, 2, 2) 11,173,962, ResNet50 (3, 4, 6, 3) with bottlenecks 23,520,842, width 64.
+    images [b, h, w, c] -> logits [b, k] and taps: `stem`, `group1`, `group2`... (after the last activation of each;
+    `group1_sum`... before it), `pooled` [b, channels]. Dropout, if any, follows each group. vam_block: virtual
+    attention in the 3x3 convolutions from the second group on.
     """
     num_classes: int
-    depth: int
+    blocks: tuple[int, ...]
+    width: int = 16
+    bottleneck: bool = False
+    vam_block: int = 0
     activation: Callable = nn.relu
     dropout_rate: float = 0.0
     axis_name: str | None = None
     dtype: Any = jnp.float32
-    cam_tap = 'group3'
+
+    @property
+    def group_taps(self):
+        return tuple(f'group{i + 1}' for i in range(len(self.blocks)))
+
+    @property
+    def cam_tap(self):
+        return self.group_taps[-1]
 
     @nn.compact
     def __call__(self, images, train=False):
         taps = Taps()
-        x = conv(images.astype(self.dtype), 16, 3, 1, self.dtype, 'stem_conv')
+        x = Conv(self.width, 3, dtype=self.dtype, name='stem_conv')(images)
         x = taps('stem', self.activation(BatchNorm(self.axis_name, name='stem_norm')(x, train)))
-        blocks = (self.depth - 2) // 6
-        for group, width in enumerate((16, 32, 64), 1):
-            for i in range(blocks):
+        for group, count in enumerate(self.blocks, 1):
+            width, vam_block = self.width * 2 ** (group - 1), self.vam_block if group > 1 else 0
+            for i in range(count):
                 stride = 2 if group > 1 and i == 0 else 1
-                x = Block(width, stride, self.activation, self.axis_name, self.dtype, name=f'block{group}_{i + 1}')(
-                    x, train)
-                if i == blocks - 1:
+                x = Block(width, stride, self.activation, self.axis_name, self.dtype, self.bottleneck, vam_block,
+                          name=f'block{group}_{i + 1}')(x, train)
+                if i == count - 1:
                     x = taps(f'group{group}_sum', x)
                 x = self.activation(x)
             x = taps(f'group{group}', x)

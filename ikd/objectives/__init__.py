@@ -1,15 +1,19 @@
 """Objectives: pure functions of a `Batch` that give a loss per example [b] and its named parts (each [b])."""
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from ikd.objectives.distillation import confidence_weighted, distil
+from ikd.objectives.features import attention, flow, hint, match
 from ikd.objectives.introspective import introspective, uniform
+from ikd.objectives.mutual import mutual
 from ikd.objectives.plain import confidence_penalty, cross_entropy, label_smoothing
+from ikd.objectives.routing import attentive, binary, routed
 
-__all__ = ['Batch', 'Outputs', 'confidence_penalty', 'confidence_weighted', 'cross_entropy', 'distil',
-           'introspective', 'label_smoothing', 'uniform']
+__all__ = ['Batch', 'Outputs', 'attention', 'attentive', 'binary', 'confidence_penalty', 'confidence_weighted',
+           'cross_entropy', 'distil', 'flow', 'hint', 'introspective', 'label_smoothing', 'match', 'mutual', 'routed',
+           'uniform']
 
 
 class Outputs(NamedTuple):
@@ -25,7 +29,10 @@ class Batch(NamedTuple):
     which is what gradients flow through. explain(name, **options): class maps [b, k, ...] of that same
     pass, constants. key: this step's random key, the same on every device (`keys.per_example` divides it).
     progress: the share of the schedule's steps that is done, in [0, 1). axis_name: the mapped axis of the devices
-    that share the batch, or None. teacher: the `Outputs` of the stage's teacher, constants, or None.
+    that share the batch, or None. teacher: the `Outputs` of the stage's teacher, constants, or None. epoch: the
+    number of this epoch on the schedule, from 1. attention: the matrices [rows, parents] that attention modules
+    have used, {} without any. extra: what the stage keeps from step to step; the objective returns the new one,
+    the same on all devices, as a third result, or leaves it out to keep the old.
     """
     labels: jax.Array
     logits: jax.Array
@@ -35,3 +42,6 @@ class Batch(NamedTuple):
     progress: jax.Array
     axis_name: str | None = None
     teacher: Outputs | None = None
+    epoch: jax.Array | int = 1
+    attention: Any = None
+    extra: Any = None

@@ -26,19 +26,21 @@ def parts_with_teacher(batch, temperature):
     }
 
 
-def distil(batch, temperature=4.0, lam=0.1, permute=False):
-    """T^2 KL(q_T || p_T) + lam CE(p, y) (Hinton et al. 2015; weights as 2009.09140, section 5.3, has them).
+def distil(batch, temperature=4.0, lam=0.1, weight=1.0, permute=False, labels=cross_entropy):
+    """weight T^2 KL(q_T || p_T) + lam CE(p, y) (Hinton et al. 2015; weights as 2009.09140, section 5.3, has them).
 
     permute shuffles all of q_T but its largest entry, for each example anew at every step: DKPP (section 3,
-    Furlanello et al. 2018). Per-example loss [b] and its parts; the gradient of the first term is T (p_T - q_T).
+    Furlanello et al. 2018). labels: another objective in the place of CE(p, y). Per-example loss [b] and its parts;
+    the gradient of the first term is T (p_T - q_T).
     """
     q = softened(batch.teacher.logits, temperature)
     if permute:
         q = permute_others(q, q.argmax(-1), keys.per_example(batch.key, len(q), batch.axis_name))
     divergence = soft_cross_entropy(batch.logits / temperature, q) - entropy(q)
-    parts = parts_with_teacher(batch, temperature)
+    label_loss, parts = labels(batch)
     distillation = temperature ** 2 * divergence
-    return distillation + lam * parts['cross_entropy'], {**parts, 'distillation': distillation}
+    return weight * distillation + lam * label_loss, {
+        **parts_with_teacher(batch, temperature), **parts, 'distillation': distillation}
 
 
 def confidence_weighted(batch, temperature=1.0, weights='teacher', beta=0.5):

@@ -1,0 +1,18 @@
+"""Any method in the setting of KDExplainer (Xue et al. 2021): CIFAR-10, a ResNet50 teaches a ResNet18.
+
+    python -m ikd.main --config=configs/kdexplainer.py:vam
+    python -m ikd.main --config=configs/kdexplainer.py:hme --config.hme.loss=kd
+    python -m ikd.main --config=configs/kdexplainer.py:METHOD --config.model.name=wrn16_2
+
+`vam` is distillation to a student with virtual attention; METHOD is any of the README's table; other students: vgg8,
+wrn16_2, wrn40_1, resnet20. Without distillation (attention transfer and labels, say): --config.method.weight=0
+--config.method.lam=1. The paper's tables could not be had, so there is nothing to compare with here; not yet run at
+full length. A teacher of 240 epochs is a job for an accelerator.
+"""
+from configs import common
+from ikd.config import apply_arguments
+from ikd.recipes import RECIPES
+
+
+def get_config(argument=''):
+    return apply_arguments(common.kdexplainer(), argument, RECIPES)

@@ -1,0 +1,33 @@
+"""Every method as a recipe: a function of a resolved config that gives a short list of stages."""
+from functools import partial
+
+from ikd.objectives import attentive
+from ikd.recipes.introspective import le, le_uniform
+from ikd.recipes.peers import ban, dml, srdl
+from ikd.recipes.plain import ce, dropout, penalty, smoothing
+from ikd.recipes.taught import at_kd, cwtm, fsp_kd, hint_kd, kd, takd
+from ikd.recipes.trees import hme
+
+RECIPES = {
+    'ce': ce, 'dropout': dropout, 'label_smoothing': smoothing, 'confidence_penalty': penalty,
+    'kd': kd, 'dkpp': partial(kd, permute=True),
+    'cwtm': partial(cwtm, weights='teacher'), 'cwtm_permut': partial(cwtm, weights='permuted'),
+    'cwtm_random': partial(cwtm, weights='random'),
+    'dml': dml, 'ban': partial(ban, labels=False), 'ban_l': partial(ban, labels=True),
+    'hint': hint_kd, 'at_kd': at_kd, 'fsp_kd': fsp_kd, 'takd': takd,
+    'le': le, 'le_permut': partial(le, permute=True), 'le_uniform': le_uniform,
+    'srdl': srdl, 'hme': hme,
+}
+EXPLAINED = ('le', 'le_permut')  # the methods that learn from explanations
+
+
+def recipe(config):
+    """The stages of a resolved config's method, those of no epochs left out.
+
+    With `model.vam` the student's objectives get the entropy of its attention, weighted by `model.vam_gamma`.
+    """
+    stages = [stage for stage in RECIPES[config.method.name](config) if stage.epochs or stage.given]
+    if not config.model.vam:
+        return stages
+    return [stage if stage.network else stage._replace(
+        objective=partial(attentive, objective=stage.objective, gamma=config.model.vam_gamma)) for stage in stages]

@@ -1,0 +1,56 @@
+"""Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
+import numpy as np
+from scipy.stats import t
+
+MEASURES = {'test_accuracy': 2, 'test_nll': 3, 'test_ece': 3}  # decimals
+
+
+def paired_difference(ours, theirs, confidence=0.95):
+    """(mean of ours - theirs, half the width of its confidence interval) for values of the same seeds, [n] each.
+
+    Student's t with n - 1 degrees of freedom. The half width is None for a single seed.
+    """
+    difference = np.subtract(ours, theirs)
+    n = len(difference)
+    if n < 2:
+        return float(difference.mean()), None
+    error = difference.std(ddof=1) / np.sqrt(n)
+    return float(difference.mean()), float(t.ppf((1 + confidence) / 2, n - 1) * error)
+
+
+def label(summary):
+    """What a run is called in a table: method, explainer and what is not usual of its network."""
+    return f"`{summary['method']}`" + (f", {summary['explainer']}" if summary['explainer'] else '')
+
+
+def values(summary, name, seeds):
+    """A measure of the summary's trials of these seeds."""
+    of = {trial['seed']: trial[name] for trial in summary['trials']}
+    return [of[seed] for seed in seeds]
+
+
+def comparison(summaries, labels, baseline=0):
+    """A Markdown table: mean +- standard deviation over all seeds, and accuracy paired with the run `baseline`.
+
+    summaries: contents of `summary.json` of each run. Accuracy in percent, its difference in points with a 95 %
+    interval over the seeds that both runs have; NLL in nats; ECE in [0, 1].
+    """
+    lines = [f'| method | accuracy (%) | minus {labels[baseline]} | NLL (nats) | ECE | training (s) | seeds |',
+             '|---|---|---|---|---|---|---|']
+    base = summaries[baseline]
+    for i, (summary, name) in enumerate(zip(summaries, labels)):
+        seeds = [trial['seed'] for trial in summary['trials']]
+        cells = []
+        for measure, digits in MEASURES.items():
+            found = values(summary, measure, seeds)
+            spread = f' +- {np.std(found, ddof=1):.{digits}f}' if len(found) > 1 else ''
+            cells.append(f'{np.mean(found):.{digits}f}{spread}')
+        common = sorted({*seeds} & {trial['seed'] for trial in base['trials']})
+        if i != baseline and common:
+            mean, half = paired_difference(*(values(s, 'test_accuracy', common) for s in (summary, base)))
+            cells.insert(1, f'{mean:+.2f}' + (f' +- {half:.2f}' if half is not None else ''))
+        else:
+            cells.insert(1, '')
+        seconds = np.mean([trial['train_seconds'] for trial in summary['trials']])
+        lines.append(f"| {name} | {' | '.join(cells)} | {seconds:.0f} | {len(seeds)} |")
+    return '\n'.join(lines) + '\n'

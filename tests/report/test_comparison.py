@@ -1,0 +1,48 @@
+"""The statistics of a table against SciPy's paired t-test, and its cells."""
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from ikd import compare
+from ikd.errors import InputError
+from ikd.report.comparison import comparison, paired_difference
+
+
+def summary(method, accuracies, explainer=None, first=0):
+    return {'method': method, 'explainer': explainer, 'trials': [
+        {'seed': first + i, 'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 10.0 + i}
+        for i, value in enumerate(accuracies)]}
+
+
+def test_the_interval_is_that_of_a_paired_t_test():
+    draw = np.random.default_rng(0)
+    base = draw.normal(90, 2, 5)  # seeds differ much, pairs little
+    ours = base + draw.normal(0.4, 0.1, 5)
+    mean, half = paired_difference(ours, base)
+    low, high = ttest_rel(ours, base).confidence_interval(0.95)
+    assert (mean - half, mean + half) == pytest.approx((low, high)) and half < 0.5
+    assert paired_difference([91.0], [90.0]) == (1.0, None)
+
+
+def test_cells():
+    """Differences over common seeds only: 1 and 2 here, 92 - 91 and 93 - 91."""
+    runs = summary('ce', [90, 91, 91]), summary('le', [92, 93], 'grad', first=1)
+    table = comparison(runs, ['`ce`', '`le`, grad'])
+    head, _, ce, le = table.splitlines()
+    assert 'minus `ce`' in head
+    assert ce == '| `ce` | 90.67 +- 0.58 |  | 0.500 +- 0.000 | 0.100 +- 0.000 | 11 | 3 |'
+    assert le.startswith('| `le`, grad | 92.50 +- 0.71 | +1.50 +- 6.35 | 0.500')  # 12.706 x 0.7071 / sqrt 2
+
+
+def test_the_command(tmp_path, capsys):
+    for name in ('ce', 'le'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'summary.json').write_text(json.dumps(summary(name, [90, 91])))
+    compare.main([str(tmp_path / 'ce'), str(tmp_path / 'le')])
+    assert capsys.readouterr().out.count('\n') == 4
+    with pytest.raises(InputError, match='missing has no summary.json'):
+        compare.main([str(tmp_path / 'missing')])
+    with pytest.raises(InputError, match='give the directories'):
+        compare.main([])

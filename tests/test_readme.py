@@ -1,0 +1,46 @@
+"""What the README tells a user to type works as it stands there."""
+import pathlib
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from ikd.objectives import Batch
+from ikd.recipes import RECIPES
+from ikd.report.journal import read_records
+
+README = pathlib.Path('README.md')
+
+
+def block_after(heading):
+    """The first Python block under a heading."""
+    text = README.read_text().partition(f'\n## {heading}\n')[2]
+    return re.search(r'```python\n(.*?)```', text, re.DOTALL).group(1)
+
+
+def test_add_your_own_method(tmp_path, monkeypatch, request):
+    """The very text: under 30 lines, it trains, and only the means of the classes in a batch move."""
+    code = block_after('Add your own method')
+    assert len(code.splitlines()) < 30
+    (tmp_path / 'configs').symlink_to(pathlib.Path('configs').absolute())
+    monkeypatch.chdir(tmp_path)
+    before = dict(RECIPES)
+    request.addfinalizer(lambda: [RECIPES.pop(name) for name in set(RECIPES) - set(before)])
+    names = {}
+    exec(code, names)
+    (name,) = set(RECIPES) - set(before)
+    warmup, own = read_records('runs/averaged')
+    assert names['summary']['method'] == own['stage'] == name and own['train_accuracy'] > warmup['train_accuracy']
+    begun, maps = names['start'](10), jax.random.normal(jax.random.key(0), (2, 10, 4, 4))
+    logits, extra = jax.numpy.zeros((2, 10)), {'means': begun}
+    batch = Batch(np.array([3, 3]), logits, {}, lambda name: maps, None, None, extra=extra)
+    means = np.asarray(names['averaged'](batch)[2]['means'])
+    assert {*np.flatnonzero((means != begun).any(1))} == {3}
+    np.testing.assert_allclose(means.sum(1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize('method', RECIPES)
+def test_every_method_is_in_the_table(method):
+    table = README.read_text().partition('\n## Methods\n')[2].partition('\n## ')[0]
+    assert re.search(rf'^\|[^|]*`{method}`', table, re.MULTILINE), f'{method} has no row'

@@ -1,0 +1,227 @@
+"""What a stage takes from earlier ones, which parameters it trains, and what it keeps beside them."""
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from configs import digits as digits_config
+from ikd import experiment, models, parallel, stages, training, trials
+from ikd.errors import InputError
+from ikd.objectives import cross_entropy
+from ikd.recipes import RECIPES, recipe
+from ikd.validation import resolve
+
+DEVICES = jax.devices()
+
+
+def make_config(method, **fields):
+    """The method with ResNet8, and ResNet8 as teacher, on 16x16 digits, in smoke mode."""
+    config = digits_config.get_config(f'{method},smoke')
+    config.update_from_flattened_dict({'data.size': 16, 'teacher.model': 'resnet8', **fields})
+    return resolve(config)
+
+
+def states(config, indices, start=True):
+    """(job, fresh State of each stage in `indices`)."""
+    layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
+    job = trials.make_job(config, None, experiment.load_data(config), layout)
+    return job, [training.new_state(0, job.stages[index], job.image_shape) for index in indices]
+
+
+def steps(job, index, state, teacher=None, count=2):
+    """The host State after some steps of a stage, and the last report."""
+    program = job.stages[index].program
+    knowledge = {} if teacher is None else parallel.join(job.layout, [training.variables_of(teacher)])
+    state = parallel.join(job.layout, [state])
+    order = program.order(state)
+    for _ in range(count):
+        state, report = program.advance(state, knowledge, order, *job.resident)
+    return jax.device_get(state), jax.device_get(report)
+
+
+def moved(before, after):
+    """The names of the top-level parts of a tree that have changed in any way."""
+    return {name for name in before if any((a != b).any() for a, b in zip(
+        jax.tree.leaves(before[name]), jax.tree.leaves(after[name]), strict=True))}
+
+
+def test_a_hint_trains_what_lies_before_it_and_nothing_else():
+    """Neither weight decay, momentum nor running averages touch the third group; the teacher stays as it was."""
+    config = make_config('hint')
+    job, (teacher, new) = states(config, (0, 1))
+    kept = jax.tree.map(np.copy, teacher)
+    ended, report = steps(job, 1, new, teacher)
+    trained = {'stem_conv', 'stem_norm', 'block1_1', 'block2_1'}
+    assert moved(new.params, ended.params) == trained
+    assert moved(new.batch_stats, ended.batch_stats) == {'stem_norm', 'block1_1', 'block2_1'}
+    (momentum,) = [leaf for leaf in jax.tree.leaves(ended.opt_state, is_leaf=lambda x: isinstance(x, dict))
+                   if isinstance(leaf, dict)]
+    assert set(momentum) == trained
+    assert moved(kept.params, teacher.params) == moved(kept.batch_stats, teacher.batch_stats) == set()
+    assert report['features'] > 0
+
+
+def test_flow_trains_the_groups_and_not_the_last_layer():
+    job, (teacher, new) = states(make_config('fsp_kd'), (0, 1))
+    ended, _ = steps(job, 1, new, jax.tree.map(lambda leaf: leaf + 1 if leaf.ndim else leaf, teacher))
+    assert set(new.params) - moved(new.params, ended.params) == {'linear'}
+
+
+@pytest.mark.parametrize('method', ['hint', 'fsp_kd'])
+def test_distillation_goes_on_from_the_weights_alone(method):
+    """Weights and statistics of the stage before; no momentum, the schedule from its beginning."""
+    job, (_, first, second) = states(make_config(method), (0, 1, 2))
+    earlier = jax.tree.map(lambda leaf: leaf + 1, first)
+    begun = job.stages[2].stage.start(second, [None, earlier])
+    assert moved(begun.params, earlier.params) == moved(begun.batch_stats, earlier.batch_stats) == set()
+    assert begun.step == 0 and not any(leaf.any() for leaf in jax.tree.leaves(begun.opt_state))
+
+
+def test_a_regressor_trains_with_the_guided_layers_and_is_left_behind():
+    """From 8 channels of a narrow student to the teacher's 32."""
+    config = make_config('hint', **{'model.width': 4, 'features.regressor': True})
+    job, (teacher, new, student) = states(config, (0, 1, 2))
+    assert new.params['regressor']['kernel'].shape == (8, 32)
+    ended, _ = steps(job, 1, new, teacher)
+    assert 'regressor' in moved(new.params, ended.params)
+    begun = job.stages[2].stage.start(student, [teacher, ended])
+    assert set(begun.params) == set(student.params) and 'regressor' not in begun.params
+    assert moved(begun.params, {name: ended.params[name] for name in begun.params}) == set()
+    alone = training.new_state(0, job.stages[2], job.image_shape)
+    assert moved(alone.params, {name: new.params[name] for name in alone.params}) == set()
+
+
+def test_peers_start_apart_and_the_first_as_it_would_alone():
+    job, (pair,) = states(make_config('dml'), (0,))
+    _, (alone,) = states(make_config('ce'), (0,))
+    own = {name: part for name, part in pair.params.items() if name != 'peer'}
+    assert moved(own, alone.params) == set()
+    assert (pair.params['peer']['linear']['kernel'] != own['linear']['kernel']).mean() > 0.99
+
+
+def test_peers_are_both_trained_and_both_reported(tmp_path):
+    """test_accuracy is their mean; each network's own figures lie under `networks`."""
+    summary = experiment.run(make_config('dml'), tmp_path, DEVICES[:1])
+    (trial,) = summary['trials']
+    assert len(trial['networks']) == 2 and trial['networks'][0] != trial['networks'][1]
+    for name in ('test_accuracy', 'test_nll', 'test_ece'):
+        assert trial[name] == pytest.approx(np.mean([one[name] for one in trial['networks']]))
+
+
+def test_the_hard_tree_keeps_the_routing_and_nothing_else():
+    """New weights, other than the soft tree's; the routing is one-hot and no longer trains."""
+    job, (soft, hard) = states(make_config('hme'), (0, 1))
+    learnt, report = steps(job, 0, soft)
+    assert report['entropy_branch1_0'] > 0.9  # the hottest epoch: nearly uniform
+    begun = job.stages[1].stage.start(hard, [learnt])
+    branches = {'branch1', 'branch2', 'branch3'}
+    assert moved(begun.params, learnt.params) & branches == set()
+    assert moved(begun.params, hard.params) <= branches
+    ended, report = steps(job, 1, begun)
+    assert moved(begun.params, ended.params) == set(begun.params) - branches
+    assert report['entropy_routing'] == 0
+
+
+def test_the_soft_tree_cools_from_epoch_to_epoch():
+    config = make_config('hme')
+    job, (soft,) = states(config, (0,))
+    per_epoch = job.stages[0].program.steps
+    assert soft.extra['temperature'] == 10
+    later, _ = steps(job, 0, soft._replace(step=np.int32(3 * per_epoch)), count=1)
+    assert later.extra['temperature'] == pytest.approx(10 / 4)
+
+
+def counting(batch):
+    """CE; what is kept is how many images of each class have been seen, on all devices."""
+    seen = jax.nn.one_hot(batch.labels, 10).sum(0)
+    seen = jax.lax.psum(seen, batch.axis_name) if batch.axis_name else seen
+    return *cross_entropy(batch), {'seen': batch.extra['seen'] + seen}
+
+
+@pytest.mark.parametrize('count', [1, 2])
+def test_extra_state_is_kept_from_step_to_step(monkeypatch, count):
+    """A running count over two steps of 32 images, on one device and on two."""
+    monkeypatch.setitem(RECIPES, 'counting', lambda config: [
+        stages.Stage('counting', counting, config.epochs, extra=lambda k: {'seen': np.zeros(k, np.float32)})])
+    config = make_config('ce', **{'model.name': 'cnn2'})
+    config.method.name = 'counting'
+    layout = parallel.Layout(tuple(DEVICES[:count]), 'data')
+    job = trials.make_job(config, None, experiment.load_data(config), layout)
+    state = parallel.join(layout, [training.new_state(0, job.stages[0], job.image_shape)])
+    order = job.stages[0].program.order(state)
+    rows = np.asarray(parallel.split(layout, order)[0])[:64]
+    for _ in range(2):
+        state, _ = job.stages[0].program.advance(state, {}, order, *job.resident)
+        jax.block_until_ready(state)
+    expected = np.bincount(np.asarray(job.dataset.train_labels)[rows], minlength=10)
+    np.testing.assert_array_equal(parallel.split(layout, state)[0].extra['seen'], expected)
+
+
+def test_srdl_variants():
+    """Restart and schedule say what stage two starts from; with one schedule its place is where stage one ended."""
+    def second(**fields):
+        config = make_config('srdl', epochs=8, **fields)
+        stage = recipe(config)[1]
+        _, schedule = stage.optimizer(config.optimizer, 10, stage.span or stage.epochs)
+        return recipe(config)[0], stage, schedule
+
+    first, stage, schedule = second()
+    assert (first.epochs, stage.epochs, stage.start, stage.init) == (4, 4, stages.fresh, 1)
+    assert (float(schedule(0)), float(schedule(25))) == pytest.approx((0.1, 0.01))
+    first, stage, schedule = second(**{'srdl.schedule': 'global', 'srdl.split': 0.25})
+    assert (first.epochs, stage.epochs, first.span, stage.span) == (2, 6, 8, 8)
+    assert (float(schedule(0)), float(schedule(20)), float(schedule(40))) == pytest.approx((0.1, 0.01, 0.001))
+    assert second(**{'srdl.restart': 'weights'})[1].start is stages.weights_only
+    both = second(**{'srdl.restart': 'weights', 'srdl.schedule': 'global'})[1]
+    assert (both.start, both.init) == (stages.continued, 0)
+    assert second(**{'srdl.targets': 'plain'})[1].augmented is False
+
+
+def test_a_teacher_of_plain_images_does_not_see_the_augmentation():
+    """A student equal to its teacher and without BatchNorm disagrees with it only where the crops differ."""
+    divergence = {}
+    for targets in ('augmented', 'plain'):
+        config = make_config('srdl', **{'srdl.targets': targets, 'data.augment': 'crop_flip', 'model.name': 'mlp'})
+        job, (first, second) = states(config, (0, 1))
+        same = second._replace(params=first.params)
+        divergence[targets] = steps(job, 1, same, first, count=1)[1]['distillation'][0]
+    assert abs(divergence['augmented']) < 1e-5 < 1e-4 < divergence['plain']
+
+
+@pytest.mark.parametrize('method, fields, message', [
+    ('hint', {'model.width': 4}, 'features.regressor=True for unlike numbers of channels'),
+    ('hint', {'features.tap': 'group9'}, 'group9'),
+    ('hint', {'model.name': 'mlp'}, 'mlp has 2 and resnet8 3; choose a teacher.model with as many'),
+    ('hint', {'model.name': 'mlp', 'teacher.model': 'mlp', 'features.tap': 'hidden9'}, 'hidden9'),
+    ('fsp_kd', {'model.width': 4}, 'fsp_kd needs networks of one width'),
+    ('fsp_kd', {'model.name': 'mlp', 'teacher.model': 'mlp'}, 'fsp_kd needs feature maps'),
+    ('at_kd', {'model.name': 'mlp', 'teacher.model': 'mlp'}, 'attention transfer needs feature maps'),
+    ('at_kd', {'model.name': 'cnn8'}, 'cnn8 has 4 and resnet8 3'),
+    ('vam', {'model.name': 'mlp'}, 'model.vam needs convolutions, and mlp has none'),
+    ('vam', {'model.vam_block': 7}, 'model.vam_block'),
+    ('ce', {'model.name': 'cnn2', 'model.width': 8}, 'model.width'),
+    ('le', {'model.name': 'mlp', 'method.explainer': 'grad_cam'}, 'mlp has none; choose grad'),
+    ('hme', {'model.name': 'resnet8'}, 'method.name=hme trains model.name=hme_tree or hme_resnet18'),
+])
+def test_impossible_pairs_are_refused_in_a_line_before_anything_is_written(method, fields, message, tmp_path):
+    with pytest.raises(InputError, match=message) as error:
+        experiment.run(make_config(method, **fields), tmp_path / 'run', DEVICES[:1])
+    assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
+
+
+def test_wrapped_networks_know_their_classes():
+    network = models.create('cnn2', 7)
+    assert models.Peers(network).num_classes == models.Regressed(network, 'conv1', 4).num_classes == 7
+
+
+def test_a_partial_start_is_named_in_the_store():
+    """What tells two stages apart goes into their names: options, optimiser, selection."""
+    from ikd import store
+    config = make_config('hint')
+    listed = recipe(config)
+    names = {store.stage_name(config, listed, 1)}
+    for change in ({'trains': stages.everything}, {'optimizer': partial(listed[1].optimizer, factor=0.5)},
+                   {'objective': partial(listed[1].objective, weight=2.0)}, {'options': (('dropout_rate', 0.1),)}):
+        names.add(store.stage_name(config, [listed[0], listed[1]._replace(**change), listed[2]], 1))
+    assert len(names) == 5
