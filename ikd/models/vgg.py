@@ -13,7 +13,7 @@ class VGG8(nn.Module):
 
     The first three are followed by a 2x2 max-pool, the last by a global average: 3,918,858 parameters with 10 classes
     and 3 channels. images [b, h, w, c] -> logits [b, k] and taps: `group1`...`group5` (after the ReLU, before the
-    pool), `pooled`. Dropout, if any, follows each pool. vam_block: virtual attention from the second group on.
+    pool), `pooled`. Dropout, if any, follows each group. vam_block: virtual attention from the second group on.
     """
     num_classes: int
     width: int = 64

@@ -1,13 +1,16 @@
-"""BatchNorm whose statistics can be frozen, and Dropout that does not depend on the devices."""
+"""BatchNorm whose statistics can be frozen, Dropout that does not depend on the devices, convolutions, the parts
+of a network before a tap."""
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ikd import models
-from ikd.models.layers import BatchNorm, Dropout
+from ikd.errors import InputError
+from ikd.models.layers import BatchNorm, Conv, Dropout, torch_uniform
 
 EPSILON = 1e-5
 SCALE, BIAS = np.array([0.5, -1, 2], np.float32), np.array([1, 0, -3], np.float32)
@@ -151,3 +154,53 @@ def test_networks_drop_in_training_only(network, digits, name, places):
     assert len(outputs) == places
     for output in outputs:
         assert 0.4 < (output == 0).mean() < 0.95  # half of them, and what the ReLU had made zero
+
+
+@pytest.mark.parametrize('model, places', [
+    (models.WideResNet(3, depth=10, widen=1, width=4, dropout_rate=0.5), 3),
+    (models.VGG8(3, width=4, dropout_rate=0.5), 5), (models.PlainCNN(3, depth=6, dropout_rate=0.5), 3),
+])
+def test_each_group_is_followed_by_dropout(digits, model, places):
+    run = partial(model.init_with_output, train=True, mutable=['params', 'batch_stats', 'intermediates'],
+                  capture_intermediates=lambda module, _: isinstance(module, Dropout))
+    keys = {'params': jax.random.key(0), 'dropout': jax.random.key(1)}
+    _, updates = jax.eval_shape(run, keys, digits[0][:1])
+    assert len(jax.tree.leaves(updates['intermediates'])) == places
+
+
+@pytest.mark.parametrize('size, stride, bias', [(3, 1, True), (3, 2, False), (1, 2, False), (1, 1, True)])
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_convolution_is_flaxs_with_the_padding_of_pytorch(batches, size, stride, bias, dtype):
+    """Names, shapes, initial values and result: variables of one are variables of the other."""
+    x, pad, init = batches[0][:, :9, :8], size // 2, torch_uniform(7)
+    ours = Conv(5, size, stride, bias, bias_init=init, kernel_init=init, dtype=dtype)
+    flaxs = nn.Conv(5, (size, size), stride, ((pad, pad), (pad, pad)), use_bias=bias, bias_init=init,
+                    kernel_init=init, dtype=dtype)
+    variables = ours.init(jax.random.key(2), x)
+    jax.tree.map(np.testing.assert_array_equal, variables, flaxs.init(jax.random.key(2), x))
+    y, expected = ours.apply(variables, x), flaxs.apply(variables, x)
+    assert y.dtype == dtype and y.shape == (2, -(-9 // stride), -(-8 // stride), 5)
+    np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize('name, tap, expected', [
+    ('resnet8', 'stem', {'stem_conv', 'stem_norm'}),
+    ('resnet8', 'group2', {'stem_conv', 'stem_norm', 'block1_1', 'block2_1'}),
+    ('resnet14', 'group1_sum', {'stem_conv', 'stem_norm', 'block1_1', 'block1_2'}),
+    ('cnn6', 'conv3', {*(f'Conv_{i}' for i in range(3)), *(f'BatchNorm_{i}' for i in range(3))}),
+    ('cnn6', 'flat', {*(f'Conv_{i}' for i in range(6)), *(f'BatchNorm_{i}' for i in range(6))}),
+    ('mlp', 'hidden1', {'Dense_0'}), ('mlp', 'hidden2', {'Dense_0', 'Dense_1'}),
+    ('wrn16_2', 'group1', {'stem_conv', 'block1_1', 'block1_2'}),
+    ('vgg8', 'group2', {'conv1', 'norm1', 'conv2', 'norm2'}),
+])
+def test_parts_before_a_tap(name, tap, expected):
+    """Of the parts that have parameters; Dropout may be among the others."""
+    model = models.create(name, 10)
+    names = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))['params'].keys()
+    assert models.parts_before(model, (1, 32, 32, 3), tap) & names == expected
+
+
+def test_parts_before_a_tap_that_never_comes_are_the_users_mistake():
+    with pytest.raises(InputError, match="no tap 'group9'.*hidden1, hidden2") as error:
+        models.parts_before(models.create('mlp', 10), (1, 32, 32, 3), 'group9')
+    assert '\n' not in str(error.value)

@@ -7,6 +7,7 @@ from flax.traverse_util import flatten_dict
 
 from ikd import models
 from ikd.errors import InputError
+from tests.models.filled import filled
 
 COLOUR, GREY = (32, 32, 3), (28, 28, 1)
 
@@ -25,27 +26,65 @@ def parameter_shapes(name, num_classes=10, image_shape=COLOUR):
     ('cnn2', 10, COLOUR, 13_082), ('cnn4', 10, COLOUR, 37_338), ('cnn6', 10, COLOUR, 82_778),
     ('cnn8', 10, COLOUR, 327_962), ('cnn10', 10, COLOUR, 2_487_850),
     ('mlp', 10, GREY, 1_863_690),
+    ('resnet32', 10, COLOUR, 466_906), ('resnet110', 10, COLOUR, 1_730_714),
+    ('resnet18', 10, COLOUR, 11_173_962), ('resnet50', 10, COLOUR, 23_520_842),
+    ('wrn16_2', 10, COLOUR, 691_674), ('wrn40_1', 10, COLOUR, 563_930), ('vgg8', 10, COLOUR, 3_918_858),
 ])
 def test_number_of_parameters(name, num_classes, image_shape, count):
     shapes = parameter_shapes(name, num_classes, image_shape)
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
 
 
-@pytest.mark.parametrize('name, expected', [
-    ('resnet14', {
-        'stem': (32, 32, 16), 'group1_sum': (32, 32, 16), 'group1': (32, 32, 16), 'group2_sum': (16, 16, 32),
-        'group2': (16, 16, 32), 'group3_sum': (8, 8, 64), 'group3': (8, 8, 64), 'pooled': (64,)}),
+def groups(*shapes):
+    """Taps `group1_sum`, `group1` and so on."""
+    return {f'group{i}{end}': shape for i, shape in enumerate(shapes, 1) for end in ('_sum', '')}
+
+
+GROUPS = tuple(f'group{i}' for i in range(1, 6))
+
+
+# name: taps and their shapes, the taps that end groups, the last feature map
+@pytest.mark.parametrize('name, expected, group_taps, cam_tap', [
+    ('resnet14', {'stem': (32, 32, 16), **groups((32, 32, 16), (16, 16, 32), (8, 8, 64)), 'pooled': (64,)},
+     GROUPS[:3], 'group3'),
+    ('resnet18', {'stem': (32, 32, 64), **groups((32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 512)),
+                  'pooled': (512,)}, GROUPS[:4], 'group4'),
+    ('resnet50', {'stem': (32, 32, 64), **groups((32, 32, 256), (16, 16, 512), (8, 8, 1024), (4, 4, 2048)),
+                  'pooled': (2048,)}, GROUPS[:4], 'group4'),
+    ('wrn16_2', {
+        'stem': (32, 32, 16), 'group1': (32, 32, 32), 'group2': (16, 16, 64), 'group3': (8, 8, 128),
+        'last': (8, 8, 128), 'pooled': (128,)}, GROUPS[:3], 'last'),
+    ('vgg8', {
+        'group1': (32, 32, 64), 'group2': (16, 16, 128), 'group3': (8, 8, 256), 'group4': (4, 4, 512),
+        'group5': (4, 4, 512), 'pooled': (512,)}, GROUPS, 'group5'),
+    ('cnn2', {'conv1': (32, 32, 16), 'conv2': (16, 16, 16), 'flat': (1024,)}, ('conv1', 'conv2'), 'conv2'),
     ('cnn8', {
         'conv1': (32, 32, 16), 'conv2': (32, 32, 16), 'conv3': (16, 16, 32), 'conv4': (16, 16, 32),
         'conv5': (8, 8, 64), 'conv6': (8, 8, 64), 'conv7': (4, 4, 128), 'conv8': (4, 4, 128),
-        'flat': (512,)}),
-    ('mlp', {'hidden1': (1024,), 'hidden2': (1024,)}),
+        'flat': (512,)}, ('conv2', 'conv4', 'conv6', 'conv8'), 'conv8'),
+    ('mlp', {'hidden1': (1024,), 'hidden2': (1024,)}, ('hidden1', 'hidden2'), None),
 ])
-def test_taps_have_the_documented_names_and_shapes(network, digits, name, expected):
-    model, variables = network(name)
-    logits, taps = jax.eval_shape(lambda x: model.apply(variables, x), digits[0][:2])
+def test_taps_have_the_documented_names_and_shapes(name, expected, group_taps, cam_tap):
+    model, images = models.create(name, 10), jnp.zeros((2, *COLOUR))
+    (logits, taps), _ = jax.eval_shape(model.init_with_output, jax.random.key(0), images)
     assert {tap: value.shape for tap, value in taps.items()} == {tap: (2, *s) for tap, s in expected.items()}
     assert logits.shape == (2, 10)
+    assert model.group_taps == group_taps and model.cam_tap == cam_tap
+    assert models.tap_shapes(model, COLOUR) == expected
+
+
+@pytest.mark.parametrize('depth, ends', [(4, (2, 4)), (6, (2, 4, 6)), (10, (2, 4, 6, 10))])
+def test_groups_of_plain_networks_end_before_their_pools(depth, ends):
+    model = models.create(f'cnn{depth}', 10)
+    assert model.group_taps == tuple(f'conv{end}' for end in ends) and model.cam_tap == f'conv{depth}'
+
+
+@pytest.mark.parametrize('name, channels', [('resnet8', 6), ('resnet50', 24), ('wrn16_2', 12), ('vgg8', 6)])
+def test_width_is_that_of_the_first_group(name, channels):
+    """Of six: four times as many after bottlenecks, `widen` times in a wide network; it doubles twice."""
+    model = models.create(name, 10, width=6)
+    shapes = models.tap_shapes(model, COLOUR)
+    assert [shapes[tap][-1] for tap in model.group_taps[:3]] == [channels, 2 * channels, 4 * channels]
 
 
 def test_sum_taps_come_before_the_activation(network, digits):
@@ -59,6 +98,17 @@ def test_sum_taps_come_before_the_activation(network, digits):
 def test_unknown_model_is_the_users_mistake():
     with pytest.raises(InputError, match="model.name 'resnet9'; choose one of: mlp, .*resnet8") as error:
         models.create('resnet9', 10)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('name, option, message', [
+    ('mlp', 'vam_block', 'model.vam needs convolutions, and mlp has none; '),
+    ('hme_tree', 'vam_block', 'model.vam is not for hme_tree'),
+    ('mlp', 'width', 'model.width does not apply to mlp; leave it out'), ('cnn6', 'width', 'model.width .* cnn6'),
+])
+def test_options_that_a_network_does_not_have_are_the_users_mistake(name, option, message):
+    with pytest.raises(InputError, match=message) as error:
+        models.create(name, 10, **{option: 8})
     assert '\n' not in str(error.value)
 
 
@@ -106,6 +156,27 @@ def test_plain_networks_start_as_in_pytorch(initial, name):
         assert_uniform(bias, bound)
 
 
+@pytest.mark.parametrize('model, parts, last', [
+    (models.ResNet(10, blocks=(1,), width=16, bottleneck=True), ('block1_1', 'linear'), 'uniform'),
+    (models.WideResNet(10, depth=10, widen=2, width=8), ('stem_conv', 'block2_1', 'linear'), 'zero bias'),
+    (models.VGG8(10, width=16), ('conv1', 'conv2', 'linear'), 'normal')])
+def test_larger_networks_start_as_their_authors_do(model, parts, last):
+    """In parts that change the number of channels; the other parts need not be compiled."""
+    init = lambda key: {name: model.init(key, jnp.zeros((1, 16, 16, 3)))['params'][name] for name in parts}
+    for path, kernel, bias in layers({'params': jax.jit(init)(jax.random.key(0))}):
+        if path == 'linear':
+            if last == 'normal':
+                assert abs(kernel.std() / 0.01 - 1) < 5 / np.sqrt(2 * kernel.size)
+            else:
+                assert_uniform(kernel, len(kernel) ** -0.5)
+            assert bool(bias.any()) == (last == 'uniform')
+        else:
+            height, width, _, outputs = kernel.shape
+            relative = kernel.std() / np.sqrt(2 / (height * width * outputs))
+            assert abs(relative - 1) < 5 / np.sqrt(2 * kernel.size), path  # five standard errors
+            assert not bias.any() if last == 'normal' else bias is None, path
+
+
 def test_no_two_layers_start_alike(initial):
     kernels = [tuple(kernel.ravel()[:9]) for _, kernel, _ in layers(initial('resnet8'))]
     assert len(set(kernels)) == len(kernels) == 10  # stem, three blocks of two, two projections, linear
@@ -129,6 +200,18 @@ def test_head_composes_to_the_logits_at_every_tap(network, digits, name):
         tap: models.head(model, variables, others, tap)(value) for tap, value in values.items()})(taps)
     for tap, through_tap in heads.items():
         np.testing.assert_allclose(through_tap, logits, rtol=1e-4, atol=1e-5, err_msg=tap)
+
+
+@pytest.mark.parametrize('model', [
+    models.WideResNet(3, depth=10, widen=2, width=4), models.VGG8(3, width=4),
+    models.ResNet(3, blocks=(1, 1), width=4, bottleneck=True, vam_block=4)])
+def test_head_composes_in_thin_networks_too(digits, model):
+    images, variables = digits[0][:4, ::2, ::2], filled(model, (16, 16, 3))
+    logits, taps = jax.jit(model.apply)(variables, images[:2])
+    heads = jax.jit(lambda values: {
+        tap: models.head(model, variables, images[2:], tap)(value) for tap, value in values.items()})(taps)
+    for tap, through_tap in heads.items():
+        np.testing.assert_allclose(through_tap, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max(), err_msg=tap)
 
 
 def test_activations_of_low_precision_change_the_logits_little(network, digits):

@@ -28,22 +28,44 @@ class Block(nn.Module):
         return self.relu2(self.norm2(self.conv2(y)) + shortcut)
 
 
-class ResNet(nn.Module):
-    """CIFAR ResNet of depth 6n+2, widths 16, 32, 64."""
+class Bottleneck(nn.Module):
+    """1x1, 3x3 with the stride, 1x1 to four times the width; a 1x1 projection where the shape changes."""
 
-    def __init__(self, depth, num_classes=10):
+    def __init__(self, channels, width, stride):
         super().__init__()
-        self.stem_conv = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(16)
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.norm1, self.norm2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
+        self.norm3 = nn.BatchNorm2d(4 * width)
+        self.projects = stride != 1 or channels != 4 * width
+        if self.projects:
+            self.shortcut = nn.Conv2d(channels, 4 * width, 1, stride, bias=False)
+            self.shortcut_norm = nn.BatchNorm2d(4 * width)
+
+    def forward(self, x):
+        shortcut = self.shortcut_norm(self.shortcut(x)) if self.projects else x
+        y = torch.relu(self.norm1(self.conv1(x)))
+        y = torch.relu(self.norm2(self.conv2(y)))
+        return torch.relu(self.norm3(self.conv3(y)) + shortcut)
+
+
+class GroupedResNet(nn.Module):
+    """3x3 stem, groups of blocks whose width doubles from group to group, global average pool, linear."""
+
+    def __init__(self, blocks, width, num_classes=10, block=Block, expansion=1):
+        super().__init__()
+        self.stem_conv = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(width)
         self.stem_relu = nn.ReLU()
-        self.groups, channels = nn.Sequential(), 16
-        for width in (16, 32, 64):
+        self.groups, channels = nn.Sequential(), width
+        for number, count in enumerate(blocks):
             group = nn.Sequential()
-            for i in range((depth - 2) // 6):
-                group.append(Block(channels, width, stride=2 if width > 16 and i == 0 else 1))
-                channels = width
+            for i in range(count):
+                group.append(block(channels, width * 2 ** number, stride=2 if number and i == 0 else 1))
+                channels = width * 2 ** number * expansion
             self.groups.append(group)
-        self.linear = nn.Linear(64, num_classes)
+        self.linear = nn.Linear(channels, num_classes)
 
     @property
     def cam_module(self):
@@ -52,6 +74,71 @@ class ResNet(nn.Module):
 
     def forward(self, x):
         x = self.groups(self.stem_relu(self.stem_norm(self.stem_conv(x))))
+        return self.linear(x.mean((2, 3)))
+
+
+class ResNet(GroupedResNet):
+    """CIFAR ResNet of depth 6n+2, widths 16, 32, 64."""
+
+    def __init__(self, depth, num_classes=10):
+        super().__init__([(depth - 2) // 6] * 3, 16, num_classes)
+
+
+class WideBlock(nn.Module):
+    """Pre-activation block of Zagoruyko and Komodakis 2016; where widths differ, the activated input is projected."""
+
+    def __init__(self, channels, width, stride):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(channels, width, 1, stride, bias=False) if channels != width else None
+
+    def forward(self, x):
+        active = torch.relu(self.norm1(x))
+        y = self.conv2(torch.relu(self.norm2(self.conv1(active))))
+        return y + (x if self.shortcut is None else self.shortcut(active))
+
+
+class WideResNet(nn.Module):
+    """WRN-depth-widen on a stem of `width` channels."""
+
+    def __init__(self, depth, widen, width=16, num_classes=10):
+        super().__init__()
+        self.stem_conv = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.groups, channels = nn.Sequential(), width
+        for wide, stride in ((width * widen, 1), (2 * width * widen, 2), (4 * width * widen, 2)):
+            blocks = [WideBlock(channels, wide, stride)]
+            blocks += [WideBlock(wide, wide, 1) for _ in range((depth - 4) // 6 - 1)]
+            self.groups.append(nn.Sequential(*blocks))
+            channels = wide
+        self.last_norm = nn.BatchNorm2d(channels)
+        self.linear = nn.Linear(channels, num_classes)
+
+    def forward(self, x):
+        x = torch.relu(self.last_norm(self.groups(self.stem_conv(x))))
+        return self.linear(x.mean((2, 3)))
+
+
+class VGG8(nn.Module):
+    """Five (convolution with bias, BatchNorm, ReLU), the first three with a max-pool; global average pool, linear."""
+
+    def __init__(self, width=64, num_classes=10):
+        super().__init__()
+        channels = 3, width, 2 * width, 4 * width, 8 * width, 8 * width
+        for i in range(1, 6):
+            setattr(self, f'conv{i}', nn.Conv2d(channels[i - 1], channels[i], 3, padding=1))
+            setattr(self, f'norm{i}', nn.BatchNorm2d(channels[i]))
+        self.pool = nn.MaxPool2d(2)
+        self.linear = nn.Linear(channels[-1], num_classes)
+
+    def forward(self, x):
+        x = self.pool(torch.relu(self.norm1(self.conv1(x))))
+        x = self.pool(torch.relu(self.norm2(self.conv2(x))))
+        x = self.pool(torch.relu(self.norm3(self.conv3(x))))
+        x = torch.relu(self.norm4(self.conv4(x)))
+        x = torch.relu(self.norm5(self.conv5(x)))
         return self.linear(x.mean((2, 3)))
 
 
