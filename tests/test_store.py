@@ -1,0 +1,153 @@
+"""Work that is done once: teachers and warm-ups from the store, teachers given by the user."""
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from configs import digits as digits_config
+from ikd import checkpoint, experiment, store
+from ikd.errors import InputError
+from ikd.recipes import recipe
+from ikd.report.journal import read_records
+from ikd.validation import resolve
+
+DEVICES = jax.devices()
+
+
+def make_config(method, **fields):
+    """The method with small networks on 16x16 digits, in smoke mode."""
+    config = digits_config.get_config(f'{method},smoke')
+    config.update_from_flattened_dict({'data.size': 16, 'model.name': 'cnn2', 'teacher.model': 'cnn4',
+                                       'teacher.assistant': 'cnn4', **fields})
+    return resolve(config)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """The directory of a finished run of two trials of cross-entropy, with the teachers' network."""
+    workdir = tmp_path_factory.mktemp('finished') / 'run'
+    experiment.run(make_config('ce', trials=2, **{'model.name': 'cnn4', 'optimizer.learning_rate': 0.02}), workdir,
+                   DEVICES[:1])
+    return workdir
+
+
+def test_a_given_teacher_is_not_trained_and_is_named(finished, tmp_path):
+    """Each seed has the run's trial of that seed; the summary has its accuracy; the student learns from it."""
+    config = make_config('kd', trials=2, **{'teacher.checkpoint': str(finished)})
+    summary = experiment.run(config, tmp_path / 'run', DEVICES[:1])
+    there = {trial['seed']: trial['test_accuracy'] for trial in experiment.read_summary(finished)['trials']}
+    assert {trial['seed']: trial['teachers'] for trial in summary['trials']} == {
+        seed: {'teacher': accuracy} for seed, accuracy in there.items()}
+    records = read_records(tmp_path / 'run', 0)
+    assert [(r['stage'], r['epoch']) for r in records] == [('teacher', 0), ('student', 1), ('student', 2)]
+    assert records[0]['given'] == str(finished)
+    assert sorted(path.name for path in (tmp_path / 'run' / 'checkpoints' / 'seed0').iterdir()) == ['1-student']
+
+
+def test_a_given_teacher_teaches_as_if_it_had_been_trained_here(tmp_path):
+    """The same student, bit for bit, from a teacher out of the store and from a run that trained the same network."""
+    config = make_config('kd')
+    trained = experiment.run(config, tmp_path / 'trained', DEVICES[:1])
+    experiment.run(make_config('ce', **{'model.name': 'cnn4'}), tmp_path / 'teacher', DEVICES[:1])
+    given = experiment.run(make_config('kd', **{'teacher.checkpoint': str(tmp_path / 'teacher')}), tmp_path / 'given',
+                           DEVICES[:1])
+    assert trained['trials'][0]['test_nll'] == given['trials'][0]['test_nll']
+    assert trained['trials'][0]['teachers'] == given['trials'][0]['teachers']
+
+
+def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
+    """And the weights are those of its last checkpoint."""
+    alone = tmp_path / 'alone'
+    shutil.copytree(finished, alone)
+    summary = json.loads((alone / 'summary.json').read_text())
+    (alone / 'summary.json').write_text(json.dumps({**summary, 'trials': summary['trials'][1:]}))
+    config = make_config('kd', seed=7, **{'teacher.checkpoint': str(alone)})
+    layout = experiment.parallel.Layout(tuple(DEVICES[:1]), 'data')
+    prepared = experiment.prepare_stages(config, experiment.load_data(config), layout)[0]
+    shapes = experiment.state_shapes(prepared, (16, 16, 1))
+    state, accuracies = store.adopt(alone, 7, shapes)
+    assert accuracies['test_accuracy'] == summary['trials'][1]['test_accuracy']
+    saved = checkpoint.last_tree(finished, 1)
+    jax.tree.map(np.testing.assert_array_equal, state.params, saved['params'])
+    assert jax.tree.structure(state.batch_stats) == jax.tree.structure(shapes.batch_stats)
+
+
+@pytest.mark.parametrize('fields, message', [
+    ({'teacher.checkpoint': 'nowhere'}, 'teacher.checkpoint=nowhere is not the directory of a finished run'),
+    ({'teacher.model': 'cnn2'}, 'holds a cnn4 trained on digits, whose weights have other shapes'),
+    ({'data.size': 8}, 'use the same data'),
+    ({'seed': 3}, 'has no trial of seed 3, only of 0, 1'),
+])
+def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(finished, tmp_path, fields, message):
+    config = make_config('kd', **{'teacher.checkpoint': str(finished), **fields})
+    with pytest.raises(InputError, match=message) as error:
+        experiment.run(config, tmp_path / 'run', DEVICES[:1])
+    assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
+
+
+def test_a_teacher_is_the_same_after_its_student_was_trained(tmp_path):
+    """Bit for bit, in the store."""
+    def stored():
+        (entry,) = (tmp_path / 'store').glob('teacher-*/seed0')
+        return {path.relative_to(entry): path.read_bytes() for path in entry.rglob('*') if path.is_file()}
+
+    experiment.run(make_config('kd'), tmp_path / 'first', DEVICES[:1])
+    before = stored()
+    experiment.run(make_config('at_kd'), tmp_path / 'second', DEVICES[:1])
+    assert stored() == before and before
+
+
+def test_a_second_method_takes_its_teacher_from_the_store(tmp_path):
+    """KD and DKPP of a seed share a teacher: trained once, bit for bit the same, untouched by its student."""
+    runs = {}
+    for method in ('kd', 'dkpp'):
+        summary = experiment.run(make_config(method), tmp_path / method, DEVICES[:1])
+        runs[method] = summary, read_records(tmp_path / method)
+    (entry,) = (tmp_path / 'store').iterdir()
+    assert entry.name.startswith('teacher-') and [seed.name for seed in entry.iterdir()] == ['seed0']
+    for summary, records in runs.values():
+        assert [(r['stage'], r['epoch']) for r in records] == [
+            ('teacher', 1), ('teacher', 2), ('student', 3), ('student', 4)]
+        assert summary['trials'][0]['teachers'] == {'teacher': records[1]['test_accuracy']}
+    teacher = [[{**r, 'stored': None} for r in records[:2]] for _, records in runs.values()]
+    assert teacher[0] == teacher[1]
+    assert not (tmp_path / 'dkpp' / 'checkpoints' / 'seed0' / '0-teacher').exists()
+
+
+def test_only_the_same_work_is_taken_from_the_store():
+    """Seeds lie side by side; another network, schedule, data or temperature of the assistant is another name."""
+    def names(method='takd', **fields):
+        config = make_config(method, **fields)
+        return [store.stage_name(config, recipe(config), index) for index in range(2)]
+
+    teacher, assistant = names()
+    assert names(**{'method.alpha': 0.5, 'trials': 3}) == [teacher, assistant]
+    assert names(**{'method.temperature': 2.0})[0] == teacher
+    assert names(**{'method.temperature': 2.0})[1] != assistant
+    assert names(**{'model.name': 'resnet14'}) == [teacher, assistant]
+    others = [{'teacher.model': 'resnet14'}, {'epochs': 3}, {'optimizer.learning_rate': 0.2}, {'data.limit': 200},
+              {'precision': 'tf32'}]
+    found = [names(**other) for other in others]
+    assert all(other[0] != teacher and other[1] != assistant for other in found)
+    assert len({other[0] for other in found}) == len(others)
+    assert names('le')[0] == names('le_uniform')[0] == names('le_permut')[0]
+
+
+def test_a_stored_warm_up_is_the_trained_one(tmp_path):
+    """LE after its control, whose warm-up it takes, ends bit for bit as LE alone."""
+    experiment.run(make_config('le_uniform'), tmp_path / 'a' / 'control', DEVICES[:1])
+    after = experiment.run(make_config('le'), tmp_path / 'a' / 'le', DEVICES[:1])
+    alone = experiment.run(make_config('le'), tmp_path / 'b' / 'le', DEVICES[:1])
+    assert read_records(tmp_path / 'a' / 'le')[0]['stored'] and 'stored' not in read_records(tmp_path / 'b' / 'le')[0]
+    for name in ('test_accuracy', 'test_nll', 'test_ece'):
+        assert after['trials'][0][name] == alone['trials'][0][name]
+
+
+def test_a_store_that_cannot_be_written_costs_the_run_nothing(tmp_path, capsys):
+    (tmp_path / 'file').write_text('in the way')
+    config = make_config('le', store=str(tmp_path / 'file' / 'store'))
+    summary = experiment.run(config, tmp_path / 'le', DEVICES[:1])
+    assert len(summary['trials']) == 1 and (tmp_path / 'file').read_text() == 'in the way'
+    assert 'cannot keep warmup-' in capsys.readouterr().err
