@@ -83,6 +83,11 @@ def final_model(config, dataset):
     return make_model(config, dataset, **dict(recipe(config)[-1].options))
 
 
+def is_final_network(job, stage):
+    """Whether a stage trains the network that the run is for, which is the one that can be drawn."""
+    return stage.network is None and stage.options == job.stages[-1].stage.options
+
+
 def train_group(job, seeds, progress):
     """Train the seeds that the layout holds together through every stage; their last States."""
     before = 0
@@ -191,7 +196,7 @@ def train_stage(group, index, before):
                 if states:
                     checkpoint.save(saved[i], epoch, states[i])
                 group.progress.epoch(epoch_line(job, record))
-            if (before + epoch) * PICTURES % job.epochs < PICTURES and stage.network is None:
+            if (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage):
                 figure = draw(job.explain, job.dataset, parallel.split(layout, state)[0], f'epoch {before + epoch}',
                               most=3)
                 group.journals[0].picture('explanations', pixels(figure), before + epoch)

@@ -16,7 +16,7 @@ CHOICES = {
     'precision': ('float32', 'tf32', 'bfloat16'), 'parallel': ('data', 'trials'),
 }
 FIRST_STAGE = {'hint': 1 / 4, 'fsp_kd': 54 / 160}  # of the run's epochs
-WEIGHTS = {'at_kd': 1000.0, 'hint': 100.0}
+WEIGHTS = {'at_kd': 1000.0, 'hint': 6.25}
 
 
 def _check(holds, message):

@@ -1,9 +1,14 @@
-"""Several devices, real images, and networks whose BatchNorm is far from its initial state."""
+"""Several devices, real images, and networks whose BatchNorm is far from its initial state.
+
+Compiling is most of the work, so code is compiled without LLVM's optimisations, unless XLA_FLAGS say how.
+"""
 import os
 import pathlib
 import subprocess
 import sys
 from functools import cache, partial
+
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 
 import jax
 import numpy as np

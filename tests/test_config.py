@@ -101,7 +101,7 @@ def test_grad_cam_needs_feature_maps():
 
 @pytest.mark.parametrize('method, lam, temperature, epochs, weight', [
     ('le', 0.1, 4, 1, 1), ('kd', 0.1, 4, 1, 1), ('cwtm', 0.1, 1, 1, 1), ('srdl', 1, 3, 1, 1),
-    ('hint', 0.1, 4, 40, 100), ('at_kd', 0.1, 4, 1, 1000), ('fsp_kd', 0.1, 4, 54, 1)])
+    ('hint', 0.1, 4, 40, 6.25), ('at_kd', 0.1, 4, 1, 1000), ('fsp_kd', 0.1, 4, 54, 1)])
 def test_defaults_that_depend_on_the_method(method, lam, temperature, epochs, weight):
     config = resolve(make(**{'method.name': method}))
     assert (config.method.lam, config.method.temperature) == (lam, temperature)

@@ -118,6 +118,7 @@ def test_the_hard_tree_keeps_the_routing_and_nothing_else():
     branches = {'branch1', 'branch2', 'branch3'}
     assert moved(begun.params, learnt.params) & branches == set()
     assert moved(begun.params, hard.params) <= branches
+    assert (hard.params['level1_1']['conv1']['kernel'] != soft.params['level1_1']['conv1']['kernel']).mean() > 0.99
     ended, report = steps(job, 1, begun)
     assert moved(begun.params, ended.params) == set(begun.params) - branches
     assert report['entropy_routing'] == 0

@@ -26,7 +26,7 @@ def hme(config):
             Stage('soft_tree', partial(routed, objective=objective, anneal=True), config.epochs, teacher=told,
                   optimizer=adam, extra=hottest),
             Stage('hard_tree', partial(routed, objective=objective), config.epochs, routing_only, teacher=told,
-                  options=(('hard', True),), optimizer=halved, trains=all_but_routing)]
+                  options=(('hard', True),), optimizer=halved, trains=all_but_routing, init=1)]
 
 
 def hme_objective(config):
