@@ -25,9 +25,9 @@ def default():
     else resnet20); `checkpoint`, the directory of a finished run to take the teacher from. store: where finished
     teachers and warm-ups are kept (None: `store/` beside the run).
     features: for hint, at_kd, fsp_kd: `epochs` of their first stage (None: 1/4 of `epochs` for hint, 54/160 for
-    fsp_kd; 0: one stage), its `learning_rate`; `weight` where the labels are learnt at the same time (None: at_kd 1000;
-    hint 6.25, 100 times the mean square of 32 channels; fsp_kd 1), `decay` of at_kd's weight to 0, its `power`; hint's
-    `tap` (None: the second group) and `regressor`.
+    fsp_kd; 0: one stage), its `learning_rate`; `weight` where the labels are learnt at the same time (None: at_kd
+    1000; hint 6.25, 100 times the mean square of 32 channels; fsp_kd 1), `decay` of at_kd's weight to 0, its `power`;
+    hint's `tap` (None: the second group) and `regressor`.
     srdl: `split`, the first stage's share; `restart` from `random` or the first stage's `weights`; `schedule`,
     `complete` in each stage or one `global`; `targets` from `augmented` or `plain` images.
     hme: `loss` ce, ls or kd; for hme_tree `outputs` of a head, 1 or 2, and the rates of Adam (`learning_rate`,

@@ -101,6 +101,23 @@ def test_two_devices_equal_one(method):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('network', ['hme_tree', 'hme_resnet18'])
+@pytest.mark.parametrize('loss', ['ls', 'kd'])
+def test_both_trees_learn_with_every_loss(network, loss, tmp_path, shared_store):
+    """Routing entropies are recorded row by row, and the tree is drawn."""
+    config = make_config('hme', epochs=5, store=shared_store, **{
+        'model.name': network, 'hme.loss': loss, 'data.limit': 512, 'optimizer.learning_rate': 0.05,
+        'hme.hard_learning_rate': 0.5, 'hme.outputs': 2})
+    summary = assert_it_learns(config, tmp_path)
+    assert set(summary['trials'][0].get('teachers', {})) == ({'teacher'} if loss == 'kd' else set())
+    last = read_records(tmp_path)[-1]
+    assert {f'train_entropy_branch3_{j}' for j in range(10)} | {'train_entropy_branch1_3'} <= last.keys()
+    assert last['train_entropy_routing'] == 0 if network == 'hme_tree' else 0.5 < last['train_entropy_routing'] < 1
+    for picture in ('tree.png', 'dendrogram.png'):
+        assert (tmp_path / picture).read_bytes().startswith(b'\x89PNG')
+
+
 def test_the_variants_of_le_share_their_warm_up():
     stages = [recipe(make_config(method))[0] for method in ('le', 'le_permut', 'le_uniform')]
     assert stages[0] == stages[1] == stages[2] and stages[0].name == 'warmup'
