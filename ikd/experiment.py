@@ -168,7 +168,7 @@ def summarise(config, workdir, seeds):
     summary = {
         'method': config.method.name,
         'explainer': config.method.explainer if config.method.name in EXPLAINED else None,
-        'model': config.model.name, 'dataset': config.data.name, 'epochs': config.epochs,
+        'model': config.model.name, 'vam': config.model.vam, 'dataset': config.data.name, 'epochs': config.epochs,
         'precision': config.precision, 'trials': trials,
         'test_accuracy_mean': statistics.fmean(accuracies),
         'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,

@@ -44,7 +44,7 @@ def assert_one_line(result, *parts):
     ([DIGITS, '--config.model.name=vgg'], ["unknown model.name 'vgg'"]),
     ([DIGITS, '--config.data.name=imagenot', '--config.data.dir=.'], ['imagenot', 'mnist']),
     ([DIGITS, '--config.data.name=mnist', '--config.data.dir=nowhere'], ['nowhere']),
-    ([DIGITS, '--config.model.name=mlp'], ['grad_cam', 'mlp']),
+    ([DIGITS, '--config.model.name=mlp', '--config.method.explainer=grad_cam'], ['grad_cam', 'mlp']),
     ([DIGITS, '--config.method.tap=group9'], ['group9', 'group3']),
     ([DIGITS, '--config.method.alpha=0'], ['method.alpha is 0.0', '(0, 1]']),
     ([DIGITS, '--config.method.warmup_epochs=3'], ['warmup_epochs is 3', '2 epochs']),

@@ -97,7 +97,7 @@ def test_two_devices_equal_one(method):
         ends.append(jax.flatten_util.ravel_pytree(parallel.split(layout, state)[0].params)[0])
         losses.append(reports)
     start = jax.flatten_util.ravel_pytree(begun.params)[0]
-    assert np.linalg.norm(ends[1] - ends[0]) < 1e-3 * np.linalg.norm(ends[0] - start)
+    assert np.linalg.norm(ends[1] - ends[0]) < 5e-3 * np.linalg.norm(ends[0] - start)
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 

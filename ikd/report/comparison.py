@@ -20,7 +20,7 @@ def paired_difference(ours, theirs, confidence=0.95):
 
 def label(summary):
     """What a run is called in a table: method, explainer and what is not usual of its network."""
-    return f"`{summary['method']}`" + (f", {summary['explainer']}" if summary['explainer'] else '')
+    return ', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '')))
 
 
 def values(summary, name, seeds):

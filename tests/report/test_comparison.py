@@ -11,7 +11,7 @@ from ikd.report.comparison import comparison, paired_difference
 
 
 def summary(method, accuracies, explainer=None, first=0):
-    return {'method': method, 'explainer': explainer, 'trials': [
+    return {'method': method, 'explainer': explainer, 'vam': False, 'trials': [
         {'seed': first + i, 'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 10.0 + i}
         for i, value in enumerate(accuracies)]}
 
