@@ -48,7 +48,7 @@ def comparison(summaries, labels, baseline=0):
         common = sorted({*seeds} & {trial['seed'] for trial in base['trials']})
         if i != baseline and common:
             mean, half = paired_difference(*(values(s, 'test_accuracy', common) for s in (summary, base)))
-            cells.insert(1, f'{mean:+.2f}' + (f' +- {half:.2f}' if half is not None else ''))
+            cells.insert(1, f'{round(mean, 2) + 0.0:+.2f}' + (f' +- {half:.2f}' if half is not None else ''))
         else:
             cells.insert(1, '')
         seconds = np.mean([trial['train_seconds'] for trial in summary['trials']])
