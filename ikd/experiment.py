@@ -8,6 +8,7 @@ from contextlib import closing
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ikd import data, parallel, store
 from ikd.config import digest, identity
@@ -71,7 +72,8 @@ def draw_results(job, state):
         found = routings_of(final_model(config, dataset), variables_of(state), job.image_shape)
         title = f'{config.model.name}, hme.loss={config.hme.loss}'
         tree_figure(found, dataset.class_names, title).savefig(job.workdir / 'tree.png')
-        dendrogram_figure(found[-1], dataset.class_names, title).savefig(job.workdir / 'dendrogram.png')
+        if not np.isin(found[-1], (0, 1)).all():  # a hard tree says the same by itself
+            dendrogram_figure(found[-1], dataset.class_names, title).savefig(job.workdir / 'dendrogram.png')
 
 
 def load_data(config):
