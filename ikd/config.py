@@ -34,6 +34,7 @@ def default():
     `routing_rate`) and of SGD in the hard tree (`hard_learning_rate`).
     model: `width`, the channels of the first group (None: the paper's); `vam`, KDExplainer's virtual attention, with
     `vam_block` channels to a block, `vam_gamma` the weight of its entropy.
+    cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, `limit` keeps the first images.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
     """

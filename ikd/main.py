@@ -8,6 +8,7 @@
 prints its summary.
 """
 import difflib
+import os
 import pathlib
 import sys
 import time
@@ -71,6 +72,25 @@ def describe(summary, workdir, seconds):
             f"written to {workdir}/: {', '.join(sorted(path.name for path in pathlib.Path(workdir).iterdir()))}")
 
 
+def cache_directory(setting, environment):
+    """Where compiled programs are kept: `cache_dir`, by default where JAX's own variable says, or one folder a user.
+
+    None, nowhere, if it is 'off'. environment: the process's variables.
+    """
+    if setting == 'off':
+        return None
+    home = environment.get('XDG_CACHE_HOME') or str(pathlib.Path.home() / '.cache')
+    return setting or environment.get('JAX_COMPILATION_CACHE_DIR') or str(pathlib.Path(home) / 'ikd' / 'compiled')
+
+
+def keep_compiled(setting):
+    """Let JAX keep what it compiles, all but the smallest programs, where `cache_dir` says."""
+    import jax
+    jax.config.update('jax_compilation_cache_dir', cache_directory(setting, os.environ))
+    if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
 def main(argv):
     """Train what the flags say and print what came of it."""
     del argv
@@ -78,9 +98,7 @@ def main(argv):
     from ikd import experiment  # JAX is loaded after the flags have been read, so that a typing error shows at once
 
     started = time.perf_counter()
-    if CONFIG.value.cache_dir:
-        import jax
-        jax.config.update('jax_compilation_cache_dir', CONFIG.value.cache_dir)
+    keep_compiled(CONFIG.value.cache_dir)
     workdir = WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config())
     summary = experiment.run(CONFIG.value, workdir)
     print(describe(summary, workdir, time.perf_counter() - started))

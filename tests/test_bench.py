@@ -1,0 +1,55 @@
+"""What a benchmark prints, and that it runs what it says. No time is asserted."""
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ikd import bench, models
+from ikd.errors import InputError
+
+MADE_UP = {'slow': (lambda pairs: (np.array([[3.0, 1.0], [5.0, 2.0], [2.0, 1.0]]), {'note': 1}), 2.5),
+           'free': (lambda pairs: (np.full((pairs, 2), 0.5), {}), None)}
+
+
+def test_a_line_has_what_a_reader_needs():
+    """Ratios 3, 2.5, 2: median 2.5, whose interval reaches 3, so a target of 2.5 is not met."""
+    line = bench.measure('slow', benchmarks=MADE_UP)
+    assert (line['ratio'], line['high'], line['target'], line['met']) == (2.5, 3.0, 2.5, False)
+    assert (line['seconds'], line['seconds_base'], line['pairs'], line['note']) == (3.0, 1.0, 3, 1)
+    assert line['versions']['jax'] == jax.__version__ and line['device']['platform'] == 'cpu'
+    assert bench.measure('free', 4, MADE_UP)['met'] is None
+
+
+def test_the_command_prints_json(monkeypatch, capsys):
+    monkeypatch.setattr(bench, 'BENCHMARKS', MADE_UP)
+    bench.main(['--only=free,slow', '--pairs=3'])
+    assert [json.loads(line)['name'] for line in capsys.readouterr().out.splitlines()] == ['free', 'slow']
+    with pytest.raises(InputError, match='no benchmark fast; there are: slow, free'):
+        bench.main(['--only=fast'])
+
+
+def test_steps_are_training_steps():
+    """Each call goes on from the last: as many steps as it says, and the loss falls."""
+    steps = bench.Steps(bench.settings('mlp', 'ce', **{'optimizer.learning_rate': 0.01}), bench.dataset(28, 1))
+    assert steps.steps == 89  # 1,437 images in batches of 16
+    steps()
+    steps()
+    assert int(steps.state.step) == 178 and steps.memory() > 0
+
+
+def test_classes_that_no_image_is_of():
+    images = bench.dataset(8, 3, classes=100)
+    assert len(images.class_names) == 100 and images.train_images.shape[1:] == (8, 8, 3)
+    assert images.train_labels.max() == 9
+
+
+def test_the_arithmetic_of_resnet8():
+    """Counted by hand, and as XLA counts it, which leaves out products with padding."""
+    model = models.create('resnet8', 10)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), image)
+    flops = jax.jit(model.apply).lower(variables, image).cost_analysis()['flops']
+    assert bench.resnet8_products() == 12_500_992
+    assert 0.9 < flops / (2 * bench.resnet8_products()) < 1
