@@ -34,12 +34,12 @@ def shared_store(tmp_path_factory):
     return str(tmp_path_factory.mktemp('store'))
 
 
-def assert_it_learns(config, workdir):
-    """The last epoch of the method's own objective has a lower loss than the first, and more labels are right."""
+def assert_it_learns(config, workdir, right):
+    """The last epoch of the method's objective has a lower loss than the first, and more labels right (percent)."""
     summary = experiment.run(config, workdir, DEVICES[:1])
     records = [r for r in read_records(workdir) if r['stage'] == recipe(config)[-1].name]
     assert records[-1]['train_loss'] < records[0]['train_loss']
-    assert records[-1]['train_accuracy'] > max(15, records[0]['train_accuracy'])  # chance is 10
+    assert records[-1]['train_accuracy'] > right  # chance is 10
     return summary
 
 
@@ -48,7 +48,7 @@ def test_every_method_trains_and_lowers_its_loss(method, tmp_path, shared_store)
     small = {'hme.hard_learning_rate': 0.5} if method == 'hme' else SMALL
     config = make_config(method, epochs=5, store=shared_store, **{
         'method.warmup_epochs': 1, 'data.limit': 512, 'optimizer.learning_rate': 0.05, **small})
-    summary = assert_it_learns(config, tmp_path)
+    summary = assert_it_learns(config, tmp_path, right=20 if method == 'hme' else 40)
     stages = recipe(config)
     taught_by = {stages[stage.teacher].name for stage in stages if stage.teacher is not None}
     assert summary['method'] == config.method.name
@@ -64,8 +64,8 @@ def test_every_method_trains_on_cifar10(method, tmp_path, shared_store, real_cif
     config.update_from_flattened_dict({
         'data.dir': str(real_cifar10), 'data.limit': 512, 'epochs': 5, 'store': shared_store,
         'optimizer.learning_rate': 0.02, 'teacher.model': 'resnet8', 'teacher.assistant': 'resnet8',
-        **({'model.width': 8, 'hme.hard_learning_rate': 0.5} if method == 'hme' else {'model.name': 'resnet8'})})
-    assert_it_learns(resolve(config), tmp_path)
+        **({'model.width': 8, 'hme.hard_learning_rate': 1.0} if method == 'hme' else {'model.name': 'resnet8'})})
+    assert_it_learns(resolve(config), tmp_path, right=15)
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -109,7 +109,7 @@ def test_both_trees_learn_with_every_loss(network, loss, tmp_path, shared_store)
     config = make_config('hme', epochs=5, store=shared_store, **{
         'model.name': network, 'hme.loss': loss, 'data.limit': 512, 'optimizer.learning_rate': 0.05,
         'hme.hard_learning_rate': 0.5, 'hme.outputs': 2})
-    summary = assert_it_learns(config, tmp_path)
+    summary = assert_it_learns(config, tmp_path, right=15)
     assert set(summary['trials'][0].get('teachers', {})) == ({'teacher'} if loss == 'kd' else set())
     last = read_records(tmp_path)[-1]
     assert {f'train_entropy_branch3_{j}' for j in range(10)} | {'train_entropy_branch1_3'} <= last.keys()
