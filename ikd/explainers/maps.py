@@ -82,9 +82,13 @@ def grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
     if tap not in spatial:
         choice = f"its feature maps are: {', '.join(spatial)}" if spatial else 'this one has none; use grad'
         raise InputError(f"grad_cam needs a feature map as method.tap, not '{tap}'; {choice}")
-    features = taps[tap].astype(jnp.float32)
-    gradients = class_gradients(head(model, variables, images, tap), taps[tap], class_chunk)
-    weights = gradients.astype(jnp.float32).mean((2, 3))
+    features, f = taps[tap].astype(jnp.float32), head(model, variables, images, tap)
+    b, h, w, c = features.shape
+    # The sum of a gradient over positions is the gradient of what is added to all of them: [b, k, c], never [b, k,
+    # h, w, c].
+    lifted = class_gradients(lambda level: f(taps[tap] + level[:, None, None]), jnp.zeros((b, c), taps[tap].dtype),
+                             class_chunk)
+    weights = lifted.astype(jnp.float32) / (h * w)
     maps = jnp.einsum('bkc,bhwc->bkhw', weights, features)
     return jnp.maximum(maps, 0) if relu else maps
 
