@@ -1,4 +1,4 @@
-"""Learning from a teacher's logits: values and gradients against the closed forms of methods.md, section 4."""
+"""Learning from a teacher's logits: values and gradients against their closed forms."""
 from functools import partial
 
 import jax
