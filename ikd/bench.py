@@ -9,6 +9,7 @@
 """
 import argparse
 import json
+import subprocess
 import sys
 from functools import partial
 
@@ -51,7 +52,7 @@ class Steps:
         self.layout = parallel.Layout(tuple(jax.local_devices()[:1]), 'data')
         stages = prepare_stages(config, images, self.layout)
         prepared = stages[index]
-        self.program, self.batch_size = prepared.program, config.batch_size
+        self.model, self.program, self.batch_size = prepared.model, prepared.program, config.batch_size
         shape = images.train_images.shape[1:]
         told = prepared.stage.teacher
         self.knowledge = {} if told is None else self.put(
@@ -89,11 +90,10 @@ def against_ce(model, method, pairs, classes=10, **fields):
 
 def explanation_pass(pairs):
     """The gradients of all ten logits of ResNet8 with respect to 128 images, over the time that GFLOPS would take."""
-    digits, config = dataset(32, 3), settings('resnet8', 'ce')
-    steps = Steps(config, digits)
-    model = prepare_stages(config, digits, steps.layout)[0].model
+    digits = dataset(32, 3)
+    steps = Steps(settings('resnet8', 'ce'), digits)
     images = steps.put(np.float32(digits.train_images[:128]) / 255)
-    explain = jax.jit(partial(grad, model))
+    explain = jax.jit(partial(grad, steps.model))
     variables = training.variables_of(steps.state)
     seconds = times_of(lambda: jax.block_until_ready(explain(variables, images)), pairs)
     operations = 128 * (1 + 10) * 2 * resnet8_products()
@@ -125,7 +125,6 @@ def whole_distillation(pairs):
 
 def first_step(pairs):
     """Seconds from nothing to the first step of the digits job, over 15."""
-    import subprocess
     command = [sys.executable, '-c', FIRST_STEP]
     runs = min(pairs, 5)
     seconds = times_of(lambda: subprocess.run(command, check=True), runs, warm_up=1)

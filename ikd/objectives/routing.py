@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd.objectives.losses import entropy
+from ikd.objectives.losses import entropy, smoothed
 from ikd.objectives.plain import cross_entropy
 
 
@@ -45,7 +45,6 @@ def binary(batch, alpha=1.0):
     t = alpha for the true class and (1 - alpha) / (k - 1) for each other, as label smoothing has them; 1: the
     labels. a_j: the logit of task j, the difference of its two numbers.
     """
-    k = batch.logits.shape[-1]
-    t = jnp.where(jax.nn.one_hot(batch.labels, k, dtype=bool), alpha, (1 - alpha) / (k - 1))
+    t = smoothed(batch.labels, batch.logits.shape[-1], alpha)
     loss = (jax.nn.softplus(batch.logits) - t * batch.logits).mean(-1)
     return loss, {**cross_entropy(batch)[1], 'binary': loss}
