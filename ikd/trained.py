@@ -1,0 +1,97 @@
+"""Networks that finished runs ended with, to be looked at: restored, never trained on."""
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ikd.checkpoint import last_tree
+from ikd.config import default, explainer_options
+from ikd.data import Dataset
+from ikd.data.resident import normalise
+from ikd.errors import InputError
+from ikd.experiment import MATMUL, load_data, read_summary
+from ikd.explainers import explain
+from ikd.report.journal import read_json
+from ikd.trials import final_model
+from ikd.validation import resolve
+
+
+class Trained(NamedTuple):
+    """A trained network: its resolved config, its data, the Flax module, and what that is applied with.
+
+    variables: host arrays, `params`, `batch_stats` and `extra`. In `model.apply(variables, images, train=False)`
+    images are `data.resident.normalise(pixels, dataset.mean, dataset.std)`. seed: that of the trial.
+    """
+    config: Any
+    dataset: Dataset
+    model: Any
+    variables: dict
+    seed: int
+
+    @property
+    def class_names(self):
+        return self.dataset.class_names
+
+
+def load(workdir, seed=None, data_dir=None):
+    """The network that a finished run in the directory workdir ended with: Trained. Nothing is written.
+
+    seed: which of the run's trials; None: the one of the smallest seed. data_dir: where the data is now, if that is
+    not where the run's config says. InputError, in one line, for a directory without a finished run, a trial or a
+    checkpoint that is not there, and data that can't be read.
+    """
+    workdir = pathlib.Path(workdir)
+    summary, fields = read_summary(workdir), read_json(workdir / 'config.json')
+    if not summary or not fields:
+        raise InputError(f'{workdir} is not the directory of a finished run; give the --workdir of one that has a '
+                         'summary.json')
+    seeds = [trial['seed'] for trial in summary['trials']]
+    seed = min(seeds) if seed is None else seed
+    if seed not in seeds:
+        raise InputError(f"{workdir} has no trial of seed {seed}, only of {', '.join(map(str, seeds))}; train it "
+                         'there with more --config.trials')
+    config = default()
+    config.update(fields)
+    config = resolve(config)
+    if data_dir is not None:
+        config.data.dir = str(data_dir)
+    try:
+        tree = last_tree(workdir, seed)
+    except (OSError, ValueError) as error:
+        raise InputError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'
+                         ) from error
+    dataset = load_data(config)
+    variables = {name: tree[name] for name in ('params', 'batch_stats', 'extra')}
+    return Trained(config, dataset, final_model(config, dataset), variables, seed)
+
+
+def image_batches(trained, most=None, size=500):
+    """The first `most` test images, all by default, in batches of one size: (images, labels, real) each.
+
+    images: float32 [b, h, w, c] as the network takes them; labels int32 [b]; real: bool [b], False for what fills the
+    last batch.
+    """
+    dataset = trained.dataset
+    n = min(most or len(dataset.test_labels), len(dataset.test_labels))
+    size = min(size, n)
+    for start in range(0, n, size):
+        places = np.arange(start, start + size)
+        images, labels = dataset.test_images[places % n], dataset.test_labels[places % n]
+        yield normalise(images, dataset.mean, dataset.std), labels, places < n
+
+
+def explain_function(trained, explainer=None):
+    """The pure function (variables, images) -> maps of every class, by the run's explainer or the one named.
+
+    At the run's precision, and with the run's options where the explainer is its own.
+    """
+    config = trained.config
+    explainer = explainer or config.method.explainer
+    options = explainer_options(config) if explainer == config.method.explainer else {}
+
+    def maps(variables, images):
+        with jax.default_matmul_precision(MATMUL[config.precision]):
+            return explain(explainer, trained.model, variables, images, **options)
+
+    return maps

@@ -1,0 +1,67 @@
+"""Networks of finished runs: the very ones that were tested, and nothing is written."""
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from configs import digits as digits_config
+from ikd import experiment, metrics
+from ikd.errors import InputError
+from ikd.trained import image_batches, load
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """The directory of a finished run of two trials with BatchNorm, small enough to be quick."""
+    config = digits_config.get_config('ce,smoke')
+    config.update_from_flattened_dict({'data.size': 8, 'model.name': 'cnn2', 'trials': 2, 'seed': 3, 'epochs': 1,
+                                       'method.warmup_epochs': 0, 'optimizer.learning_rate': 0.02})
+    workdir = tmp_path_factory.mktemp('finished') / 'run'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, 'draw_results', lambda job, state: None)
+        experiment.run(config, workdir, jax.devices()[:1])
+    return workdir
+
+
+@pytest.mark.parametrize('seed', [None, 3, 4])
+def test_it_predicts_what_the_run_was_tested_with(finished, seed):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob('*')}
+    trained = load(finished, seed)
+    assert trained.seed == (seed or 3) and trained.class_names == tuple('0123456789')
+    assert trained.config.method.tap == 'conv2'
+    apply = jax.jit(lambda images: trained.model.apply(trained.variables, images, train=False)[0])
+    found = [(apply(images)[real], labels[real]) for images, labels, real in image_batches(trained, size=100)]
+    logits, labels = (np.concatenate(parts) for parts in zip(*found))
+    expected = next(t for t in experiment.read_summary(finished)['trials'] if t['seed'] == trained.seed)
+    ours = metrics.evaluate(logits, labels)
+    assert ours['test_accuracy'] == expected['test_accuracy']
+    assert ours['test_nll'] == pytest.approx(expected['test_nll'], rel=1e-5)
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob('*')} == before
+
+
+@pytest.mark.parametrize('most, size', [(None, 100), (7, 3), (6, 3), (5, 100), (1000, 500)])
+def test_batches_hold_each_image_once(finished, most, size):
+    """In order, in [0, 1], in batches of one size; 256 test images in smoke mode."""
+    trained = load(finished)
+    batches = list(image_batches(trained, most, size))
+    assert len({images.shape for images, _, _ in batches}) == 1
+    images, labels = (np.concatenate([batch[i][batch[2]] for batch in batches]) for i in (0, 1))
+    n = min(most or 256, 256)
+    np.testing.assert_allclose(images, trained.dataset.test_images[:n] / 255, rtol=1e-6)
+    np.testing.assert_array_equal(labels, trained.dataset.test_labels[:n])
+
+
+def test_what_is_not_there_is_said_in_one_line(finished, tmp_path):
+    cut = tmp_path / 'cut'
+    shutil.copytree(finished, cut)
+    shutil.rmtree(cut / 'checkpoints' / 'seed4')
+    for arguments, message in [((tmp_path,), 'is not the directory of a finished run'),
+                               ((tmp_path / 'nowhere',), 'is not the directory of a finished run'),
+                               ((finished, 5), 'no trial of seed 5, only of 3, 4'),
+                               ((cut, 4), 'no checkpoint of seed 4 any more'),
+                               ((finished, 3, tmp_path / 'nowhere'), 'data directory .*nowhere does not exist')]:
+        with pytest.raises(InputError, match=message) as error:
+            load(*arguments)
+        assert '\n' not in str(error.value)
+    assert load(cut, 3).seed == 3
