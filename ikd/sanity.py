@@ -1,0 +1,64 @@
+"""Do maps depend on what a network has learnt? Cascading randomisation (Adebayo et al. 2018, section 4.1).
+
+Layers are given new weights from the top down, one more at each step. The maps of the true class are compared with
+those of the trained network by Spearman's rho. An explainer whose maps stay alike does not show what was learnt.
+"""
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ikd import models
+from ikd.discriminativeness import readings, spearman
+from ikd.explainers.similarity import true_map
+from ikd.trained import explain_function, image_batches
+
+
+def parts_in_order(model, image_shape, names):
+    """The top-level parts of a network, `names`, in the order in which an image [h, w, c] meets them."""
+    met = []
+
+    def note(call, args, kwargs, context):
+        path = context.module.path
+        if path and path[0] in names and path[0] not in met:
+            met.append(path[0])
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
+    return met
+
+
+def cascade(trained, explainer=None, most=200, seed=1):
+    """Rank correlation of the true class's maps before and after randomisation, a dict a step from the top.
+
+    Each has `part`, the top-level part (a layer, a residual block) that is new since the step before: its weights are
+    drawn anew, its BatchNorm statistics are as at the start; and for each of `readings` the mean `rho` over the first
+    `most` test images, with `undefined`, the images where one of the maps is constant, left out (None if all are).
+    The first step, of part None, has nothing new. Readings `absolute` and `signed` are the two versions of
+    Adebayo et al., without their clipping for display.
+    """
+    explain, shape = explain_function(trained, explainer), trained.dataset.test_images.shape[1:]
+    variables = trained.variables
+    new = jax.device_get(models.init(trained.model, jax.random.key(seed), shape))
+    parts = [None, *reversed(parts_in_order(trained.model, shape, variables['params']))]
+
+    @jax.jit
+    def maps_of(variables, images, labels):
+        return readings(true_map(explain(variables, images), labels), images.shape[1:3])
+
+    compare = jax.jit(lambda old, new: {name: spearman(old[name], new[name])[:, 0] for name in old})
+    batches = list(image_batches(trained, most, size=100))
+    before = [maps_of(variables, images, labels) for images, labels, _ in batches]
+    steps = []
+    for part in parts:
+        variables = {kind: {name: new[kind][name] if name == part and kind in new else old
+                            for name, old in tree.items()} for kind, tree in variables.items()}
+        found = [jax.tree.map(lambda rho: rho[real], jax.device_get(compare(old, maps_of(variables, images, labels))))
+                 for old, (images, labels, real) in zip(before, batches)]
+        step = {}
+        for name, rho in jax.tree.map(lambda *parts: np.concatenate(parts), *found).items():
+            undefined = int(np.isnan(rho).sum())
+            step[name] = {'rho': float(np.nanmean(rho)) if undefined < len(rho) else None, 'undefined': undefined}
+        steps.append({'part': part, **step})
+    return steps

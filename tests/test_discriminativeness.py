@@ -1,0 +1,138 @@
+"""Rank correlations against SciPy's, ties and constant maps included, and scores that are known."""
+import jax
+import numpy as np
+import pytest
+from scipy.stats import rankdata, spearmanr
+
+from ikd import data, models
+from ikd.config import default
+from ikd.discriminativeness import average_ranks, bootstrap_interval, discriminativeness, readings, score, spearman
+from ikd.explainers import explain
+from ikd.trained import Trained, explain_function
+from ikd.validation import resolve
+
+
+def trained_of(name, explainer=None, change=lambda params: params, seed=0):
+    """A Trained network with the digits as they are, 8x8, and initial weights."""
+    config = default()
+    config.update_from_flattened_dict({'model.name': name, 'method.explainer': explainer})
+    model = models.create(name, 10)
+    variables = {'batch_stats': {}, **models.init(model, jax.random.key(seed), (8, 8, 1))}
+    variables['params'] = change(variables['params'])
+    return Trained(resolve(config), data.load('digits'), model, variables, 0)
+
+
+def tied_values():
+    """[3, 4, 50] with few distinct values, minus zero and zero, infinities, and none distinct."""
+    draw = np.random.default_rng(0)
+    values = draw.integers(-3, 3, (3, 4, 50)).astype(np.float32)
+    values[0, 0] *= np.float32(-0.0)
+    values[0, 1, :20] = 0.0 * draw.choice([-1, 1], 20)
+    values[1, 0] = draw.normal(size=50)
+    values[1, 1, :2] = np.inf, -np.inf
+    return values
+
+
+def test_ranks_are_scipys():
+    values = tied_values()
+    np.testing.assert_array_equal(average_ranks(values), rankdata(values, axis=-1))
+    np.testing.assert_array_equal(average_ranks(np.float32([3, 1, 3, 2])), [3.5, 1, 3.5, 2])
+
+
+@pytest.mark.filterwarnings('ignore:An input array is constant')
+def test_correlations_are_scipys():
+    """Of each two maps; of a constant one there is none."""
+    values = tied_values()
+    others = np.random.default_rng(1).permuted(values, axis=-1) + values
+    found = np.asarray(jax.jit(spearman)(values, others))
+    expected = [[spearmanr(a, b).statistic for a, b in zip(*rows)] for rows in zip(values, others)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.isnan(found).sum() == 1 and np.isnan(found[0, 0])
+    broadcast = spearman(values[:, :1], others)
+    np.testing.assert_allclose(broadcast[1, 2], spearmanr(values[1, 0], others[1, 2]).statistic, atol=1e-6)
+    assert np.isnan(broadcast[0]).all()
+
+
+def test_readings_of_maps():
+    colours = np.float32([1, -2, 4]) * np.ones((1, 1, 2, 2, 3), np.float32)
+    found = readings(colours, (2, 2))
+    np.testing.assert_array_equal(found['absolute'], np.full((1, 1, 2, 2), 7))
+    np.testing.assert_array_equal(found['signed'], np.full((1, 1, 2, 2), 3))
+    ramp = readings(np.float32([[[[0, 1], [0, 1]]]]), (4, 4))
+    np.testing.assert_allclose(ramp['upsampled'][0, 0], [[0, 0.25, 0.75, 1]] * 4)
+    np.testing.assert_array_equal(ramp['as_is'][0, 0], [[0, 1]] * 2)
+
+
+def test_score_leaves_out_what_is_undefined():
+    """Images of 1 - (0.5 + 0.1) / 2, 1 - 0.3 and none at all."""
+    nan = np.nan
+    found = score(np.array([[0.5, -0.1, nan], [nan, 0.3, nan], [nan] * 3]))
+    assert found['score'] == pytest.approx((0.7 + 0.7) / 2) and found['rho'] == pytest.approx((0.2 + 0.3) / 2)
+    assert (found['images'], found['undefined']) == (2, 6)
+    assert found['low'] == pytest.approx(0.7) == found['high']
+    assert score(np.full((2, 3), nan)) == {'score': None, 'low': None, 'high': None, 'rho': None, 'images': 0,
+                                           'undefined': 6}
+
+
+def test_interval_of_a_mean():
+    """Of normal values the bootstrap's is close to 1.96 standard errors on both sides."""
+    values = np.random.default_rng(2).normal(3, 1, 500)
+    low, high = bootstrap_interval(values, resamples=4000)
+    half = 1.96 * values.std() / np.sqrt(500)
+    assert low == pytest.approx(values.mean() - half, abs=0.05 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.05 * half)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+
+
+@pytest.mark.filterwarnings('ignore:An input array is constant')
+@pytest.mark.parametrize('name, explainer', [('mlp', 'grad_input'), ('cnn2', 'grad_cam')])
+def test_protocol_in_a_loop(name, explainer):
+    """130 images, so the second batch is not full; Grad-CAM has maps that are zero."""
+    trained, n = trained_of(name, explainer), 130
+    images, labels = trained.dataset.test_images[:n] / np.float32(255), trained.dataset.test_labels[:n]
+    logits = np.asarray(jax.jit(trained.model.apply)(trained.variables, images)[0])
+    maps = jax.jit(explain_function(trained))(trained.variables, images)
+    found = discriminativeness(trained, most=n)
+    undefined = 0
+    for reading, values in readings(maps, (8, 8)).items():
+        flat, every, second = np.asarray(values).reshape(n, 10, -1), [], []
+        for image, label, logit in zip(flat, labels, logits):
+            others = np.delete(np.arange(10), label)
+            rho = [spearmanr(image[k], image[label]).statistic for k in others]
+            every.append(np.abs(rho))
+            second.append(abs(rho[logit[others].argmax()]))
+        every, right = np.array(every), logits.argmax(1) == labels
+        kept = ~np.isnan(every).all(1)
+        apart = 1 - np.nanmean(every[kept], 1)
+        assert found[reading]['all']['score'] == pytest.approx(apart.mean(), abs=1e-5)
+        assert found[reading]['correct']['score'] == pytest.approx(apart[right[kept]].mean(), abs=1e-5)
+        assert found[reading]['runner_up']['score'] == pytest.approx(1 - np.nanmean(second), abs=1e-5)
+        assert found[reading]['all']['undefined'] == np.isnan(every).sum()
+        assert found[reading]['all']['images'] == kept.sum()
+        assert 0 < found[reading]['correct']['images'] < kept.sum()
+        undefined += np.isnan(every).sum()
+    assert (undefined > 0) == (explainer == 'grad_cam')
+
+
+def test_maps_that_say_the_same_of_every_class_tell_nothing_apart():
+    """All columns of the last layer alike: rho is 1, D is 0. Multiples of -1 are as like in rank."""
+    def alike(params):
+        last = params['Dense_2']['kernel']
+        signs = np.where(np.arange(10) % 2, -1, 1).astype(np.float32)
+        return {**params, 'Dense_2': {**params['Dense_2'], 'kernel': np.asarray(last)[:, :1] * signs}}
+
+    found = discriminativeness(trained_of('mlp', 'grad', alike), most=20)
+    for reading in found.values():
+        assert reading['all']['score'] == pytest.approx(0, abs=1e-6) == reading['runner_up']['score']
+    assert found['absolute']['all']['rho'] == pytest.approx(1) and found['signed']['all']['rho'] < 0
+
+
+def test_another_explainer_than_the_runs():
+    """With its usual options; the run's own keeps the run's."""
+    trained = trained_of('cnn2', 'grad_cam')
+    trained.config.method.relu = False
+    images = trained.dataset.test_images[:3] / np.float32(255)
+    own, other = (jax.jit(explain_function(trained, name))(trained.variables, images) for name in (None, 'grad'))
+    assert own.min() < 0 and own.shape == (3, 10, 4, 4)
+    np.testing.assert_allclose(other, jax.jit(lambda x: explain('grad', trained.model, trained.variables, x))(images),
+                               rtol=1e-5, atol=1e-7)
