@@ -35,7 +35,8 @@ def default():
     model: `width`, the channels of the first group (None: the paper's); `vam`, KDExplainer's virtual attention, with
     `vam_block` channels to a block, `vam_gamma` the weight of its entropy.
     cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
-    data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, `limit` keeps the first images.
+    data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
+    images are tested on instead of the test set (for searches), `limit` keeps the first images.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
     """
     return ConfigDict({
@@ -51,7 +52,7 @@ def default():
         'hme': {'loss': 'ce', 'outputs': 1, 'learning_rate': 0.05, 'routing_rate': 0.01, 'hard_learning_rate': 0.05},
         'model': {'name': 'resnet8', 'width': placeholder(int), 'vam': False, 'vam_block': 8, 'vam_gamma': 1e-3},
         'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'device', 'size': placeholder(int),
-                 'augment': 'none', 'limit': placeholder(int)},
+                 'augment': 'none', 'holdout': 0, 'limit': placeholder(int)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'class_chunk': placeholder(int),

@@ -9,5 +9,9 @@ class InputError(Exception):
     """
 
 
+class Stopped(Exception):
+    """Training ended early because it was asked to, after an epoch whose checkpoint is kept."""
+
+
 class Diverged(Exception):
     """A loss is no longer a number. The message names the step and the checkpoint that is left."""

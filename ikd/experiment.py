@@ -31,19 +31,22 @@ def default_workdir(config, name):
     return pathlib.Path('runs') / f'{name}-{digest(resolve(config))}'
 
 
-def run(config, workdir, devices=None):
+def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None, stop=lambda: False):
     """Train every trial of `config` that `workdir` does not hold yet; returns the summary, also in summary.json.
 
-    Goes on from the newest checkpoints. `devices`: those to use, by default all of this process. Raises InputError,
-    before anything is written, for a config that can't be run or is not the one the workdir was made with; Diverged
-    when a loss is no longer a number.
+    Goes on from the newest checkpoints. `devices`: those to use, by default all of this process. `seeds`: those of
+    the trials, by default `seed`, `seed + 1`, ... finished(summary) is told whenever a trial, or trials trained
+    together, are done; stop() is asked at the end of each epoch. Raises InputError, before anything is written, for a
+    config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number;
+    Stopped where stop() said so.
     """
     config, workdir = resolve(config), pathlib.Path(workdir)
     check_identity(config, workdir)
     summary = read_summary(workdir)
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
-    missing = [seed for seed in range(config.seed, config.seed + config.trials) if seed not in done]
+    missing = [seed for seed in seeds or range(config.seed, config.seed + config.trials) if seed not in done]
     if not missing:
+        finished(summary)
         return summary
     with jax.default_matmul_precision(MATMUL[config.precision]):
         dataset = load_data(config)
@@ -55,9 +58,10 @@ def run(config, workdir, devices=None):
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps)) as progress:
             for layout, seeds in groups:
-                states = train_group(job_on(layout), seeds, progress)
+                states = train_group(job_on(layout), seeds, progress, stop)
                 done.update(seeds)
-                summary = summarise(config, workdir, done)
+                summary = summarise(config, workdir, done, dataset)
+                finished(summary)
                 if seeds[0] == config.seed:
                     draw_results(job_on(layout), states[0])
     return summary
@@ -77,8 +81,10 @@ def draw_results(job, state):
 
 
 def load_data(config):
-    """The config's Dataset, of which `data.limit` keeps the first images."""
+    """The config's Dataset; `data.holdout` takes the test set away, `data.limit` keeps the first images."""
     dataset = data.load(config.data.name, config.data.dir, config.data.size)
+    if config.data.holdout:
+        dataset = data.hold_out(dataset, config.data.holdout)
     return dataset._replace(**{part: getattr(dataset, part)[:config.data.limit] for part in
                                ('train_images', 'train_labels', 'test_images', 'test_labels')})
 
@@ -146,7 +152,7 @@ def open_workdir(config, workdir):
                          '--workdir') from error
 
 
-def summarise(config, workdir, seeds):
+def summarise(config, workdir, seeds, dataset):
     """Write and return summary.json: what was trained, each trial's last epoch, their mean and standard deviation.
 
     Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial. train_seconds
@@ -170,8 +176,9 @@ def summarise(config, workdir, seeds):
     summary = {
         'method': config.method.name,
         'explainer': config.method.explainer if config.method.name in EXPLAINED else None,
-        'model': config.model.name, 'vam': config.model.vam, 'dataset': config.data.name, 'epochs': config.epochs,
-        'precision': config.precision, 'trials': trials,
+        'model': config.model.name, 'vam': config.model.vam, 'dataset': config.data.name,
+        'train_images': len(dataset.train_images), 'test_images': len(dataset.test_images),
+        'epochs': config.epochs, 'precision': config.precision, 'trials': trials,
         'test_accuracy_mean': statistics.fmean(accuracies),
         'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,
         **provenance(),

@@ -8,7 +8,6 @@
 prints its summary.
 """
 import difflib
-import os
 import pathlib
 import sys
 import time
@@ -16,6 +15,7 @@ import time
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from ikd.compiled import keep_compiled
 from ikd.config import default, flatten
 from ikd.errors import Diverged, InputError
 
@@ -70,25 +70,6 @@ def describe(summary, workdir, seconds):
             f"({len(trials)} trial{'s' if len(trials) > 1 else ''}, {sum(t['train_seconds'] for t in trials):.0f} s "
             f'of training; this command {seconds:.0f} s)\n'
             f"written to {workdir}/: {', '.join(sorted(path.name for path in pathlib.Path(workdir).iterdir()))}")
-
-
-def cache_directory(setting, environment):
-    """Where compiled programs are kept: `cache_dir`, by default where JAX's own variable says, or one folder a user.
-
-    None, nowhere, if it is 'off'. environment: the process's variables.
-    """
-    if setting == 'off':
-        return None
-    home = environment.get('XDG_CACHE_HOME') or str(pathlib.Path.home() / '.cache')
-    return setting or environment.get('JAX_COMPILATION_CACHE_DIR') or str(pathlib.Path(home) / 'ikd' / 'compiled')
-
-
-def keep_compiled(setting):
-    """Let JAX keep what it compiles, all but the smallest programs, where `cache_dir` says."""
-    import jax
-    jax.config.update('jax_compilation_cache_dir', cache_directory(setting, os.environ))
-    if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
-        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 
 
 def main(argv):

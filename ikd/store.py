@@ -17,7 +17,8 @@ from ikd.errors import InputError
 from ikd.report.journal import read_json, write_json
 
 # Of a config, what a stage's result depends on besides the stage itself.
-SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.limit')
+SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
+           'data.limit')
 
 
 def stage_name(config, stages, index):

@@ -3,6 +3,7 @@ import functools
 import pathlib
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ikd import checkpoint, models, parallel, store, training
 from ikd.config import network_options
-from ikd.errors import Diverged
+from ikd.errors import Diverged, Stopped
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.figures import pixels
@@ -44,12 +45,16 @@ class Job(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Seeds that a layout trains together: their journals, and the States of the stages each has finished."""
+    """Seeds that a layout trains together: their journals, and the States of the stages each has finished.
+
+    stop() says, at the end of an epoch, whether to go no further.
+    """
     job: Job
     seeds: list[int]
     journals: list[Journal]
     results: list[list]
     progress: Any
+    stop: Callable
 
 
 def make_model(config, dataset, network=None, **options):
@@ -88,12 +93,12 @@ def is_final_network(job, stage):
     return stage.network is None and stage.options == job.stages[-1].stage.options
 
 
-def train_group(job, seeds, progress):
-    """Train the seeds that the layout holds together through every stage; their last States."""
+def train_group(job, seeds, progress, stop=lambda: False):
+    """Train the seeds that the layout holds together through every stage; their last States. Stopped if stop()."""
     before = 0
     with ExitStack() as stack:
         journals = [stack.enter_context(Journal(job.workdir, seed)) for seed in seeds]
-        group = Group(job, seeds, journals, [[] for _ in seeds], progress)
+        group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop)
         for index, prepared in enumerate(job.stages):
             for result, state in zip(group.results, obtain_stage(group, index, before)):
                 result.append(state)
@@ -186,8 +191,8 @@ def train_stage(group, index, before):
                 training.trace(program, state, knowledge, *job.resident, job.workdir / 'profile' / stage.name)
             tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
             check_finite(group.seeds, prepared, epoch, before, reports, tests)
-            states = None
-            if epoch == stage.epochs or epoch % job.config.checkpoint_every == 0:
+            states, stopping = None, group.stop()
+            if stopping or epoch == stage.epochs or epoch % job.config.checkpoint_every == 0:
                 states = parallel.split(layout, state)
             rate = float(prepared.schedule(begun + (epoch - 1) * program.steps))
             for i, seed in enumerate(group.seeds):
@@ -200,6 +205,8 @@ def train_stage(group, index, before):
                 figure = draw(job.explain, job.dataset, parallel.split(layout, state)[0], f'epoch {before + epoch}',
                               most=3)
                 group.journals[0].picture('explanations', pixels(figure), before + epoch)
+            if stopping and before + epoch < job.epochs:
+                raise Stopped(f'stopped after epoch {before + epoch} of {job.epochs}')
     return states
 
 

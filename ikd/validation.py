@@ -46,6 +46,7 @@ def resolve(config):
     for field in ('class_chunk', 'data.size', 'data.limit'):
         value = flatten(config)[field]
         _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
+    _check(config.data.holdout >= 0, f'data.holdout is {config.data.holdout}; it must not be negative')
     _check(0 < method.alpha <= 1, f'method.alpha is {method.alpha}; it must be in (0, 1]')
     _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
     _check(config.optimizer.learning_rate > 0, f'optimizer.learning_rate is {config.optimizer.learning_rate}; '

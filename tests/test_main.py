@@ -9,8 +9,6 @@ import termios
 
 import pytest
 
-from ikd.main import cache_directory
-
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = '--config=configs/le_digits.py:smoke'
 
@@ -118,16 +116,6 @@ def test_the_digits_job(tmp_path):
     """The first command of the README reaches what it promises. (How long it takes is for the benchmarks.)"""
     assert ikd('--config=configs/le_digits.py', f'--workdir={tmp_path}').returncode == 0
     assert json.loads((tmp_path / 'summary.json').read_text())['test_accuracy_mean'] >= 95
-
-
-def test_where_compiled_programs_are_kept():
-    """The config's word first, then JAX's own variable, then a folder of the user's cache."""
-    xdg = {'XDG_CACHE_HOME': '/cache'}
-    assert cache_directory(None, xdg) == '/cache/ikd/compiled'
-    assert cache_directory(None, {}) == str(pathlib.Path.home() / '.cache' / 'ikd' / 'compiled')
-    assert cache_directory(None, {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) == '/jax'
-    assert cache_directory('mine', {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) == 'mine'
-    assert cache_directory('off', {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) is None
 
 
 def test_compiled_programs_are_kept_for_the_next_process(tmp_path):

@@ -57,6 +57,21 @@ def load(name, directory=None, size=None):
     return Dataset(*arrays, class_names, mean, std)
 
 
+def hold_out(dataset, count):
+    """The Dataset without its test set: the last `count` training images of a fixed order are tested on instead.
+
+    The order is NumPy's `default_rng(0).permutation(n)`: every search and every seed holds out the same images.
+    Raises InputError where nothing would be left to train on.
+    """
+    n = len(dataset.train_images)
+    if count >= n:
+        raise InputError(f'data.holdout {count} leaves none of the {n} training images: hold out fewer')
+    order = np.random.default_rng(0).permutation(n)
+    kept, held = order[:n - count], order[n - count:]
+    return dataset._replace(train_images=dataset.train_images[kept], train_labels=dataset.train_labels[kept],
+                            test_images=dataset.train_images[held], test_labels=dataset.train_labels[held])
+
+
 def _read(name, directory, size):
     """The first source that has the set."""
     if name == 'digits':

@@ -1,21 +1,9 @@
 """Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
 import numpy as np
-from scipy.stats import t
+
+from ikd.report.statistics import paired_difference
 
 MEASURES = {'test_accuracy': 2, 'test_nll': 3, 'test_ece': 3}  # decimals
-
-
-def paired_difference(ours, theirs, confidence=0.95):
-    """(mean of ours - theirs, half the width of its confidence interval) for values of the same seeds, [n] each.
-
-    Student's t with n - 1 degrees of freedom. The half width is None for a single seed.
-    """
-    difference = np.subtract(ours, theirs)
-    n = len(difference)
-    if n < 2:
-        return float(difference.mean()), None
-    error = difference.std(ddof=1) / np.sqrt(n)
-    return float(difference.mean()), float(t.ppf((1 + confidence) / 2, n - 1) * error)
 
 
 def label(summary):

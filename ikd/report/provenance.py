@@ -1,5 +1,7 @@
 """What a result was obtained with."""
+import collections
 import importlib.metadata
+import os
 import pathlib
 import platform
 import subprocess
@@ -10,13 +12,19 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'ml-collection
 
 
 def git_commit():
-    """The commit ikd is run from, with `-dirty` if tracked files differ from it; None outside a repository."""
-    here = pathlib.Path(__file__).parent
-    git = ['git', '-C', str(here), 'describe', '--always', '--abbrev=40', '--exclude=*', '--dirty']
+    """The commit ikd is run from, with `-dirty` if tracked files outside results/ differ from it.
+
+    Without a repository, as in a container, what the variable IKD_COMMIT says, or None.
+    """
+    def git(*arguments):
+        command = ['git', '-C', str(pathlib.Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+        changed = git('diff', '--name-only', 'HEAD', '--', ':(top)', ':(top,exclude)results')
+        return git('rev-parse', 'HEAD') + ('-dirty' if changed else '')
     except (OSError, subprocess.SubprocessError):
-        return None
+        return os.environ.get('IKD_COMMIT')
 
 
 def provenance():
@@ -28,3 +36,24 @@ def provenance():
                      **{name: importlib.metadata.version(name) for name in PACKAGES}},
         'device': {'platform': device.platform, 'kind': device.device_kind, 'count': jax.device_count()},
     }
+
+
+def sources(records):
+    """Sentences about where cells come from, by the contents of their files: data, devices, versions, commits."""
+    if not records:
+        return []
+
+    def all_of(describe):
+        counts = collections.Counter(map(describe, records))
+        return '; '.join(text + (f' ({count} trials)' if len(counts) > 1 else '') for text, count in counts.items())
+
+    hours = sum(record['train_seconds'] for record in records) / 3600
+    return [
+        'Data: ' + all_of(lambda r: '{name}, {train_images:,} images to train on, {test_images:,} to test'.format(
+            **r['data'])),
+        'Device: ' + all_of(lambda r: '{count} x {kind}, {platform}'.format(**r['device']) + f", {r['precision']}"),
+        'Versions: ' + all_of(lambda r: ', '.join(f'{name} {version}' for name, version in r['versions'].items())),
+        'Commit: ' + all_of(lambda r: r['git_commit'] or 'none'),
+        f"Trials finished {min(r['finished'] for r in records)[:10]} to {max(r['finished'] for r in records)[:10]}; "
+        f'{hours:.1f} hours of training in all, counting a shared teacher or warm-up in every trial that has it',
+    ]

@@ -1,0 +1,22 @@
+"""Where the programs that JAX compiles are kept for the next process."""
+import os
+import pathlib
+
+
+def cache_directory(setting, environment):
+    """Where compiled programs are kept: `cache_dir`, by default where JAX's own variable says, or one folder a user.
+
+    None, nowhere, if it is 'off'. environment: the process's variables.
+    """
+    if setting == 'off':
+        return None
+    home = environment.get('XDG_CACHE_HOME') or str(pathlib.Path.home() / '.cache')
+    return setting or environment.get('JAX_COMPILATION_CACHE_DIR') or str(pathlib.Path(home) / 'ikd' / 'compiled')
+
+
+def keep_compiled(setting):
+    """Let JAX keep what it compiles, all but the smallest programs, where `cache_dir` says."""
+    import jax
+    jax.config.update('jax_compilation_cache_dir', cache_directory(setting, os.environ))
+    if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

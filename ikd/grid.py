@@ -1,0 +1,208 @@
+"""A table or a figure as data: its cells, the files of what is done, and what is left to do.
+
+A cell is one configuration; with a seed it is one file, `<results>/cells/<cell>-<seed>.json`. Where the file is, the
+work is done.
+"""
+import datetime
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ikd import store
+from ikd.config import default, identity, smoke
+from ikd.errors import InputError
+from ikd.recipes import EXPLAINED, recipe
+from ikd.report.journal import write_json
+from ikd.validation import resolve
+
+
+class Cell(NamedTuple):
+    """One number of a table: a config, trained on several seeds.
+
+    paper: what the paper has there, (mean, standard deviation) of the accuracy in percent, or None.
+    measure(run directory, seed): a dict of further numbers of a finished trial, for the cell's file.
+    """
+    row: str
+    column: str
+    config: Any
+    paper: tuple | None = None
+    measure: Callable | None = None
+
+
+class Grid(NamedTuple):
+    """A table: its cells, and how they are read.
+
+    name: of the files that are written. error: numbers are shown as errors, 100 - accuracy. references: rows that
+    others are compared with, paired by seed. ordered: rows of which the paper says where they stand among the others.
+    notes: sentences under the table. trials: seeds 0, 1, ... of each cell. report(grid, found, results): writes the
+    grid's files into the folder `results` and returns what to print; None: `report.tables`.
+    """
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
+    error: bool = False
+    references: tuple[str, ...] = ('CE', 'LS', 'LE-Uniform')
+    ordered: tuple[str, ...] = ()
+    trials: int = 5
+    report: Callable | None = None
+
+
+def adapt(grid, argument):
+    """The grid as the comma-separated list after the colon of `--config=FILE:LIST` wants it.
+
+    `smoke`: two epochs of few images. `epochs=N`: a shorter schedule, of N epochs where the longest cells have most;
+    milestones and warm-ups keep their shares. `model=NAME`: only the cells of that network. The title and the names
+    of files say so; cells have other names by themselves. Raises InputError for a word that means nothing.
+    """
+    for word in filter(None, argument.split(',')):
+        kind, _, value = word.partition('=')
+        longest = max(cell.config.epochs for cell in grid.cells)
+        if word == 'smoke':
+            grid = _each(grid, smoke, 'smoke', 'two epochs of 256 images: a test of the machinery')
+        elif kind == 'epochs' and value.isdecimal() and int(value) > 1:
+            grid = _each(grid, lambda config: rescale(config, int(value) / longest), f'epochs{value}',
+                         f'{value} epochs instead of {longest}')
+        elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
+            cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
+            grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
+        else:
+            models = f"; the networks are {', '.join(there)}" if kind == 'model' else ''
+            raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: smoke, epochs=N, "
+                             f'model=NAME{models}')
+    return grid
+
+
+def _each(grid, change, suffix, words):
+    """The grid with `change` made to a copy of every config; names and title say so."""
+    configs = [cell.config.copy_and_resolve_references() for cell in grid.cells]
+    for config in configs:
+        change(config)
+    cells = tuple(cell._replace(config=config) for cell, config in zip(grid.cells, configs))
+    return grid._replace(cells=cells, name=f'{grid.name}-{suffix}', title=f'{grid.title} ({words})')
+
+
+def rescale(config, factor):
+    """Make a config's schedule so many times as long: its epochs, and those that its parts give as numbers."""
+    config.epochs = max(2, round(factor * config.epochs))
+    for part, field in (config.method, 'warmup_epochs'), (config.features, 'epochs'):
+        if part[field]:
+            part[field] = max(1, round(factor * part[field]))
+
+
+def cell_name(config):
+    """`mnist-mlp-le-grad-1a2b3c4d`: data, network, method, explainer, and a digest of the identity without the seed.
+
+    The digest is of the fields that differ from their defaults, so that a new field changes no name.
+    """
+    config = resolve(config)
+    says = {field: value for field, value in seedless(config).items() if value != usual()[field]}
+    explainer = config.method.explainer if config.method.name in EXPLAINED else ''
+    words = [config.data.name, config.model.name, 'vam' if config.model.vam else '', config.method.name, explainer]
+    digest = hashlib.sha256(json.dumps(says, sort_keys=True).encode()).hexdigest()[:8]
+    return '-'.join([*filter(None, words), digest])
+
+
+def seedless(config):
+    """The fields of a resolved config that say what a cell is, whatever the seed."""
+    return {field: value for field, value in identity(config).items() if field != 'seed'}
+
+
+@functools.cache
+def usual():
+    """The same of a config that changes no default: what a file means by not having a field that is newer."""
+    return seedless(resolve(default()))
+
+
+def cell_path(results, name, seed):
+    """Where the file of a cell and seed is."""
+    return pathlib.Path(results) / 'cells' / f'{name}-{seed}.json'
+
+
+def read_cell(results, cell, seed):
+    """The contents of a cell's file, None if there is none.
+
+    Raises InputError if it is damaged or is of a config that says something else.
+    """
+    config = resolve(cell.config)
+    path = cell_path(results, cell_name(config), seed)
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        there, accuracy, its_seed = record['config'], float(record['test_accuracy']), record['seed']
+        whole = isinstance(there, dict) and 0 <= accuracy <= 100 and its_seed == seed
+    except (OSError, ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise InputError(f'{path} is damaged; remove it, and its seed is trained again')
+    changed = [field for field, value in seedless(config).items() if there.get(field, usual()[field]) != value]
+    if changed:
+        raise InputError(f"{path} is of another config: {', '.join(changed)} differ{'s' * (len(changed) == 1)}; "
+                         'remove it, and its seed is trained again')
+    return record
+
+
+def write_cell(results, cell, summary, seed, measured=None):
+    """Write the file of a cell and seed from the summary of the run that trained it."""
+    config = resolve(cell.config)
+    name = cell_name(config)
+    (trial,) = [trial for trial in summary['trials'] if trial['seed'] == seed]
+    path = cell_path(results, name, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {
+        'cell': name, **trial, **({'measured': measured} if measured else {}),
+        'data': {'name': config.data.name, 'train_images': summary['train_images'],
+                 'test_images': summary['test_images']},
+        'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],
+        'precision': config.precision, 'finished': f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}',
+        **{field: summary[field] for field in ('git_commit', 'versions', 'device')}, 'config': seedless(config)})
+
+
+def read_cells(results, grid):
+    """{cell name: {seed: the contents of its file}} of the grid's cells, for the seeds that have a file, in order."""
+    found = {}
+    for cell in grid.cells:
+        name = cell_name(cell.config)
+        paths = (pathlib.Path(results) / 'cells').glob(f'{name}-*.json')
+        seeds = sorted(int(seed) for path in paths if (seed := path.stem.removeprefix(f'{name}-')).isdecimal())
+        found[name] = {seed: read_cell(results, cell, seed) for seed in seeds}
+    return found
+
+
+def families(grid):
+    """The grid's cells, each once, in lists: those that share a teacher or a warm-up are in the same list."""
+    lists = []
+    for name, cell in {cell_name(cell.config): cell for cell in grid.cells}.items():
+        config = resolve(cell.config)
+        stages = recipe(config)
+        shared = {store.stage_name(config, stages, i) for i, stage in enumerate(stages[:-1]) if not stage.given}
+        relatives = [family for family in lists if family[0] & shared]
+        cells = [old for family in relatives for old in family[1]]
+        joined = shared.union(*(family[0] for family in relatives)), [*cells, (name, cell)]
+        lists = [family for family in lists if family not in relatives] + [joined]
+    return [cells for _, cells in lists]
+
+
+def share(lists, i, n):
+    """The i-th of n parts (i from 1) of a list of lists, nearly alike in size, no list divided."""
+    parts = [[] for _ in range(n)]
+    for cells in sorted(lists, key=len, reverse=True):
+        min(parts, key=lambda part: sum(map(len, part))).append(cells)
+    return parts[i - 1]
+
+
+def missing(grid, found, i=1, n=1, together=1):
+    """[(name, cell, seeds), ...] without a file yet, in the order to train them, of the i-th of n parts.
+
+    All cells of a seed (of `together` seeds) before the next, so that what is done is paired; relatives follow each
+    other.
+    """
+    cells = [pair for family in share(families(grid), i, n) for pair in family]
+    blocks = [range(grid.trials)[first:first + together] for first in range(0, grid.trials, together)]
+    todo = [(name, cell, [seed for seed in block if seed not in found[name]])
+            for block in blocks for name, cell in cells]
+    return [task for task in todo if task[-1]]

@@ -1,0 +1,126 @@
+"""A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
+import statistics
+
+VERDICTS = {'undecided': 'undecided, as the interval holds 0', 'not run': 'not run'}
+
+
+def number(mean, std=None, decimals=2, sign=''):
+    """`98.61 +- 0.05`; never a minus zero."""
+    spread = f' +- {std:.{decimals}f}' if std is not None else ''
+    return f'{round(mean, decimals) + 0.0:{sign}.{decimals}f}{spread}'
+
+
+def lines_of(head, rows):
+    """A Markdown table: head and rows are lists of cells."""
+    return [f"| {' | '.join(cells)} |" for cells in (head, ['---'] * len(head), *rows)]
+
+
+def markdown(title, result, notes, facts, error=False):
+    """The whole text. result: of `report.tables.table`; facts: sentences of where the numbers come from."""
+    columns = [*dict.fromkeys(row['column'] for row in result['rows'])]
+    parts = [[f'# {title}'], overview(result['rows'], columns, error), absent(result['rows'], columns)]
+    if any(row['measured'] for row in result['rows']):
+        parts += [['## Also measured'], measured(result['rows'], columns)]
+    if result['comparisons']:
+        parts += [['## Differences on the same seeds'], [explain(result['comparisons'], error)],
+                  compared(result, columns)]
+    if result['orderings']:
+        parts += [["## The paper's order"], [verdict(found, columns, error) for found in result['orderings']]]
+    parts += [['## Notes'], [f'- {note}' for note in (*notes, *facts)]]
+    return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
+
+
+def label(row, columns):
+    """The first cells of a row: its network, if the table has several, and its method."""
+    return [row['column'], row['row']] if len(columns) > 1 else [row['row']]
+
+
+def heading(columns):
+    return ['network', 'method'] if len(columns) > 1 else ['method']
+
+
+def overview(rows, columns, error):
+    """Every cell beside the paper's; empty ones are `not run`."""
+    unit = 'test error (%)' if error else 'test accuracy (%)'
+    head = [*heading(columns), f'{unit}, the paper', 'ours', 'difference', 'trials']
+    body = [[*label(row, columns),
+             '' if row['paper_mean'] is None else number(row['paper_mean'], row['paper_std']),
+             'not run' if row['mean'] is None else number(row['mean'], row['std']),
+             '' if row['difference'] is None else number(row['difference'], sign='+'), str(row['trials'])]
+            for row in rows]
+    return [*lines_of(head, body), '', 'Mean +- sample standard deviation over the trials, at the last epoch.']
+
+
+def absent(rows, columns):
+    """What is missing, in a line."""
+    gaps = [f"{' '.join(label(row, columns))} ({spans(row['missing'])})" for row in rows if row['missing']]
+    return [f"Not run yet, by seed: {'; '.join(gaps)}."] if gaps else []
+
+
+def spans(numbers):
+    """`0 to 4, 7` for rising whole numbers."""
+    found = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ', '.join(f'{first}' if first == last else f'{first} to {last}' for first, last in found)
+
+
+def measured(rows, columns):
+    """Mean and deviation of everything else that was measured."""
+    names = [*dict.fromkeys(name for row in rows for name in row['measured'])]
+
+    def cell(row, name):
+        values = [*row['measured'].get(name, {}).values()]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        return number(statistics.fmean(values), spread, 3) if values else ''
+
+    return lines_of([*heading(columns), *names], [[*label(row, columns), *(cell(row, name) for name in names)]
+                                                  for row in rows if row['measured']])
+
+
+def explain(comparisons, error):
+    better = 'below 0 is better' if error else 'above 0 is better'
+    tests = sum(comparison['p'] is not None for comparison in comparisons)
+    return (f'Points, {better}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In brackets '
+            f"p after Holm's correction for this table's {tests} comparisons, and the smallest true difference that so "
+            'many trials, scattering so, find in four of five cases (two-sided, 5 %).')
+
+
+def compared(result, columns):
+    """A row for each method, a column for each reference."""
+    references = [*dict.fromkeys(comparison['reference'] for comparison in result['comparisons'])]
+    found = {(c['column'], c['row'], c['reference']): c for c in result['comparisons']}
+    body = []
+    for row in result['rows']:
+        own = [found.get((row['column'], row['row'], reference)) for reference in references]
+        if any(own):
+            body.append([*label(row, columns), *map(difference, own)])
+    return lines_of([*heading(columns), *(f'minus {reference}' for reference in references)], body)
+
+
+def difference(comparison):
+    """`-0.29 +- 0.05 (p 0.003; 0.07)`."""
+    if comparison is None:
+        return ''
+    if comparison['p'] is None:
+        return f"{number(comparison['difference'], sign='+')} (one seed)"
+    p = comparison['p_holm']
+    return (f"{number(comparison['difference'], comparison['half_interval'], sign='+')} "
+            f"(p {'< 0.001' if p < 0.001 else f'{p:.3f}'}; {comparison['detectable']:.2f})")
+
+
+def verdict(found, columns, error):
+    """A line: which of two the paper has ahead, and whether it is so here."""
+    where = f"{found['column']}: " if len(columns) > 1 else ''
+    text = f"- {where}{found['better']} ahead of {found['worse']} (by {abs(found['paper_difference']):.2f}): "
+    said = VERDICTS.get(found['verdict'], found['verdict'])
+    if 'difference' not in found:
+        return text + said
+    ahead = -found['difference'] if error else found['difference']
+    trials = f"{found['trials']} trial{'s' * (found['trials'] > 1)}"
+    if found['half_interval'] is None:
+        said = 'undecided, with one seed'
+    return f"{text}{said} ({number(ahead, found['half_interval'], sign='+')}, {trials})"

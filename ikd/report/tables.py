@@ -1,0 +1,108 @@
+"""A grid's results beside the paper's: the numbers, then the same as Markdown and CSV."""
+import csv
+import io
+import statistics
+
+from ikd.report.statistics import detectable_difference, holm, paired_difference, paired_p
+
+CSV_FIELDS = ('column', 'row', 'cell', 'paper_mean', 'paper_std', 'mean', 'std', 'difference', 'nll', 'ece',
+              'trials', 'seeds')
+
+
+def table(cells, error=False, references=(), ordered=(), trials=5):
+    """All numbers of a table, as a dict ready for JSON.
+
+    cells: [(row, column, cell name, the paper's accuracy (mean, std) or None, {seed: contents of the cell's file}),
+    ...]. Accuracies in percent; with `error` every number is an error, 100 - accuracy. NLL in nats, ECE in [0, 1].
+    references: rows that the others of their column are compared with, on common seeds; p values are corrected over
+    all these comparisons (Holm). ordered: rows whose order with the others in the paper is checked. trials: how many
+    seeds there should be.
+    """
+    rows = [describe(*cell, error, trials) for cell in cells]
+    comparisons = [compare(ours, theirs) for ours, theirs in pairs(rows, references)]
+    for comparison, p in zip(comparisons, holm([comparison['p'] for comparison in comparisons])):
+        comparison['p_holm'] = p
+    return {'rows': rows, 'comparisons': comparisons,
+            'orderings': [order(a, b, error) for a, b in ordered_pairs(rows, ordered)]}
+
+
+def describe(row, column, name, paper, records, error, trials):
+    """A row of the table: the paper's number, the trials' numbers and their mean and sample standard deviation."""
+    shown = (lambda accuracy: round(100 - accuracy, 10)) if error else lambda accuracy: accuracy
+    values = {seed: shown(record['test_accuracy']) for seed, record in records.items()}
+    mean = statistics.fmean(values.values()) if values else None
+    paper_mean = paper and shown(paper[0])
+    measured = [name for name in next(iter(records.values()), {}).get('measured', {})]
+    return {'row': row, 'column': column, 'cell': name, 'paper_mean': paper_mean, 'paper_std': paper and paper[1],
+            'mean': mean, 'std': statistics.stdev(values.values()) if len(values) > 1 else None,
+            'difference': mean - paper_mean if values and paper else None,
+            'trials': len(values), 'missing': [seed for seed in range(trials) if seed not in values],
+            'nll': statistics.fmean(r['test_nll'] for r in records.values()) if values else None,
+            'ece': statistics.fmean(r['test_ece'] for r in records.values()) if values else None,
+            'measured': {name: {seed: r['measured'][name] for seed, r in records.items()} for name in measured},
+            'values': values}
+
+
+def pairs(rows, references):
+    """[(row, reference row of its column), ...] for rows that have common seeds; no pair twice."""
+    found = []
+    for row in rows:
+        own = references.index(row['row']) if row['row'] in references else len(references)
+        for reference in references[:own]:
+            found += [(row, other) for other in rows if (other['row'], other['column']) == (reference, row['column'])
+                      and other['values'].keys() & row['values'].keys()]
+    return found
+
+
+def compare(ours, theirs):
+    """The difference of two rows on common seeds, with half its 95 % interval, p, and what could be detected."""
+    seeds = sorted(ours['values'].keys() & theirs['values'].keys())
+    values = [[row['values'][seed] for seed in seeds] for row in (ours, theirs)]
+    mean, half = paired_difference(*values)
+    return {'column': ours['column'], 'row': ours['row'], 'reference': theirs['row'], 'difference': mean,
+            'half_interval': half, 'p': paired_p(*values), 'detectable': detectable_difference(*values),
+            'trials': len(seeds)}
+
+
+def ordered_pairs(rows, ordered):
+    """[(row, other), ...] of a column that both stand in the paper with unlike numbers, `row` one of `ordered`."""
+    found = []
+    for place, name in enumerate(ordered):
+        for row in rows:
+            found += [(row, other) for other in rows if row['row'] == name and other['column'] == row['column']
+                      and other['row'] not in ordered[:place + 1]
+                      and None not in (row['paper_mean'], other['paper_mean'])
+                      and row['paper_mean'] != other['paper_mean']]
+    return found
+
+
+def order(row, other, error):
+    """Whether two rows stand to each other as in the paper: `holds`, `does not hold`, `undecided`, or `not run`.
+
+    Decided by the 95 % interval of their difference on common seeds.
+    """
+    better, worse = (row, other) if (row['paper_mean'] > other['paper_mean']) != error else (other, row)
+    found = {'column': row['column'], 'better': better['row'], 'worse': worse['row'],
+             'paper_difference': better['paper_mean'] - worse['paper_mean'], 'verdict': 'not run'}
+    if not better['values'].keys() & worse['values'].keys():
+        return found
+    measured = compare(better, worse)
+    mean, half = measured['difference'], measured['half_interval']
+    right = (mean > 0) != error
+    verdict = 'undecided' if half is None or abs(mean) <= half else 'holds' if right else 'does not hold'
+    return {**found, 'difference': mean, 'half_interval': half, 'trials': measured['trials'], 'verdict': verdict}
+
+
+def csv_text(result):
+    """A line for each cell as CSV; the differences to references are columns of their own."""
+    references = [*dict.fromkeys(comparison['reference'] for comparison in result['comparisons'])]
+    measures = ('difference', 'half_interval', 'p_holm', 'detectable')
+    fields = [*CSV_FIELDS, *(f'{measure}_to_{reference}' for reference in references for measure in measures)]
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, fields, extrasaction='ignore', lineterminator='\n')
+    writer.writeheader()
+    for row in result['rows']:
+        own = [c for c in result['comparisons'] if (c['row'], c['column']) == (row['row'], row['column'])]
+        writer.writerow({**row, 'seeds': ' '.join(map(str, row['values'])),
+                         **{f"{measure}_to_{c['reference']}": c[measure] for c in own for measure in measures}})
+    return lines.getvalue()

@@ -1,0 +1,182 @@
+"""Run what a table still lacks, and write the table: `python -m ikd.reproduce --config=FILE --workdir=DIR`.
+
+  python -m ikd.reproduce --config=configs/tables/table3.py --workdir=runs/table3 --data=DIR
+  python -m ikd.reproduce --config=configs/tables/table3.py --render                     only write the table
+  python -m ikd.reproduce --config=configs/tables/table2.py:model=resnet8,epochs=40 ...  one network, fewer epochs
+  python -m ikd.reproduce --config=configs/tables/table3.py --cells=2/3 ...              the second of three parts
+
+Each finished trial is a file in <results>/cells/; what has one is not run again. Cut at any moment, the same command
+goes on.
+"""
+import argparse
+import importlib.util
+import pathlib
+import statistics
+import sys
+import time
+
+from absl import logging
+
+from ikd import experiment
+from ikd import grid as grids
+from ikd.compiled import keep_compiled
+from ikd.errors import Diverged, InputError, Stopped
+from ikd.report import tables
+from ikd.report.journal import replace_text, write_json
+from ikd.report.markdown import markdown
+from ikd.report.provenance import sources
+
+
+def parse(argv):
+    """The command line's options; argparse exits with 2 for what it doesn't know."""
+    parser = argparse.ArgumentParser(prog='python -m ikd.reproduce', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--config', required=True, help='a file of configs/tables/, configs/figures/ or '
+                        'configs/searches/, and after a colon smoke, epochs=N, model=NAME')
+    parser.add_argument('--workdir', help='where runs, checkpoints and shared teachers go; keep it to go on with')
+    parser.add_argument('--results', default='results', help='where finished cells and the table go (%(default)s)')
+    parser.add_argument('--data', help='the folder of the official files or a prepared TFDS set')
+    parser.add_argument('--cells', default='1/1', help='i/n: the i-th of n parts; relatives stay together')
+    parser.add_argument('--rows', help='train only these, separated by commas')
+    parser.add_argument('--trials', type=int, help='seeds 0, 1, ... of each cell; by default as many as the paper')
+    parser.add_argument('--minutes', type=float, help='stop at the end of an epoch when so many have gone')
+    parser.add_argument('--together', type=int, default=1, help='seeds of a cell trained side by side')
+    parser.add_argument('--render', action='store_true', help='run nothing')
+    return parser.parse_args(argv)
+
+
+def load(config):
+    """The Grid of `FILE:ARGUMENT`; InputError if there is none."""
+    path, _, argument = config.partition(':')
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"no file {path}; ikd's own tables are in configs/tables/")
+    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, 'grid'):
+        raise InputError(f'{path} has no function grid(argument); python -m ikd.main runs single experiments')
+    return module.grid(argument)
+
+
+def part(text):
+    """(i, n) of `i/n`; InputError for anything else."""
+    i, slash, n = text.partition('/')
+    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        raise InputError(f'--cells={text}: give i/n, such as 2/3 for the second of three parts')
+    return int(i), int(n)
+
+
+def run(grid, options):
+    """Train what has no file yet; a list of lines about cells whose loss diverged."""
+    if not options.workdir:
+        raise InputError('no --workdir; give a folder for runs and checkpoints, or --render')
+    started, workdir = time.monotonic(), pathlib.Path(options.workdir)
+    late = lambda: options.minutes is not None and time.monotonic() - started >= 60 * options.minutes
+    open_results(options.results)
+    logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
+    keep_compiled(grid.cells[0].config.cache_dir)
+    found, failed = grids.read_cells(options.results, grid), []
+    todo = grids.missing(chosen(grid, options.rows), found, *part(options.cells), options.together)
+    for place, (name, cell, seeds) in enumerate(todo, 1):
+        if late():
+            say(f'time is up, {len(todo) - place + 1} of {len(todo)} left; the same command goes on')
+            break
+        say(f"[{place}/{len(todo)}] {name}, seed {', '.join(map(str, seeds))}{time_left(todo[place - 1:], found)}")
+        try:
+            train(cell, seeds, workdir, options, found[name], late)
+        except Diverged as error:
+            failed.append(f'{name}: {error}')
+        except Stopped as error:
+            say(f'time is up: {name} {error}, its checkpoint kept; the same command goes on')
+            break
+    return failed
+
+
+def train(cell, seeds, workdir, options, found, stop):
+    """Train seeds of a cell in `workdir/<cell>/`; each has its file, and its place in `found`, when it is done."""
+    config = cell.config.copy_and_resolve_references()
+    config.store, config.parallel = str(workdir / 'store'), 'trials' if options.together > 1 else 'data'
+    if options.data:
+        config.data.dir = options.data
+    directory = workdir / grids.cell_name(config)
+
+    def finished(summary):
+        for seed in {trial['seed'] for trial in summary['trials']} & {*seeds} - {*found}:
+            measured = cell.measure(directory, seed) if cell.measure else None
+            grids.write_cell(options.results, cell, summary, seed, measured)
+            found[seed] = grids.read_cell(options.results, cell, seed)
+
+    experiment.run(config, directory, seeds=seeds, finished=finished, stop=stop)
+
+
+def chosen(grid, rows):
+    """The grid with only the rows asked for, `rows` separated by commas or None for all; InputError for others."""
+    there = [*dict.fromkeys(cell.row for cell in grid.cells)]
+    wanted = rows.split(',') if rows else there
+    unknown = [row for row in wanted if row not in there]
+    if unknown:
+        raise InputError(f"--rows: no row {unknown[0]}; there are: {', '.join(there)}")
+    return grid._replace(cells=tuple(cell for cell in grid.cells if cell.row in wanted))
+
+
+def open_results(results):
+    """Create the folder of finished cells; InputError if that can't be done."""
+    try:
+        (pathlib.Path(results) / 'cells').mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'cannot write to {results} ({error.strerror}); choose another with --results') from error
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def time_left(todo, found):
+    """`, about 2.5 h left`, judged by trials that are done: the same cell's, or else any; '' where there are none."""
+    seconds = {name: statistics.fmean(record['train_seconds'] for record in records.values())
+               for name, records in found.items() if records}
+    if not seconds:
+        return ''
+    usual = statistics.fmean(seconds.values())
+    left = sum(seconds.get(name, usual) * len(seeds) for name, _, seeds in todo)
+    return f', about {left / 3600:.1f} h left' if left >= 3600 else f', about {left / 60:.0f} min left'
+
+
+def render(grid, results):
+    """Write the grid's files into the folder `results` and return what to print."""
+    found = grids.read_cells(results, grid)
+    if grid.report:
+        return grid.report(grid, found, results)
+    cells = [(cell.row, cell.column, name, cell.paper, found[name]) for cell in grid.cells
+             for name in [grids.cell_name(cell.config)]]
+    result = tables.table(cells, grid.error, grid.references, grid.ordered, grid.trials)
+    records = [record for of_cell in found.values() for record in of_cell.values()]
+    text = markdown(grid.title, result, grid.notes, sources(records), grid.error)
+    path = pathlib.Path(results) / grid.name
+    open_results(results)
+    replace_text(path.with_suffix('.md'), text)
+    replace_text(path.with_suffix('.csv'), tables.csv_text(result))
+    write_json(path.with_suffix('.json'), {'name': grid.name, 'title': grid.title, 'error': grid.error, **result,
+                                           'notes': grid.notes})
+    return text
+
+
+def main(argv):
+    """Run, write, print. Returns the exit code: 1 if a cell diverged."""
+    options = parse(argv)
+    grid = load(options.config)
+    if options.trials:
+        grid = grid._replace(trials=options.trials)
+    failed = [] if options.render else run(grid, options)
+    print(render(grid, options.results), end='')
+    for line in failed:
+        say(f'ikd: {line}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except InputError as error:
+        say(f'ikd: {error}')
+        sys.exit(2)

@@ -1,0 +1,57 @@
+"""Against SciPy's tests, closed forms, a simulation and a hand-worked example."""
+import numpy as np
+import pytest
+from scipy.stats import norm, ttest_1samp, ttest_rel
+
+from ikd.report.statistics import detectable_difference, holm, paired_difference, paired_p
+
+
+def paired(n=5):
+    """Two methods on n seeds: the seeds differ much, pairs little."""
+    draw = np.random.default_rng(0)
+    base = draw.normal(90, 2, n)
+    return base + draw.normal(0.4, 0.1, n), base
+
+
+def test_the_interval_and_p_are_those_of_a_paired_t_test():
+    ours, base = paired()
+    mean, half = paired_difference(ours, base)
+    found = ttest_rel(ours, base)
+    low, high = found.confidence_interval(0.95)
+    assert (mean - half, mean + half) == pytest.approx((low, high)) and half < 0.5
+    assert paired_p(ours, base) == pytest.approx(found.pvalue) and paired_p(base, ours) == paired_p(ours, base)
+
+
+def test_an_interval_that_ends_at_0_has_p_of_5_percent():
+    ours, base = paired()
+    mean, half = paired_difference(ours, base)
+    assert paired_p(ours - mean + half, base) == pytest.approx(0.05)
+
+
+def test_few_seeds_and_no_scatter():
+    assert paired_difference([91.0], [90.0]) == (1.0, None)
+    assert paired_p([91.0], [90.0]) is None and detectable_difference([91.0], [90.0]) is None
+    assert paired_p([91.0, 92.0], [91.0, 92.0]) == 1 and paired_p([91.0, 92.0], [90.0, 91.0]) == 0
+    assert detectable_difference([91.0, 92.0], [90.0, 91.0]) == 0
+
+
+def test_holm_by_hand():
+    """Of 0.01, 0.04, 0.03, 0.005: 4 x 0.005, 3 x 0.01, 2 x 0.03, then 0.04, which must not fall below 0.06."""
+    assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == [] and holm([None]) == [None]
+
+
+def test_many_seeds_detect_what_the_normal_law_says():
+    ours, base = paired(2000)
+    z = norm.ppf(0.975) + norm.ppf(0.8)
+    expected = z * np.std(ours - base, ddof=1) / np.sqrt(2000)
+    assert detectable_difference(ours, base) == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize('n', [2, 5, 20])
+def test_the_detectable_difference_is_found_in_four_of_five_cases(n):
+    """By simulation: normal differences around it, with the scatter it was told of."""
+    ours, base = paired(n)
+    shift, spread = detectable_difference(ours, base), np.std(ours - base, ddof=1)
+    draws = np.random.default_rng(1).normal(shift, spread, (20000, n))
+    assert (ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(0.8, abs=0.01)
