@@ -71,7 +71,7 @@ def draw_results(job, state):
     """Write the pictures of a trained network: explanations.png, and the tree of classes if it has one."""
     config, dataset = job.config, job.dataset
     title = f'{config.model.name} after {config.method.name}: {config.method.explainer}'
-    draw(job.explain, dataset, state, title).savefig(job.workdir / 'explanations.png')
+    draw(job.explain, dataset, variables_of(state), title).savefig(job.workdir / 'explanations.png')
     if config.method.name == 'hme':
         found = routings_of(final_model(config, dataset), variables_of(state), job.image_shape)
         title = f'{config.model.name}, hme.loss={config.hme.loss}'

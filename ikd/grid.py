@@ -23,13 +23,15 @@ class Cell(NamedTuple):
     """One number of a table: a config, trained on several seeds.
 
     paper: what the paper has there, (mean, standard deviation) of the accuracy in percent, or None.
-    measure(run directory, seed): a dict of further numbers of a finished trial, for the cell's file.
+    measure(run directory, seed): a dict of further numbers of a finished trial, for the cell's file. picture(run
+    directory, seed): a matplotlib Figure of the trial of seed 0, for `picture_path`.
     """
     row: str
     column: str
     config: Any
     paper: tuple | None = None
     measure: Callable | None = None
+    picture: Callable | None = None
 
 
 class Grid(NamedTuple):
@@ -171,6 +173,25 @@ def read_cells(results, grid):
         seeds = sorted(int(seed) for path in paths if (seed := path.stem.removeprefix(f'{name}-')).isdecimal())
         found[name] = {seed: read_cell(results, cell, seed) for seed in seeds}
     return found
+
+
+def picture_path(results, grid, cell):
+    """Where the picture of a cell is."""
+    return pathlib.Path(results) / f'{grid.name}-{cell.config.data.name}.png'
+
+
+def complete(results, grid, found):
+    """What `read_cells` has found without the trials that lack what the grid measures or draws of their cell.
+
+    Such a file was written for another grid.
+    """
+    whole = {}
+    for cell in grid.cells:
+        drawn = not cell.picture or picture_path(results, grid, cell).exists()
+        name = cell_name(cell.config)
+        whole[name] = {seed: record for seed, record in found[name].items()
+                       if (drawn or seed) and (not cell.measure or 'measured' in record)}
+    return whole
 
 
 def families(grid):

@@ -75,7 +75,7 @@ def run(grid, options):
     open_results(options.results)
     logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
     keep_compiled(grid.cells[0].config.cache_dir)
-    found, failed = grids.read_cells(options.results, grid), []
+    found, failed = grids.complete(options.results, grid, grids.read_cells(options.results, grid)), []
     todo = grids.missing(chosen(grid, options.rows), found, *part(options.cells), options.together)
     for place, (name, cell, seeds) in enumerate(todo, 1):
         if late():
@@ -83,7 +83,7 @@ def run(grid, options):
             break
         say(f"[{place}/{len(todo)}] {name}, seed {', '.join(map(str, seeds))}{time_left(todo[place - 1:], found)}")
         try:
-            train(cell, seeds, workdir, options, found[name], late)
+            train(grid, cell, seeds, workdir, options, found[name], late)
         except Diverged as error:
             failed.append(f'{name}: {error}')
         except Stopped as error:
@@ -92,7 +92,7 @@ def run(grid, options):
     return failed
 
 
-def train(cell, seeds, workdir, options, found, stop):
+def train(grid, cell, seeds, workdir, options, found, stop):
     """Train seeds of a cell in `workdir/<cell>/`; each has its file, and its place in `found`, when it is done."""
     config = cell.config.copy_and_resolve_references()
     config.store, config.parallel = str(workdir / 'store'), 'trials' if options.together > 1 else 'data'
@@ -102,8 +102,12 @@ def train(cell, seeds, workdir, options, found, stop):
 
     def finished(summary):
         for seed in {trial['seed'] for trial in summary['trials']} & {*seeds} - {*found}:
-            measured = cell.measure(directory, seed) if cell.measure else None
-            grids.write_cell(options.results, cell, summary, seed, measured)
+            record = grids.read_cell(options.results, cell, seed)
+            if not record or cell.measure and 'measured' not in record:
+                measured = cell.measure(directory, seed) if cell.measure else None
+                grids.write_cell(options.results, cell, summary, seed, measured)
+            if cell.picture and seed == 0:
+                cell.picture(directory, seed).savefig(grids.picture_path(options.results, grid, cell))
             found[seed] = grids.read_cell(options.results, cell, seed)
 
     experiment.run(config, directory, seeds=seeds, finished=finished, stop=stop)

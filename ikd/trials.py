@@ -202,8 +202,8 @@ def train_stage(group, index, before):
                     checkpoint.save(saved[i], epoch, states[i])
                 group.progress.epoch(epoch_line(job, record))
             if (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage):
-                figure = draw(job.explain, job.dataset, parallel.split(layout, state)[0], f'epoch {before + epoch}',
-                              most=3)
+                variables = training.variables_of(parallel.split(layout, state)[0])
+                figure = draw(job.explain, job.dataset, variables, f'epoch {before + epoch}', most=3)
                 group.journals[0].picture('explanations', pixels(figure), before + epoch)
             if stopping and before + epoch < job.epochs:
                 raise Stopped(f'stopped after epoch {before + epoch} of {job.epochs}')

@@ -6,7 +6,6 @@ from ikd import explainers
 from ikd.config import explainer_options
 from ikd.data.resident import normalise
 from ikd.report.figures import explanation_figure
-from ikd.training import variables_of
 
 MOST_IMAGES = 10
 
@@ -21,13 +20,14 @@ def explanations(config, model, variables, images, labels):
     return maps, similarities, jax.nn.softmax(model.apply(variables, images, train=False)[0])
 
 
-def draw(explain, dataset, state, title, most=MOST_IMAGES):
+def draw(explain, dataset, variables, title, most=MOST_IMAGES):
     """Figure 1 for the first test image of each class, at most `most` of them.
 
-    explain: `explanations` of a config and a model. dataset: `data.Dataset`. state: host State. A matplotlib Figure.
+    explain: `explanations` of a config and a model, whose variables are given. dataset: `data.Dataset`. A matplotlib
+    Figure.
     """
     places = np.unique(dataset.test_labels, return_index=True)[1][:most]
     images, labels = dataset.test_images[places], dataset.test_labels[places]
     maps, similarities, probabilities = jax.device_get(
-        explain(variables_of(state), normalise(images, dataset.mean, dataset.std), labels))
+        explain(variables, normalise(images, dataset.mean, dataset.std), labels))
     return explanation_figure(images, maps, similarities, labels, probabilities, dataset.class_names, title)

@@ -3,6 +3,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ikd.report.markdown import number
+
 MOST_CLASSES = 10
 
 
@@ -47,7 +49,7 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
                          color='black' if predicted == true else 'firebrick')
         for axes, label in zip(grid[row, 1:], shown):
             draw_map(axes, image, maps[row, label])
-            axes.set_xlabel(f'{similarities[row, label]:.2f}', fontsize=7)
+            axes.set_xlabel(number(similarities[row, label]), fontsize=7)
             if row == 0 or k > columns:
                 axes.set_title(class_names[label], fontsize=8)
             if label == true:

@@ -3,6 +3,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ikd.report.markdown import number
+
 FIELD = 0.44  # inches, with a number in it
 MOST_NUMBERED = 20  # classes
 
@@ -28,12 +30,13 @@ def draw_matrix(figure, corner, side, matrix, class_names, title, marked, rows):
         for (row, column), value in np.ndenumerate(matrix):
             if not np.isnan(value):
                 dark = row != column and abs(value) > 0.65 * top
-                axes.text(column, row, f'{value:.2f}'.replace('-0.00', '0.00'), fontsize=7.5, ha='center',
+                axes.text(column, row, number(value), fontsize=7.5, ha='center',
                           va='center', color='white' if dark else 'black')
     for names in marked:
         i, j = (class_names.index(name) for name in names)
         for row, column in ((i, j), (j, i)):
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor='black', linewidth=2))
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor='black', linewidth=2,
+                                     clip_on=False))
 
 
 def matrix_figure(matrices, class_names, title, marked=(), note=''):

@@ -1,0 +1,182 @@
+"""Figures 1 to 3 of 2009.09140 as files, from the files of finished cells.
+
+The grids of `configs/figures/` name these functions, and `python -m ikd.reproduce` calls them as `Grid.report`. Each
+writes <name>.md, and <name>.json with the numbers, into the folder `results` and returns the former's text.
+"""
+import pathlib
+
+import numpy as np
+
+from ikd.class_cosines import EXPECTED, most_alike, pair_ranks
+from ikd.grid import cell_name, picture_path
+from ikd.measure import NAMES, describe, rounded
+from ikd.report.journal import replace_text, write_json
+from ikd.report.markdown import lines_of, number
+from ikd.report.matrix import matrix_figure
+from ikd.report.ordering import agreement, ordering_figure
+from ikd.report.provenance import sources
+from ikd.validation import resolve
+
+ROWS = {'by_true_class': 'true class', 'all_images': 'class'}  # of a matrix of cosines
+READINGS = {'absolute; Grad-CAM as it is': ('absolute', 'as_is'),  # of input gradients, of Grad-CAM
+            'signed; Grad-CAM upsampled': ('signed', 'upsampled')}
+AGAINST = {'all': 'every other', 'correct': 'every other, correctly classified', 'runner_up': 'the runner-up'}
+
+
+def write(results, grid, found, parts, numbers=None):
+    """Write the files, <name>.md of `parts`, lists of lines, with the grid's notes; returns its text."""
+    path = pathlib.Path(results) / grid.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = sources([record for records in found.values() for record in records.values()])
+    parts = [[f'# {grid.title}'], *parts, ['## Notes'], [f'- {note}' for note in (*grid.notes, *facts)]]
+    text = '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
+    replace_text(path.with_suffix('.md'), text)
+    if numbers is not None:
+        write_json(path.with_suffix('.json'), rounded(numbers))
+    return text
+
+
+def records_of(found, cell):
+    """The contents of a cell's files, in the order of seeds."""
+    return list(found[cell_name(cell.config)].values())
+
+
+def measured(found, cell, what):
+    """What was measured of a cell's trials, in the order of seeds; those that lack it left out."""
+    return [record['measured'][what] for record in records_of(found, cell) if 'measured' in record]
+
+
+def figure1(grid, found, results):
+    """Say which pictures of Figure 1 there are; each is drawn when its network is at hand."""
+    lines = []
+    for cell in grid.cells:
+        path = picture_path(results, grid, cell)
+        there = f'[{path.name}]({path.name})' if path.exists() else 'not drawn yet'
+        lines.append(f'- {cell.row}, {describe(resolve(cell.config))}: {there}')
+    return write(results, grid, found, [lines])
+
+
+def mean_cosines(found, cell):
+    """{explainer: {reading: what Figure 2 shows}} of a cell, means over its trials."""
+    trials = measured(found, cell, 'class_cosines')
+    class_names = tuple(measured(found, cell, 'class_names')[0])
+    pairs = EXPECTED.get(cell.config.data.name, ())
+    means = {}
+    for explainer in trials[0]:
+        for kind in ROWS:
+            matrix = np.mean([np.array(trial[explainer][kind], float) for trial in trials], 0)
+            means.setdefault(explainer, {})[kind] = {
+                'matrix': matrix, 'pairs': pair_ranks(matrix, class_names, pairs),
+                'most_alike': ['/'.join(pair) for pair in most_alike(matrix, class_names)],
+                'zero_maps': np.mean([trial[explainer]['zero_maps'] for trial in trials])}
+    return means
+
+
+def figure2(grid, found, results):
+    """Write Figure 2: a picture for each cell, and where the expected pairs stand among all."""
+    numbers, lines, absent = {}, [], []
+    for cell in grid.cells:
+        config, trials = resolve(cell.config), len(measured(found, cell, 'class_cosines'))
+        if not trials:
+            absent.append(f'Not run yet: {cell.row}.')
+            continue
+        numbers[cell.row] = means = mean_cosines(found, cell)
+        own, class_names = means[config.method.explainer], measured(found, cell, 'class_names')[0]
+        note = ('Framed: the pairs that the paper finds more alike than others. '
+                f"{100 * own['all_images']['zero_maps']:.1f} % of the maps are zero; their cosines count as 0. "
+                f'Trials: {trials}.')
+        matrices = {kind.replace('_', ' '): (own[kind]['matrix'], rows) for kind, rows in ROWS.items()}
+        title = f'{describe(config)}: mean cosine between the maps of two classes'
+        figure = matrix_figure(matrices, class_names, title, EXPECTED.get(config.data.name, ()), note)
+        figure.savefig(picture_path(results, grid, cell))
+        for explainer, kinds in means.items():
+            for kind, mean in kinds.items():
+                pairs = [f"{name} {one['rank']} ({number(one['cosine'])})" for name, one in mean['pairs'].items()]
+                lines.append([cell.row, NAMES[explainer], kind.replace('_', ' '), ', '.join(pairs),
+                              ', '.join(mean['most_alike']), str(trials)])
+    head = ['data', 'explainer', 'mean', 'expected pairs: rank (cosine)', 'the most alike', 'trials']
+    table = [*lines_of(head, lines), '', 'Rank 1 is the most alike of all pairs of classes, of the matrix made '
+             'symmetric, its diagonal left out.']
+    return write(results, grid, found, [absent, table if lines else []], numbers)
+
+
+def mean_score(trials, explainer, reading, against):
+    """Means over trials of `discriminativeness.score`: a dict, None where there is none."""
+    own = READINGS[reading][explainer == 'grad_cam']
+    scores = [trial[explainer][own][against] for trial in trials if explainer in trial]
+    scores = [score for score in scores if score['score'] is not None]
+    return {field: float(np.mean([score[field] for score in scores])) for field in scores[0]} if scores else None
+
+
+def by_explainer(found, cells):
+    """What Figure 3 shows of a network: accuracies of LE and of `ce` (percent), scores, how far orders agree."""
+    (plain,) = [cell for cell in cells if cell.config.method.name == 'ce']
+    own = {resolve(cell.config).method.explainer: cell for cell in cells if cell.config.method.name == 'le'}
+    accuracies = {explainer: [record['test_accuracy'] for record in records_of(found, own[explainer])]
+                  for explainer in NAMES}
+    trials = measured(found, plain, 'discriminativeness')
+    scores = {reading: {explainer: {against: mean_score(trials, explainer, reading, against) for against in AGAINST}
+                        for explainer in NAMES} for reading in READINGS}
+    orders = {"the paper's order": list(range(len(NAMES)))}
+    if all(accuracies.values()):
+        orders['accuracy'] = [float(np.mean(values)) for values in accuracies.values()]
+    for reading, of in scores.items():
+        if all(one['all'] for one in of.values()):
+            orders[f'D ({reading})'] = [one['all']['score'] for one in of.values()]
+    pairs = [(a, b) for i, a in enumerate(orders) for b in list(orders)[i + 1:] if not (a[:3] == b[:3] == 'D (')]
+    return {'accuracies': accuracies, 'ce': [record['test_accuracy'] for record in records_of(found, plain)],
+            'scores': scores, 'agreement': {f'{a} and {b}': agreement(orders[a], orders[b]) for a, b in pairs}}
+
+
+def panel(column, of):
+    """What `ordering_figure` draws of a network."""
+    points = {reading: {NAMES[explainer]: tuple(one['all'][field] for field in ('score', 'low', 'high'))
+                        for explainer, one in scores.items() if one['all']}
+              for reading, scores in of['scores'].items()}
+    return (column, {NAMES[explainer]: values for explainer, values in of['accuracies'].items()},
+            ('cross-entropy', np.mean(of['ce'])) if of['ce'] else None,
+            {reading: found for reading, found in points.items() if found})
+
+
+def figure3(grid, found, results):
+    """Write Figure 3, a row for each network, and its numbers."""
+    columns = dict.fromkeys(cell.column for cell in grid.cells)
+    networks = {column: by_explainer(found, [cell for cell in grid.cells if cell.column == column])
+                for column in columns}
+    note = ('Left: mean and sample standard deviation over seeds; grey: each seed. Right: D = 1 - mean |rho| between '
+            'the maps of the true class and of every\nother, in the network trained with cross-entropy; bars: 95 % '
+            'bootstrap over images. From left to right: the order of discriminativeness that the paper cites.')
+    figure = ordering_figure([panel(column, of) for column, of in networks.items()], grid.title, note)
+    pathlib.Path(results).mkdir(parents=True, exist_ok=True)
+    figure.savefig(pathlib.Path(results) / f'{grid.name}.png')
+    lines = []
+    for cell in grid.cells:
+        explainer = resolve(cell.config).method.explainer if cell.config.method.name == 'le' else None
+        values = [record['test_accuracy'] for record in records_of(found, cell)]
+        scores = [of[explainer]['all'] if explainer else None for of in networks[cell.column]['scores'].values()]
+        lines.append([cell.column, cell.row, number(*cell.paper) if cell.paper else '', spread(values),
+                      str(len(values)), *map(interval, scores)])
+    details = [[column, NAMES[explainer], reading, AGAINST[against], interval(one), number(one['rho']),
+                f"{one['images']:.0f}", f"{one['undefined']:.0f}"]
+               for column, of in networks.items() for reading, scores in of['scores'].items()
+               for explainer, parts in scores.items() for against, one in parts.items() if one]
+    orders = [[column, pair, number(one['spearman']), number(one['kendall']), number(one['kendall_p'])]
+              for column, of in networks.items() for pair, one in of['agreement'].items()]
+    return write(results, grid, found, [
+        lines_of(['network', 'method', 'accuracy (%), the paper', 'ours', 'trials',
+                  *(f'D, {reading}' for reading in READINGS)], lines),
+        ['## Do the orders agree?', '', *lines_of(['network', 'orders', 'Spearman', 'Kendall', 'p'], orders)],
+        ['## Discriminativeness', '', *lines_of(
+            ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho', 'images',
+             'undefined'], details)] if details else []], networks)
+
+
+def spread(values):
+    """`91.21 +- 0.07` of the values of seeds."""
+    deviation = np.std(values, ddof=1) if len(values) > 1 else None
+    return number(np.mean(values), deviation) if values else 'not run'
+
+
+def interval(score):
+    """`0.52 [0.50, 0.54]`."""
+    return f"{number(score['score'])} [{number(score['low'])}, {number(score['high'])}]" if score else ''

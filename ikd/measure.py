@@ -1,0 +1,55 @@
+"""What the figures need of a trained network: numbers for its cell's file, and the picture of its maps."""
+import functools
+
+import jax
+import numpy as np
+
+from ikd.class_cosines import class_cosines
+from ikd.discriminativeness import discriminativeness
+from ikd.explainers import EXPLAINERS
+from ikd.report.explanations import draw, explanations
+from ikd.trained import load
+
+# In the paper's order, from the least to the most class-discriminative (2009.09140, section 5.4.2).
+NAMES = {'grad_input': 'Grad*Input', 'guided_backprop': 'GuidedBP', 'grad': 'Grad', 'grad_cam': 'Grad-CAM'}
+
+
+def measure(workdir, seed):
+    """What Figures 2 and 3 need of a finished trial, ready for JSON.
+
+    `class_names`; `class_cosines`: explainer -> the function of that name over the whole test set, for the run's own
+    and Grad*Input; `discriminativeness`: explainer -> the function of that name over 1,000 test images, for all.
+    """
+    trained = load(workdir, seed)
+    known = [name for name in EXPLAINERS if name != 'grad_cam' or trained.model.cam_tap]
+    shown = dict.fromkeys((trained.config.method.explainer, 'grad_input'))
+    return {'class_names': list(trained.class_names),
+            'class_cosines': {name: rounded(class_cosines(trained, name)) for name in shown},
+            'discriminativeness': {name: rounded(discriminativeness(trained, name)) for name in known}}
+
+
+def rounded(values):
+    """Numbers and arrays, in dicts, as JSON has them: five decimals, None for NaN."""
+    if isinstance(values, dict):
+        return {name: rounded(value) for name, value in values.items()}
+    if np.ndim(values):
+        return [rounded(value) for value in values]
+    if values is None or isinstance(values, int | str):
+        return values
+    return None if np.isnan(values) else round(float(values), 5)
+
+
+def examples(workdir, seed, explainer):
+    """Figure 1: the first test image of each class, its maps by an explainer, their cosines. A matplotlib Figure."""
+    trained = load(workdir, seed)
+    config = trained.config.copy_and_resolve_references()
+    config.method.explainer = explainer
+    explain = jax.jit(functools.partial(explanations, config, trained.model))
+    title = f'{describe(trained.config)}: {NAMES[explainer]}, its cosine to the map of the true class'
+    return draw(explain, trained.dataset, trained.variables, title)
+
+
+def describe(config):
+    """`mlp after le (Grad) on mnist`, for a resolved config."""
+    explainer = f' ({NAMES[config.method.explainer]})' if config.method.name == 'le' else ''
+    return f'{config.model.name} after {config.method.name}{explainer} on {config.data.name}'
