@@ -65,7 +65,7 @@ def adapt(grid, argument):
             grid = _each(grid, smoke, 'smoke', 'two epochs of 256 images: a test of the machinery')
         elif kind == 'epochs' and value.isdecimal() and int(value) > 1:
             grid = _each(grid, lambda config: rescale(config, int(value) / longest), f'epochs{value}',
-                         f'{value} epochs instead of {longest}')
+                         f'{value} epochs instead of {longest}, shorter runs in proportion')
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
@@ -203,6 +203,11 @@ def missing(grid, found, i=1, n=1, together=1):
     """
     cells = [pair for family in share(families(grid), i, n) for pair in family]
     blocks = [range(grid.trials)[first:first + together] for first in range(0, grid.trials, together)]
-    todo = [(name, cell, [seed for seed in block if seed not in found[name]])
+    todo = [(name, cell, [seed for seed in block if not is_done(cell, found[name].get(seed))])
             for block in blocks for name, cell in cells]
     return [task for task in todo if task[-1]]
+
+
+def is_done(cell, record):
+    """Whether the contents of a file, or None, are all that a cell asks of a trial."""
+    return record is not None and (cell.measure is None or 'measured' in record)
