@@ -67,7 +67,7 @@ def adapt(grid, argument):
             grid = _each(grid, smoke, 'smoke', 'two epochs of 256 images: a test of the machinery')
         elif kind == 'epochs' and value.isdecimal() and int(value) > 1:
             grid = _each(grid, lambda config: rescale(config, int(value) / longest), f'epochs{value}',
-                         f'{value} epochs instead of {longest}')
+                         f'{value} epochs instead of {longest}, shorter runs in proportion')
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
@@ -180,18 +180,12 @@ def picture_path(results, grid, cell):
     return pathlib.Path(results) / f'{grid.name}-{cell.config.data.name}.png'
 
 
-def complete(results, grid, found):
-    """What `read_cells` has found without the trials that lack what the grid measures or draws of their cell.
-
-    Such a file was written for another grid.
-    """
-    whole = {}
-    for cell in grid.cells:
-        drawn = not cell.picture or picture_path(results, grid, cell).exists()
-        name = cell_name(cell.config)
-        whole[name] = {seed: record for seed, record in found[name].items()
-                       if (drawn or seed) and (not cell.measure or 'measured' in record)}
-    return whole
+def drawn(results, grid, found):
+    """What `read_cells` has found without the trials whose picture is not there."""
+    absent = {cell_name(cell.config) for cell in grid.cells
+              if cell.picture and not picture_path(results, grid, cell).exists()}
+    return {name: {seed: record for seed, record in records.items() if seed or name not in absent}
+            for name, records in found.items()}
 
 
 def families(grid):
@@ -224,6 +218,11 @@ def missing(grid, found, i=1, n=1, together=1):
     """
     cells = [pair for family in share(families(grid), i, n) for pair in family]
     blocks = [range(grid.trials)[first:first + together] for first in range(0, grid.trials, together)]
-    todo = [(name, cell, [seed for seed in block if seed not in found[name]])
+    todo = [(name, cell, [seed for seed in block if not is_done(cell, found[name].get(seed))])
             for block in blocks for name, cell in cells]
     return [task for task in todo if task[-1]]
+
+
+def is_done(cell, record):
+    """Whether the contents of a file, or None, are all that a cell asks of a trial."""
+    return record is not None and (cell.measure is None or 'measured' in record)

@@ -35,9 +35,11 @@ def parse(argv):
                         'configs/searches/, and after a colon smoke, epochs=N, model=NAME')
     parser.add_argument('--workdir', help='where runs, checkpoints and shared teachers go; keep it to go on with')
     parser.add_argument('--results', default='results', help='where finished cells and the table go (%(default)s)')
-    parser.add_argument('--data', help='the folder of the official files or a prepared TFDS set')
+    parser.add_argument('--data', help='the folder of the official files or a prepared TFDS set; or '
+                        'of folders called mnist and cifar10')
     parser.add_argument('--cells', default='1/1', help='i/n: the i-th of n parts; relatives stay together')
-    parser.add_argument('--rows', help='train only these, separated by commas')
+    parser.add_argument('--rows', help='train only these methods, separated by commas')
+    parser.add_argument('--columns', help='train only these networks, or searches, separated by commas')
     parser.add_argument('--trials', type=int, help='seeds 0, 1, ... of each cell; by default as many as the paper')
     parser.add_argument('--minutes', type=float, help='stop at the end of an epoch when so many have gone')
     parser.add_argument('--together', type=int, default=1, help='seeds of a cell trained side by side')
@@ -75,8 +77,9 @@ def run(grid, options):
     open_results(options.results)
     logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
     keep_compiled(grid.cells[0].config.cache_dir)
-    found, failed = grids.complete(options.results, grid, grids.read_cells(options.results, grid)), []
-    todo = grids.missing(chosen(grid, options.rows), found, *part(options.cells), options.together)
+    found, failed = grids.read_cells(options.results, grid), []
+    todo = grids.missing(chosen(grid, options.rows, options.columns), grids.drawn(options.results, grid, found),
+                         *part(options.cells), options.together)
     for place, (name, cell, seeds) in enumerate(todo, 1):
         if late():
             say(f'time is up, {len(todo) - place + 1} of {len(todo)} left; the same command goes on')
@@ -97,30 +100,36 @@ def train(grid, cell, seeds, workdir, options, found, stop):
     config = cell.config.copy_and_resolve_references()
     config.store, config.parallel = str(workdir / 'store'), 'trials' if options.together > 1 else 'data'
     if options.data:
-        config.data.dir = options.data
+        own = pathlib.Path(options.data) / config.data.name
+        config.data.dir = str(own if own.is_dir() else options.data)
     directory = workdir / grids.cell_name(config)
 
     def finished(summary):
-        for seed in {trial['seed'] for trial in summary['trials']} & {*seeds} - {*found}:
-            record = grids.read_cell(options.results, cell, seed)
-            if not record or cell.measure and 'measured' not in record:
+        for seed in {trial['seed'] for trial in summary['trials']} & {*seeds}:
+            if not grids.is_done(cell, found.get(seed)):
                 measured = cell.measure(directory, seed) if cell.measure else None
                 grids.write_cell(options.results, cell, summary, seed, measured)
+                found[seed] = grids.read_cell(options.results, cell, seed)
             if cell.picture and seed == 0:
                 cell.picture(directory, seed).savefig(grids.picture_path(options.results, grid, cell))
-            found[seed] = grids.read_cell(options.results, cell, seed)
 
     experiment.run(config, directory, seeds=seeds, finished=finished, stop=stop)
 
 
-def chosen(grid, rows):
-    """The grid with only the rows asked for, `rows` separated by commas or None for all; InputError for others."""
-    there = [*dict.fromkeys(cell.row for cell in grid.cells)]
-    wanted = rows.split(',') if rows else there
-    unknown = [row for row in wanted if row not in there]
-    if unknown:
-        raise InputError(f"--rows: no row {unknown[0]}; there are: {', '.join(there)}")
-    return grid._replace(cells=tuple(cell for cell in grid.cells if cell.row in wanted))
+def chosen(grid, rows, columns):
+    """The grid with only the rows and columns asked for, names separated by commas, or None for all.
+
+    InputError for a name that is not there.
+    """
+    cells = grid.cells
+    for field, wanted in ('row', rows), ('column', columns):
+        there = [*dict.fromkeys(getattr(cell, field) for cell in grid.cells)]
+        names = wanted.split(',') if wanted else there
+        unknown = [name for name in names if name not in there]
+        if unknown:
+            raise InputError(f"--{field}s: no {unknown[0]}; there are: {', '.join(there)}")
+        cells = tuple(cell for cell in cells if getattr(cell, field) in names)
+    return grid._replace(cells=cells)
 
 
 def open_results(results):

@@ -32,17 +32,22 @@ def describe(row, column, name, paper, records, error, trials):
     values = {seed: shown(record['test_accuracy']) for seed, record in records.items()}
     mean = statistics.fmean(values.values()) if values else None
     paper_mean = paper and shown(paper[0])
-    measured = {seed: {name: value for name, value in record.get('measured', {}).items() if isinstance(value, float)}
-                for seed, record in records.items()}  # numbers; figures measure more than those
-    names = dict.fromkeys(name for of in measured.values() for name in of)
+    extras = {seed: extras_of(record) for seed, record in records.items()}
     return {'row': row, 'column': column, 'cell': name, 'paper_mean': paper_mean, 'paper_std': paper and paper[1],
             'mean': mean, 'std': statistics.stdev(values.values()) if len(values) > 1 else None,
             'difference': mean - paper_mean if values and paper else None,
             'trials': len(values), 'missing': [seed for seed in range(trials) if seed not in values],
             'nll': statistics.fmean(r['test_nll'] for r in records.values()) if values else None,
             'ece': statistics.fmean(r['test_ece'] for r in records.values()) if values else None,
-            'measured': {name: {seed: of[name] for seed, of in measured.items() if name in of} for name in names},
+            'measured': {name: {seed: extra[name] for seed, extra in extras.items() if name in extra}
+                         for name in dict.fromkeys(name for extra in extras.values() for name in extra)},
             'values': values}
+
+
+def extras_of(record):
+    """The further numbers of a cell's file: what was measured, and how good the networks are that it learnt from."""
+    numbers = {name: value for name, value in record.get('measured', {}).items() if isinstance(value, (int, float))}
+    return {**{f'{name} (%)': value for name, value in record.get('teachers', {}).items()}, **numbers}
 
 
 def pairs(rows, references):
