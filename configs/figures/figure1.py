@@ -11,20 +11,18 @@ anew, from the network in the workdir or else from one that is trained.
 """
 from functools import partial
 
-from configs import common
+from configs.tables.shared import RESTORED, cells
 from ikd.figures import figure1
-from ikd.grid import Cell, Grid, adapt
+from ikd.grid import Grid, adapt
 from ikd.measure import examples
 
 NOTES = ('The paper does not say which networks it explains. Here the MLP has learnt by LE(Grad), as for Table 3, '
-         'and ResNet14 by LE(Grad-CAM), as for Table 2.',)
+         'and ResNet14 by LE(Grad-CAM), as for Table 2.', RESTORED)
 
 
 def grid(argument=''):
-    cells = []
-    for row, column, config, explainer in (('MNIST', 'MLP', common.mnist(), 'grad_input'),
-                                           ('CIFAR-10', 'ResNet14', common.cifar(), 'grad_cam')):
-        config.method.name = 'le'
-        cells.append(Cell(row, column, config, picture=partial(examples, explainer=explainer)))
-    return adapt(Grid('figure1', 'Figure 1: explanations and the similarity scores', tuple(cells), NOTES, trials=1,
+    (mlp,), (resnet,) = cells(['mlp'], ['LE(Grad)']), cells(['resnet14'], ['LE(Grad-CAM)'])
+    pictures = (mlp._replace(row='MNIST', picture=partial(examples, explainer='grad_input')),
+                resnet._replace(row='CIFAR-10', picture=partial(examples, explainer='grad_cam')))
+    return adapt(Grid('figure1', 'Figure 1: explanations and the similarity scores', pictures, NOTES, trials=1,
                       report=figure1), argument)

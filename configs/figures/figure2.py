@@ -8,9 +8,9 @@ The paper: on MNIST the pairs 0/6, 1/7, 3/5, 4/9 are more alike than others, on 
 Here: figure2-mnist.png, figure2-cifar10.png, and the ranks of those pairs among all 45 in figure2.md. What is drawn
 is in the cells' files, so a fresh clone draws it without training.
 """
-from configs import common
+from configs.tables.shared import RESTORED, cells
 from ikd.figures import figure2
-from ikd.grid import Cell, Grid, adapt
+from ikd.grid import Grid, adapt
 from ikd.measure import measure
 
 NOTES = (
@@ -19,13 +19,12 @@ NOTES = (
     'paper fits both.',
     'The paper does not say by which explainer. The pictures have the one that the network has learnt from: Grad for '
     'the MLP, Grad-CAM for ResNet14.',
+    RESTORED,
 )
 
 
 def grid(argument=''):
-    cells = []
-    for row, column, config in (('MNIST', 'MLP', common.mnist()), ('CIFAR-10', 'ResNet14', common.cifar())):
-        config.method.name = 'le'
-        cells.append(Cell(row, column, config, measure=measure))
-    return adapt(Grid('figure2', 'Figure 2: averaged cosine between the maps of two classes', tuple(cells), NOTES,
+    (mlp,), (resnet,) = cells(['mlp'], ['LE(Grad)']), cells(['resnet14'], ['LE(Grad-CAM)'])
+    matrices = mlp._replace(row='MNIST', measure=measure), resnet._replace(row='CIFAR-10', measure=measure)
+    return adapt(Grid('figure2', 'Figure 2: averaged cosine between the maps of two classes', matrices, NOTES,
                       trials=1, report=figure2), argument)

@@ -9,14 +9,11 @@ class-discriminativeness that it cites: Grad*Input < GuidedBP < Grad < Grad-CAM.
 88.27 +- 0.05 % for Grad, 91.21 +- 0.07 and 88.70 +- 0.18 % for Grad-CAM. Here: figure3.png, and figure3.md.
 """
 from configs import common
+from configs.tables.shared import COLUMNS, RESTORED, ROWS, WARM_UP
 from ikd.figures import figure3
 from ikd.grid import Cell, Grid, adapt
 from ikd.measure import NAMES, measure
 
-PAPER = {
-    ('resnet14', 'ce'): (90.26, 0.33), ('resnet14', 'grad'): (91.01, 0.12), ('resnet14', 'grad_cam'): (91.21, 0.07),
-    ('resnet8', 'ce'): (87.95, 0.32), ('resnet8', 'grad'): (88.27, 0.05), ('resnet8', 'grad_cam'): (88.70, 0.18),
-}
 NOTES = (
     "Discriminativeness: D = 1 - mean |rho|, rho Spearman's correlation (average ranks for ties) between the maps "
     'of the true class and of another, for the first 1,000 test images and the network trained with '
@@ -27,17 +24,19 @@ NOTES = (
     'Intervals of D are bootstraps over images and say nothing about other networks.',
     'Four explainers have 24 orders. Even complete agreement of two has p = 0.08 (Kendall, two-sided, exact), so '
     'four points cannot show that accuracy follows discriminativeness; they can only fail to.',
+    WARM_UP, RESTORED,
 )
 
 
 def grid(argument=''):
     cells = []
-    for model, column in (('resnet14', 'ResNet14'), ('resnet8', 'ResNet8')):
-        for row, explainer in (('CE', None), *((f'LE({name})', explainer) for explainer, name in NAMES.items())):
+    for model in ('resnet14', 'resnet8'):
+        for row, method in (('CE', {'name': 'ce'}), *((f'LE({name})', {'name': 'le', 'explainer': explainer})
+                                                      for explainer, name in NAMES.items())):
             config = common.cifar()
             config.model.name = model
-            config.method.update(name='le' if explainer else 'ce', explainer=explainer)
-            cells.append(Cell(row, column, config, PAPER.get((model, explainer or 'ce')),
-                              None if explainer else measure))
+            config.method.update(method)
+            _, paper = ROWS.get(row, (None, {}))
+            cells.append(Cell(row, COLUMNS[model], config, paper.get(model), measure if row == 'CE' else None))
     title = 'Figure 3: test accuracy (%) of LE with different explainers on CIFAR-10'
     return adapt(Grid('figure3', title, tuple(cells), NOTES, report=figure3), argument)

@@ -1,0 +1,57 @@
+"""Agreement of orders by hand, and the picture of both."""
+import numpy as np
+import pytest
+
+from ikd.report.ordering import agreement, ordering_figure
+from tests.report.readable import assert_readable, texts_of
+
+NAMES = ('Grad*Input', 'GuidedBP', 'Grad', 'Grad-CAM')
+
+
+@pytest.mark.parametrize('second, spearman, kendall, p', [
+    ([0.1, 0.2, 0.3, 0.4], 1, 1, 2 / 24), ([4, 3, 2, 1], -1, -1, 2 / 24),
+    ([1, 2, 4, 3], 0.8, 4 / 6, 8 / 24),  # one of six pairs turned: 1 - 6 x 2 / 60; 1 order has none turned, 3 one
+])
+def test_agreement_of_four(second, spearman, kendall, p):
+    found = agreement([1, 2, 3, 4], second)
+    assert found == pytest.approx({'spearman': spearman, 'kendall': kendall, 'kendall_p': p, 'best_p': 1 / 12})
+
+
+def test_nothing_agrees_with_what_does_not_differ():
+    found = agreement([1, 2, 3], [5, 5, 5])
+    assert np.isnan(found['spearman']) and np.isnan(found['kendall']) and found['best_p'] == pytest.approx(1 / 3)
+
+
+def panels(seeds, scored=NAMES):
+    draw = np.random.default_rng(0)
+    accuracies = {name: list(90 + i / 3 + 0.2 * draw.normal(size=seeds)) for i, name in enumerate(NAMES)}
+    scores = {reading: {name: (0.2 * i + 0.1, 0.2 * i + 0.08, 0.2 * i + 0.13) for i, name in enumerate(scored)}
+              for reading in ('absolute; Grad-CAM as it is', 'signed; Grad-CAM upsampled')}
+    return accuracies, scores
+
+
+@pytest.mark.parametrize('seeds, rows', [(5, 2), (1, 1)])
+def test_it_is_readable(seeds, rows):
+    accuracies, scores = panels(seeds)
+    note = 'A note of some length, as the note of a figure is, that says what the bars are\nand of what'
+    figure = ordering_figure([(f'ResNet{i}', accuracies, ('cross-entropy', 89.9), scores) for i in range(rows)],
+                             'A title', note)
+    assert_readable(figure)
+    written = [text for text, _, _ in texts_of(figure)]
+    assert all(written.count(name) == 2 * rows for name in NAMES)
+    assert all(written.count(reading) == rows for reading in scores)
+
+
+def test_points_stand_where_their_values_are():
+    """In the order of the accuracies on both sides; what is missing keeps its place."""
+    accuracies, scores = panels(3, scored=('Grad-CAM', 'GuidedBP'))
+    accuracies['Grad'] = []
+    left, right = ordering_figure([('', accuracies, None, scores)], '').axes
+    means = [bar.lines[0].get_xydata()[0] for bar in left.containers]
+    np.testing.assert_allclose(means, [(i, np.mean(accuracies[NAMES[i]])) for i in (0, 1, 3)])
+    (bar,) = left.containers[0].lines[2]
+    spread = np.std(accuracies['Grad*Input'], ddof=1)
+    np.testing.assert_allclose(np.diff(bar.get_segments()[0][:, 1]), 2 * spread)
+    places = [bar.lines[0].get_xydata()[0] for bar in right.containers]
+    np.testing.assert_allclose(places, [(2.94, 0.1), (0.94, 0.3), (3.06, 0.1), (1.06, 0.3)])
+    assert [label.get_text() for label in right.get_xticklabels()] == list(NAMES)

@@ -1,0 +1,102 @@
+"""The figures' files, from made-up cells."""
+import json
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from configs.figures import figure1, figure2, figure3
+from ikd.class_cosines import EXPECTED
+from ikd.grid import cell_name
+from ikd.measure import NAMES
+from ikd.validation import resolve
+
+RECORD = {
+    'test_accuracy': 90.0, 'train_seconds': 3600, 'finished': '2030-01-02T03:04:05Z', 'precision': 'float32',
+    'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000}, 'git_commit': 'abc',
+    'versions': {'jax': '1'}, 'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
+
+
+def cosines(class_names, pairs, first):
+    """Matrices whose most alike pairs are `pairs`, at first, first - 0.1, ..., all others 0."""
+    matrix = np.eye(10)
+    for i, pair in enumerate(pairs):
+        a, b = (class_names.index(name) for name in pair)
+        matrix[a, b] = matrix[b, a] = first - 0.1 * i
+    return {'by_true_class': matrix.tolist(), 'all_images': (-matrix).tolist(), 'zero_maps': 0.25}
+
+
+def test_figure2_ranks_the_expected_pairs_of_the_mean_matrix(tmp_path):
+    """Two trials of MNIST, at 0.9 and 0.7; CIFAR-10 has not been run."""
+    grid = figure2.grid()
+    mnist, cifar = (cell_name(cell.config) for cell in grid.cells)
+    names, pairs = list('0123456789'), EXPECTED['mnist']
+    found = {mnist: {seed: {**RECORD, 'measured': {
+        'class_names': names, 'class_cosines': {'grad': cosines(names, pairs, first)}}}
+        for seed, first in enumerate((0.9, 0.7))}, cifar: {0: RECORD}}
+    text = grid.report(grid, found, tmp_path)
+    assert text == (tmp_path / 'figure2.md').read_text() and 'Not run yet: CIFAR-10.' in text
+    assert '| MNIST | Grad | by true class | 4/9 1 (0.80), 3/5 2 (0.70), 1/7 3 (0.60), 0/6 4 (0.50) |' in text
+    assert '| all images | 4/9 45 (-0.80), 3/5 44 (-0.70), 1/7 43 (-0.60), 0/6 42 (-0.50) |' in text
+    numbers = json.loads((tmp_path / 'figure2.json').read_text())['MNIST']['grad']['by_true_class']
+    assert numbers['most_alike'][:4] == ['4/9', '3/5', '1/7', '0/6'] and numbers['matrix'][4][9] == 0.8
+    assert imread(tmp_path / 'figure2-mnist.png').shape[1] > 1000
+    assert not (tmp_path / 'figure2-cifar10.png').exists()
+
+
+def scores(apart):
+    one = {'score': apart, 'low': apart - 0.01, 'high': apart + 0.02, 'rho': 0.1, 'images': 100, 'undefined': 3}
+    return {reading: dict.fromkeys(('all', 'correct', 'runner_up'), one)
+            for reading in ('absolute', 'signed', 'as_is', 'upsampled')}
+
+
+@pytest.fixture
+def complete():
+    """Every cell of Figure 3 with two trials: accuracies rise in the paper's order, D falls with ResNet8."""
+    found = {}
+    for cell in figure3.grid().cells:
+        place = [*NAMES].index(resolve(cell.config).method.explainer) if cell.row != 'CE' else -1
+        sign = -1 if cell.column == 'ResNet8' else 1
+        apart = {name: scores(0.5 + sign * 0.1 * i) for i, name in enumerate(NAMES)}
+        found[cell_name(cell.config)] = {
+            seed: {**RECORD, 'test_accuracy': 90 + place + 0.1 * seed, **({} if place >= 0 else {
+                'measured': {'discriminativeness': apart}})} for seed in (0, 1)}
+    return found
+
+
+def test_figure3_says_how_far_the_orders_agree(complete, tmp_path):
+    grid = figure3.grid()
+    text = grid.report(grid, complete, tmp_path)
+    assert text == (tmp_path / 'figure3.md').read_text() and imread(tmp_path / 'figure3.png').shape[1] > 1000
+    assert '| ResNet14 | LE(Grad-CAM) | 91.21 +- 0.07 | 93.05 +- 0.07 | 2 | 0.80 [0.79, 0.82] | 0.80' in text
+    assert '| ResNet8 | LE(GuidedBP) |  | 91.05 +- 0.07 | 2 | 0.40 [0.39, 0.42] |' in text
+    assert "| ResNet14 | the paper's order and accuracy | 1.00 | 1.00 | 0.08 |" in text
+    assert '| ResNet14 | accuracy and D (absolute; Grad-CAM as it is) | 1.00 | 1.00 | 0.08 |' in text
+    assert '| ResNet8 | accuracy and D (signed; Grad-CAM upsampled) | -1.00 | -1.00 | 0.08 |' in text
+    numbers = json.loads((tmp_path / 'figure3.json').read_text())
+    assert numbers['ResNet14']['accuracies']['grad'] == [92, 92.1] and numbers['ResNet8']['ce'] == [89, 89.1]
+
+
+def test_figure3_of_little(complete, tmp_path):
+    """A cell without trials and a network that nothing was measured of: their orders are left out."""
+    grid = figure3.grid('model=resnet8')
+    found = {cell_name(cell.config): complete[cell_name(cell.config)] for cell in grid.cells}
+    for cell in grid.cells:
+        if cell.row == 'CE':
+            found[cell_name(cell.config)] = {0: RECORD}
+        if cell.row == 'LE(Grad)':
+            found[cell_name(cell.config)] = {}
+    text = grid.report(grid, found, tmp_path)
+    assert '| ResNet8 | LE(Grad) | 88.27 +- 0.05 | not run | 0 |  |  |' in text
+    assert 'and accuracy' not in text and 'ResNet14' not in text.partition('## Notes')[0]
+    assert (tmp_path / 'figure3-resnet8.png').exists()
+    nothing = {name: {} for name in found}
+    assert grid.report(grid, nothing, tmp_path / 'new').count('not run') == 5
+
+
+def test_figure1_names_the_pictures_that_there_are(tmp_path):
+    grid = figure1.grid()
+    (tmp_path / 'figure1-mnist.png').touch()
+    text = grid.report(grid, {cell_name(cell.config): {} for cell in grid.cells}, tmp_path)
+    assert '- MNIST, mlp after le (Grad) on mnist: [figure1-mnist.png](figure1-mnist.png)' in text
+    assert '- CIFAR-10, resnet14 after le (Grad-CAM) on cifar10: not drawn yet' in text
