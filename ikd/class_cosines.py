@@ -13,7 +13,7 @@ EXPECTED = {'mnist': (('4', '9'), ('3', '5'), ('1', '7'), ('0', '6')),
             'cifar10': (('automobile', 'truck'), ('cat', 'dog'))}
 
 
-def class_cosines(trained, explainer=None, most=None, size=500):
+def class_cosines(trained, explainer=None, most=None, size=250):
     """Mean cosines of class maps over the first `most` test images (None: all), `size` at a time.
 
     explainer None: the run's own.

@@ -20,6 +20,7 @@ from ikd.validation import resolve
 ROWS = {'by_true_class': 'true class', 'all_images': 'class'}  # of a matrix of cosines
 READINGS = {'absolute; Grad-CAM as it is': ('absolute', 'as_is'),  # of input gradients, of Grad-CAM
             'signed; Grad-CAM upsampled': ('signed', 'upsampled')}
+COUNTS = ('images', 'undefined')
 AGAINST = {'all': 'every other', 'correct': 'every other, correctly classified', 'runner_up': 'the runner-up'}
 
 
@@ -156,19 +157,20 @@ def figure3(grid, found, results):
         scores = [of[explainer]['all'] if explainer else None for of in networks[cell.column]['scores'].values()]
         lines.append([cell.column, cell.row, number(*cell.paper) if cell.paper else '', spread(values),
                       str(len(values)), *map(interval, scores)])
-    details = [[column, NAMES[explainer], reading, AGAINST[against], interval(one), number(one['rho']),
-                f"{one['images']:.0f}", f"{one['undefined']:.0f}"]
+    details = [[column, NAMES[explainer], READINGS[reading][explainer == 'grad_cam'].replace('_', ' '),
+                AGAINST[against], interval(one), number(one['rho']), *(f'{one[name]:.0f}' for name in COUNTS)]
                for column, of in networks.items() for reading, scores in of['scores'].items()
                for explainer, parts in scores.items() for against, one in parts.items() if one]
-    orders = [[column, pair, number(one['spearman']), number(one['kendall']), number(one['kendall_p'])]
+    orders = [[column, pair, *('undefined' if np.isnan(one[name]) else number(one[name])
+                               for name in ('spearman', 'kendall', 'kendall_p'))]
               for column, of in networks.items() for pair, one in of['agreement'].items()]
     return write(results, grid, found, [
         lines_of(['network', 'method', 'accuracy (%), the paper', 'ours', 'trials',
                   *(f'D, {reading}' for reading in READINGS)], lines),
         ['## Do the orders agree?', '', *lines_of(['network', 'orders', 'Spearman', 'Kendall', 'p'], orders)],
         ['## Discriminativeness', '', *lines_of(
-            ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho', 'images',
-             'undefined'], details)] if details else []], networks)
+            ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho', *COUNTS],
+            details)] if details else []], networks)
 
 
 def spread(values):

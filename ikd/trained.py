@@ -66,7 +66,7 @@ def load(workdir, seed=None, data_dir=None):
     return Trained(config, dataset, final_model(config, dataset), variables, seed)
 
 
-def image_batches(trained, most=None, size=500):
+def image_batches(trained, most=None, size=250):
     """The first `most` test images, all by default, in batches of one size: (images, labels, real) each.
 
     images: float32 [b, h, w, c] as the network takes them; labels int32 [b]; real: bool [b], False for what fills the

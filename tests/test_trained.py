@@ -4,9 +4,10 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from configs import digits as digits_config
-from ikd import experiment, metrics
+from ikd import experiment, metrics, trials
 from ikd.errors import InputError
 from ikd.trained import image_batches, load
 
@@ -19,7 +20,8 @@ def finished(tmp_path_factory):
                                        'method.warmup_epochs': 0, 'optimizer.learning_rate': 0.02})
     workdir = tmp_path_factory.mktemp('finished') / 'run'
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, 'draw_results', lambda job, state: None)
+        for module in experiment, trials:
+            patch.setattr(module, 'draw', lambda *args, **more: Figure())
         experiment.run(config, workdir, jax.devices()[:1])
     return workdir
 
