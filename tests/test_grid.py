@@ -3,6 +3,7 @@ import importlib
 import json
 import pathlib
 
+import jax
 import pytest
 
 from ikd.config import default, flatten
@@ -247,3 +248,24 @@ def test_a_cell_that_is_to_be_measured_is_done_when_it_was():
     measured = plain._replace(measure=lambda directory, seed: {})
     assert is_done(plain, {}) and not is_done(plain, None)
     assert is_done(measured, {'measured': {}}) and not is_done(measured, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, argument', [('table1', ''), ('table5', 'model=resnet8'), ('srdl', 'model=resnet8'),
+                                            ('kdexplainer', '')])
+def test_every_cell_can_be_trained(name, argument):
+    """Each stage of each cell is traced on images of CIFAR-10's shape; nothing is computed."""
+    from ikd import bench, parallel, training
+    from ikd.trials import prepare_stages
+    images, layout = bench.dataset(32, 3), parallel.Layout(tuple(jax.devices()[:1]), 'data')
+    for cell in grid_of(pathlib.Path(f'configs/tables/{name}.py'), argument).cells:
+        stages = prepare_stages(resolve(cell.config), images, layout)
+        for prepared in stages:
+            state = training.state_shapes(prepared, (32, 32, 3))
+            teacher = prepared.stage.teacher
+            knowledge = {} if teacher is None else training.variables_of(
+                training.state_shapes(stages[teacher], (32, 32, 3)))
+            order = jax.eval_shape(prepared.program.order, state)
+            _, report = jax.eval_shape(prepared.program.advance, state, knowledge, order, images.train_images,
+                                       images.train_labels)
+            assert 'loss' in report
