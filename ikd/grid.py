@@ -156,7 +156,7 @@ def write_cell(results, cell, summary, seed, measured=None):
     path = cell_path(results, name, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {
-        'cell': name, **trial, **({'measured': measured} if measured else {}),
+        'cell': name, **trial, **({} if measured is None else {'measured': measured}),
         'data': {'name': config.data.name, 'train_images': summary['train_images'],
                  'test_images': summary['test_images']},
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],

@@ -13,7 +13,7 @@ import importlib.util
 import pathlib
 import statistics
 import sys
-import time
+from time import monotonic as now
 
 from absl import logging
 
@@ -72,8 +72,8 @@ def run(grid, options):
     """Train what has no file yet; a list of lines about cells whose loss diverged."""
     if not options.workdir:
         raise InputError('no --workdir; give a folder for runs and checkpoints, or --render')
-    started, workdir = time.monotonic(), pathlib.Path(options.workdir)
-    late = lambda: options.minutes is not None and time.monotonic() - started >= 60 * options.minutes
+    started, workdir = now(), pathlib.Path(options.workdir)
+    late = lambda: options.minutes is not None and now() - started >= 60 * options.minutes
     open_results(options.results)
     logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
     keep_compiled(grid.cells[0].config.cache_dir)
@@ -177,6 +177,10 @@ def render(grid, results):
 def main(argv):
     """Run, write, print. Returns the exit code: 1 if a cell diverged."""
     options = parse(argv)
+    for flag in 'trials', 'together':
+        value = getattr(options, flag)
+        if value is not None and value < 1:
+            raise InputError(f'--{flag}={value}: give at least 1')
     grid = load(options.config)
     if options.trials:
         grid = grid._replace(trials=options.trials)
@@ -187,9 +191,14 @@ def main(argv):
     return 1 if failed else 0
 
 
-if __name__ == '__main__':
+def cli():
+    """The command line. Bad input: one line and exit code 2."""
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:
         say(f'ikd: {error}')
         sys.exit(2)
+
+
+if __name__ == '__main__':
+    cli()

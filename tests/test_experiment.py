@@ -7,7 +7,7 @@ import pytest
 
 from ikd import checkpoint, experiment, models, parallel, training, trials
 from ikd.config import default
-from ikd.errors import Diverged, InputError
+from ikd.errors import Diverged, InputError, Stopped
 from ikd.report.journal import read_records
 from ikd.validation import resolve
 
@@ -184,6 +184,29 @@ def test_another_experiment_in_the_same_place_is_refused(undisturbed):
                                           ('parallel', 'trials'), ('cache_dir', 'cache'), ('checkpoint_every', 7)])
 def test_where_and_how_are_not_what(undisturbed, field, value):
     assert experiment.run(make_config(**{field: value}), undisturbed[0], ONE) == undisturbed[1]
+
+
+def test_asked_to_stop_a_run_keeps_the_epoch(undisturbed, tmp_path, count_epochs):
+    """Though no checkpoint was due; and then it goes on as if undisturbed, nothing trained twice."""
+    config = make_config(checkpoint_every=10)
+    with pytest.raises(Stopped, match='stopped after epoch 2 of 3'):
+        experiment.run(config, tmp_path, ONE, stop=lambda: len(count_epochs) == 2)
+    assert len(count_epochs) == 2 and not (tmp_path / 'summary.json').exists()
+    summary = experiment.run(config, tmp_path, ONE, stop=lambda: len(count_epochs) == 3)  # there it ends anyway
+    assert len(count_epochs) == 3 and summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+    assert_same(last_state(config, tmp_path), last_state(config, undisturbed[0]))
+
+
+def test_seeds_of_a_run_in_any_order(undisturbed, tmp_path, count_epochs):
+    """Each is told of as soon as it is done, and is the same whatever was trained before it."""
+    told = []
+    finished = lambda summary: told.append([trial['seed'] for trial in summary['trials']])
+    summary = experiment.run(make_config(), tmp_path, ONE, seeds=[1, 0], finished=finished)
+    assert told == [[1], [0, 1]] and len(count_epochs) == 6
+    assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+    assert summary['train_images'] == summary['test_images'] == 128
+    experiment.run(make_config(), tmp_path, ONE, seeds=[1], finished=finished)
+    assert told[-1] == [0, 1] and len(count_epochs) == 6
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):

@@ -45,7 +45,8 @@ def sources(records):
 
     def all_of(describe):
         counts = collections.Counter(map(describe, records))
-        return '; '.join(text + (f' ({count} trials)' if len(counts) > 1 else '') for text, count in counts.items())
+        return '; '.join(text + (f" ({count} trial{'s' * (count > 1)})" if len(counts) > 1 else '')
+                         for text, count in counts.items())
 
     hours = sum(record['train_seconds'] for record in records) / 3600
     return [

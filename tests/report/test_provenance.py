@@ -1,0 +1,45 @@
+"""What a result was obtained with."""
+import subprocess
+
+import pytest
+
+from ikd.report import provenance
+from ikd.report.provenance import git_commit, sources
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A small repository that ikd is said to lie in: git(*arguments)."""
+    def git(*arguments):
+        command = ['git', '-C', str(tmp_path), '-c', 'user.name=x', '-c', 'user.email=x', *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    for name in ('ikd/code.py', 'results/table.md'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text('old')
+    monkeypatch.setattr(provenance, '__file__', str(tmp_path / 'ikd' / 'code.py'))
+    return git
+
+
+def test_the_commit_is_dirty_by_code_alone(repository, tmp_path, monkeypatch):
+    """A table that is written anew changes nothing about what it was obtained with."""
+    monkeypatch.setenv('IKD_COMMIT', 'told')
+    assert git_commit() == 'told'
+    repository('init', '-q')
+    repository('add', '.')
+    repository('commit', '-qm', 'x')
+    commit = repository('rev-parse', 'HEAD')
+    (tmp_path / 'results' / 'table.md').write_text('new')
+    assert git_commit() == commit and len(commit) == 40
+    (tmp_path / 'ikd' / 'code.py').write_text('new')
+    assert git_commit() == f'{commit}-dirty'
+
+
+def test_sources_count_what_differs():
+    record = {'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000}, 'precision': 'float32',
+              'device': {'platform': 'gpu', 'kind': 'H100', 'count': 1}, 'versions': {'jax': '1', 'flax': '2'},
+              'git_commit': 'abc', 'finished': '2026-01-02T03:04:05Z', 'train_seconds': 1800}
+    lines = sources([record, record, {**record, 'git_commit': 'def', 'finished': '2026-01-05T03:04:05Z'}])
+    assert lines[:4] == ['Data: mnist, 60,000 images to train on, 10,000 to test', 'Device: 1 x H100, gpu, float32',
+                         'Versions: jax 1, flax 2', 'Commit: abc (2 trials); def (1 trial)']
+    assert lines[4].startswith('Trials finished 2026-01-02 to 2026-01-05; 1.5 hours') and sources([]) == []

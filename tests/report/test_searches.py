@@ -1,0 +1,59 @@
+"""What a search chooses, what it can't choose, and that the test set has no part in it."""
+import json
+
+import pytest
+
+from ikd.config import default
+from ikd.errors import InputError
+from ikd.grid import Cell, Grid, cell_name
+from ikd.report.searches import choice, report
+from ikd.report.tables import describe
+
+
+def row(name, accuracies, trials=3):
+    records = {seed: {'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1}
+               for seed, value in enumerate(accuracies)}
+    return describe(name, 'CP', 'cell', None, records, False, trials)
+
+
+def test_the_best_mean_is_chosen_and_its_lead_is_paired():
+    found = choice([row('0.1', [90, 91, 92]), row('0.5', [91, 91.5, 93]), row('1', [80, 99, 80])])
+    assert (found['best'], found['next'], found['tries']) == ('0.5', '0.1', 3)
+    assert found['ahead'] == pytest.approx(2.5 / 3) and 0 < found['half_interval'] < 1
+
+
+def test_no_choice_before_every_try_is_done():
+    assert choice([row('0.1', [90, 91, 92]), row('0.5', [99, 99])])['best'] is None
+    assert choice([row('as in the tables', [90, 91, 92])])['best'] == 'as in the tables'
+
+
+def search(held_out):
+    cells = []
+    for value in (0.1, 0.5):
+        config = default()
+        config.method.update(name='confidence_penalty', beta=value)
+        config.data.holdout = held_out
+        cells.append(Cell(f'{value}', 'CP', config))
+    return Grid('search', 'A search', tuple(cells), ('a note',), trials=2, report=report)
+
+
+def test_the_report(tmp_path):
+    grid = search(100)
+    found = {cell_name(cell.config): {} for cell in grid.cells}
+    text = report(grid, found, tmp_path / 'new')
+    assert '| CP | undecided, as not all have run |  |  | 2 |' in text and '| CP | 0.5 | not run | 0 |' in text
+    record = {'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 1, 'precision': 'float32', 'git_commit': 'abc',
+              'versions': {'jax': '1'}, 'finished': '2026-01-02T',
+              'device': {'platform': 'cpu', 'kind': 'k', 'count': 1},
+              'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100}}
+    for best, records in enumerate(found.values()):
+        records |= {seed: {**record, 'test_accuracy': 90.0 + best + seed} for seed in (0, 1)}
+    text = report(grid, found, tmp_path)
+    assert '| CP | 0.5 | 91.50 +- 0.71 | +1.00 +- 0.00 (0.1) | 2 |' in text and '- a note' in text
+    assert '1,337 images to train on, 100 to test' in text and (tmp_path / 'search.md').read_text() == text
+    assert json.loads((tmp_path / 'search.json').read_text())['best'][0]['best'] == '0.5'
+
+
+def test_a_search_on_the_test_set_is_refused(tmp_path):
+    with pytest.raises(InputError, match='CP, 0.1 of search would be chosen by the test set; set data.holdout'):
+        report(search(0), {}, tmp_path)

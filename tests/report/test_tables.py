@@ -1,0 +1,120 @@
+"""A table's numbers by hand and by SciPy, its lines as they are printed."""
+import csv
+import io
+
+import pytest
+from scipy.stats import ttest_rel
+
+from ikd.report.markdown import markdown, number, spans
+from ikd.report.statistics import holm
+from ikd.report.tables import csv_text, table
+
+CE, LS, LE = [98.5, 98.6, 98.7], [98.8, 98.7, 98.9], [98.9, 99.1, 99.0]
+
+
+def records(accuracies, first=0, **fields):
+    return {first + i: {'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1, **fields}
+            for i, value in enumerate(accuracies)}
+
+
+def cells(column='MLP', **others):
+    rows = {'CE': ((98.61, 0.05), records(CE)), 'LS': ((98.75, 0.02), records(LS)), 'LE-Uniform': (None, {}),
+            'LE(Grad)': ((98.9, 0.03), records(LE)), **others}
+    return [(row, column, f'cell-{row}', paper, values) for row, (paper, values) in rows.items()]
+
+
+def table_of(cells, **options):
+    return table(cells, references=('CE', 'LS', 'LE-Uniform'), ordered=('LE(Grad)',), trials=3, **options)
+
+
+def test_numbers_beside_the_papers():
+    result = table_of(cells(), error=True)
+    ce, ls, uniform, le = result['rows']
+    assert (ce['mean'], ce['std'], ce['paper_mean']) == pytest.approx((1.4, 0.1, 1.39))
+    assert (le['difference'], le['nll'], le['ece']) == pytest.approx((1.0 - 1.1, 0.5, 0.1))
+    assert (le['trials'], le['missing'], uniform['missing']) == (3, [], [0, 1, 2])
+    assert uniform['mean'] is None and uniform['difference'] is None
+
+
+def test_comparisons_are_paired_and_corrected():
+    """Each pair once, only with what has run; signs turn with `error`, p does not."""
+    result, turned = table_of(cells()), table_of(cells(), error=True)
+    found = {(c['row'], c['reference']): c for c in result['comparisons']}
+    assert [*found] == [('LS', 'CE'), ('LE(Grad)', 'CE'), ('LE(Grad)', 'LS')]
+    tests = [ttest_rel(a, b) for a, b in ((LS, CE), (LE, CE), (LE, LS))]
+    assert [c['p'] for c in result['comparisons']] == pytest.approx([test.pvalue for test in tests])
+    assert [c['p_holm'] for c in result['comparisons']] == pytest.approx(holm([test.pvalue for test in tests]))
+    for comparison, opposite in zip(result['comparisons'], turned['comparisons']):
+        assert comparison['difference'] == pytest.approx(-opposite['difference'])
+        assert comparison['p_holm'] == pytest.approx(opposite['p_holm'])
+    low, high = tests[1].confidence_interval(0.95)
+    mean, half = (found['LE(Grad)', 'CE'][name] for name in ('difference', 'half_interval'))
+    assert (mean - half, mean + half) == pytest.approx((low, high))
+
+
+def test_only_common_seeds_are_compared():
+    result = table_of(cells(**{'LE(Grad)': ((98.9, 0.03), records([99.0, 98.0, 97.0], first=2))}))
+    (comparison,) = [c for c in result['comparisons'] if (c['row'], c['reference']) == ('LE(Grad)', 'CE')]
+    assert (comparison['trials'], comparison['p'], comparison['half_interval']) == (1, None, None)
+    assert comparison['difference'] == pytest.approx(99.0 - 98.7)
+    assert result['rows'][3]['trials'] == 3 and result['rows'][3]['missing'] == [0, 1]
+    assert table_of(cells(**{'LS': (None, records([1.0], first=9))}))['comparisons'][0]['row'] == 'LE(Grad)'
+
+
+@pytest.mark.parametrize('ours, verdict', [
+    ([99.0, 99.1, 99.2], 'holds'), ([98.0, 98.1, 98.2], 'does not hold'), ([98.4, 98.8, 98.6], 'undecided'),
+    ([99.0], 'undecided'), ([], 'not run')])
+@pytest.mark.parametrize('error', [False, True])
+def test_the_papers_order(ours, verdict, error):
+    result = table_of(cells(**{'LE(Grad)': ((98.9, 0.03), records(ours))}), error=error)
+    order = [found for found in result['orderings'] if found['worse'] == 'CE']
+    assert [(found['better'], found['verdict']) for found in order] == [('LE(Grad)', verdict)]
+    assert [found['worse'] for found in result['orderings']] == ['CE', 'LS']  # what the paper has, once
+
+
+def test_a_row_that_the_paper_has_below():
+    """BAN of Table 4: the paper's own numbers give the order, whichever row is asked about."""
+    rows = [('CE', 'R', 'a', (87.95, 0.3), records([88, 88.1])),
+            ('BAN', 'R', 'b', (87.22, 0.03), records([87, 87.2]))]
+    (order,) = table(rows, ordered=('BAN',))['orderings']
+    assert (order['better'], order['worse'], order['verdict']) == ('CE', 'BAN', 'holds')
+    assert order['difference'] == pytest.approx(0.95)
+
+
+def test_what_was_measured_and_the_teachers():
+    more = {'teachers': {'teacher': 92.0}, 'measured': {'entropy': 0.5, 'map': [1]}}
+    rows = [('KD', 'R', 'a', None, records([90, 91], **more))]
+    assert table(rows)['rows'][0]['measured'] == {'teacher (%)': {0: 92.0, 1: 92.0}, 'entropy': {0: 0.5, 1: 0.5}}
+    text = markdown('T', table(rows, trials=2), (), ())
+    assert '| method | teacher (%) | entropy |' in text and '| KD | 92.000 +- 0.000 | 0.500 +- 0.000 |' in text
+
+
+def test_the_text():
+    """By hand: LE - LS is 0.1, 0.4, 0.1, so t = 2 and p = 0.1835; 4.303 x 0.1 and 3.264 x 0.1732 follow it."""
+    lines = markdown('Title', table_of(cells(), error=True), ['a note'], ['a fact'], error=True).splitlines()
+    assert lines[0] == '# Title'
+    for line in (
+            '| CE | 1.39 +- 0.05 | 1.40 +- 0.10 | +0.01 | 3 |', '| LE-Uniform |  | not run |  | 0 |',
+            'Not run yet, by seed: LE-Uniform (0 to 2).', '| method | minus CE | minus LS |',
+            '| LS | -0.20 +- 0.25 (p 0.148; 0.33) |  |',
+            '| LE(Grad) | -0.40 +- 0.25 (p 0.061; 0.33) | -0.20 +- 0.43 (p 0.184; 0.57) |',
+            '- LE(Grad) ahead of CE (by 0.29): holds (+0.40 +- 0.25, 3 trials)',
+            '- LE(Grad) ahead of LS (by 0.15): undecided, as the interval holds 0 (+0.20 +- 0.43, 3 trials)',
+            '- a note', '- a fact'):
+        assert line in lines, line
+    several = markdown('T', table_of(cells() + cells('CNN')), (), ())
+    assert '| CNN | CE | 98.61 +- 0.05 | 98.60 +- 0.10 | -0.01 | 3 |' in several
+    assert '- CNN: LE(Grad) ahead of CE' in several
+
+
+def test_little_things():
+    assert [spans([]), spans([4]), spans([0, 1, 2, 5, 7, 8])] == ['', '4', '0 to 2, 5, 7 to 8']
+    assert number(-0.001, sign='+') == '+0.00' and number(1.005, 0.1, 1) == '1.0 +- 0.1'
+
+
+def test_csv():
+    rows = [*csv.DictReader(io.StringIO(csv_text(table_of(cells(), error=True))))]
+    assert [row['row'] for row in rows] == ['CE', 'LS', 'LE-Uniform', 'LE(Grad)']
+    assert float(rows[3]['mean']) == pytest.approx(1.0) and rows[3]['seeds'] == '0 1 2' and rows[2]['mean'] == ''
+    assert float(rows[3]['difference_to_CE']) == pytest.approx(-0.4) and rows[0]['difference_to_CE'] == ''
+    assert float(rows[3]['p_holm_to_LS']) == pytest.approx(ttest_rel(LE, LS).pvalue)  # the largest of three

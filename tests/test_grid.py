@@ -1,0 +1,271 @@
+"""Cells and their files, what is left to do and in which order, the grids of `configs/`."""
+import importlib
+import json
+import pathlib
+
+import jax
+import pytest
+
+from ikd.config import default, flatten
+from ikd.errors import InputError
+from ikd.grid import (
+    Cell,
+    Grid,
+    adapt,
+    cell_name,
+    cell_path,
+    families,
+    is_done,
+    missing,
+    read_cell,
+    read_cells,
+    share,
+    write_cell,
+)
+from ikd.validation import resolve
+
+FILES = [path for kind in ('tables', 'searches') for path in sorted(pathlib.Path('configs', kind).glob('*.py'))
+         if path.stem != 'shared']
+SUMMARY = {'trials': [{'seed': 3, 'test_accuracy': 97.5, 'test_nll': 0.1, 'test_ece': 0.02, 'train_seconds': 4.0}],
+           'train_images': 100, 'test_images': 50, 'git_commit': 'abc', 'versions': {'jax': '1'},
+           'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
+
+# The paper's tables as printed: networks, then a row for each method.
+PRINTED = {
+    'table1': ('CNN-8 CNN-6', 'CE 86.86 85.18, KD 88.48 86.55, CWTM 87.03 85.65, CWTM-P 87.41 85.74, '
+                              'CWTM-R 87.22 85.25, DKPP 87.73 86.30'),
+    'table2': ('ResNet14 ResNet8', 'CE 90.26 87.95, Dropout 90.33 88.02, LS 90.52 88.14, CP 90.42 88.25, '
+                                   'LE(Grad-CAM) 91.21 88.70'),
+    'table3': ('MLP', 'CE 98.61, Dropout 98.73, LS 98.75, CP 98.82, LE(Grad) 98.90'),
+    'table4': ('ResNet14 ResNet8', 'CE 90.26 87.95, DML 90.39 88.23, BAN 90.58 87.22, BAN+L 90.83 88.03, '
+                                   'LE(Grad-CAM) 91.21 88.70'),
+    'table5': ('ResNet14 ResNet8', 'KD 91.14 88.07, Hint 91.29 88.52, AT+KD 91.31 88.15, FSP+KD 91.42 88.11, '
+                                   'TAKD 91.27 88.09, LE(Grad-CAM) 91.21 88.70'),
+    'table6': ('MLP ResNet14 ResNet8', 'CE 98.61 90.26 87.95, LE-Permut 98.81 90.91 88.22, '
+                                       'LE(Grad) 98.90 91.01 88.27, LE(Grad-CAM) - 91.21 88.70'),
+}
+
+
+def grid_of(path, argument=''):
+    return importlib.import_module('.'.join(path.with_suffix('').parts)).grid(argument)
+
+
+def table(number, argument=''):
+    return grid_of(pathlib.Path(f'configs/tables/table{number}.py'), argument)
+
+
+def config_of(method='ce', **fields):
+    config = default()
+    config.update_from_flattened_dict({'method.name': method, 'model.name': 'cnn2', **fields})
+    return config
+
+
+def small(*methods, trials=2):
+    cells = tuple(Cell(method, 'CNN-2', config_of(method)) for method in methods)
+    return Grid('small', 'Small', cells, trials=trials)
+
+
+def test_a_name_says_what_a_cell_is():
+    name = cell_name(config_of('le'))
+    assert name.startswith('digits-cnn2-le-grad_cam-') and len(name.rpartition('-')[2]) == 8
+    same = [config_of('le', **{field: value}) for field, value in [
+        ('seed', 3), ('trials', 5), ('data.dir', 'x'), ('store', 'x'), ('parallel', 'trials'),
+        ('method.warmup_epochs', 32), ('method.lam', 0.1)]]
+    assert {cell_name(config) for config in same} == {name}
+    others = [config_of('le', **{field: value}) for field, value in [
+        ('epochs', 100), ('method.alpha', 0.8), ('data.holdout', 5), ('precision', 'tf32'), ('model.width', 8)]]
+    assert len({cell_name(config) for config in [config_of('le'), *others]}) == 6
+
+
+def test_names_of_finished_cells_stay():
+    """A change here orphans every file in results/cells of these."""
+    assert [cell_name(cell.config) for cell in table(3).cells] == [
+        'mnist-mlp-ce-550c3e75', 'mnist-mlp-dropout-2467ce13', 'mnist-mlp-label_smoothing-8da41cc7',
+        'mnist-mlp-confidence_penalty-4b0940e5', 'mnist-mlp-le_uniform-b59b7576',
+        'mnist-mlp-le_permut-grad-52b751ab', 'mnist-mlp-le-grad-c53a36bc']
+    assert cell_name(table(2).cells[-1].config) == 'cifar10-resnet8-le-grad_cam-ebd646c5'
+
+
+def test_tables_share_cells():
+    def names(number, row):
+        return {cell_name(cell.config) for cell in table(number).cells if (cell.row, cell.column) == (row, 'ResNet8')}
+
+    for row in ('CE', 'LS', 'LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)'):
+        assert len(names(2, row) | names(4, row) | names(5, row) | names(6, row)) == 1
+    mlp = {cell_name(cell.config) for cell in table(6).cells if cell.column == 'MLP'}
+    assert mlp <= {cell_name(cell.config) for cell in table(3).cells}
+
+
+@pytest.mark.parametrize('name', PRINTED)
+def test_the_papers_numbers(name):
+    columns, rows = PRINTED[name]
+    printed = {}
+    for row in rows.split(', '):
+        method, *numbers = row.split(' ')
+        printed |= {(method, column): float(number) for column, number in zip(columns.split(), numbers)
+                    if number != '-'}
+    found = {(cell.row, cell.column): cell.paper[0] for cell in table(name[-1]).cells if cell.paper}
+    assert printed.items() <= found.items()
+    added = {row for row, _ in found.keys() - printed.keys()}
+    assert added <= {'CE', 'LS', 'LE-Permut'}  # from the paper's other tables
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
+def test_every_grid_is_a_lab_book_entry_that_can_run(path):
+    module = importlib.import_module('.'.join(path.with_suffix('').parts))
+    for argument in ('', 'smoke', 'epochs=20'):
+        assert f'python -m ikd.reproduce --config={path}' in module.__doc__
+        grid = module.grid(argument)
+        places = [(cell.row, cell.column) for cell in grid.cells]
+        assert len(set(places)) == len(places) and ',' not in ''.join(row + column for row, column in places)
+        for cell in grid.cells:
+            resolve(cell.config)
+        if argument:
+            assert max(cell.config.epochs for cell in grid.cells) == {'smoke': 2, 'epochs=20': 20}[argument]
+        if path.parts[1] == 'searches':
+            assert all(cell.config.data.holdout == 5000 for cell in grid.cells)
+            assert len({sum(cell.column == column for cell in grid.cells)
+                        for _, column in places if column != 'CE'}) == 1  # the same number of tries
+        rows = {row for row, _ in places}
+        if 'LE(Grad-CAM)' in rows or 'LE(Grad)' in rows:
+            assert 'LE-Uniform' in rows and (path.parts[1] == 'searches' or 'LE-Permut' in rows)
+
+
+def test_a_shorter_schedule_is_another_cell_and_says_so():
+    search = importlib.import_module('configs.searches.cifar')
+    whole, short = search.grid(), search.grid('epochs=40')
+    assert short.name == 'search-cifar-epochs40' and '40 epochs instead of 160' in short.title
+    for old, new in zip(whole.cells, short.cells):
+        assert new.config.epochs == 40 and new.config.optimizer.milestones == old.config.optimizer.milestones
+        warmups = [resolve(cell.config).method.warmup_epochs for cell in (old, new)]
+        assert warmups in ([32, 8], [10, 2], [80, 20]) and cell_name(old.config) != cell_name(new.config)
+    srdl = importlib.import_module('configs.tables.srdl').grid('epochs=40')
+    assert [cell.config.epochs for cell in srdl.cells[:3]] == [40, 20, 40]
+
+
+def test_one_network_of_a_table():
+    grid = table(2, 'model=resnet8')
+    assert grid.name == 'table2-resnet8' and {cell.column for cell in grid.cells} == {'ResNet8'}
+    assert table(2, 'model=resnet8,smoke').name == 'table2-resnet8-smoke'
+
+
+@pytest.mark.parametrize('argument, message', [
+    ('smok', "unknown argument 'smok' after the colon of --config; choose from: smoke, epochs=N, model=NAME"),
+    ('epochs=1', "unknown argument 'epochs=1'"), ('epochs=x', "unknown argument 'epochs=x'"),
+    ('model=vgg8', "unknown argument 'model=vgg8' .*; the networks are resnet14, resnet8"),
+])
+def test_an_argument_that_means_nothing(argument, message):
+    with pytest.raises(InputError, match=message):
+        table(2, argument)
+
+
+def test_adapt_leaves_the_grid_alone():
+    grid = small('ce')
+    adapt(grid, 'smoke')
+    assert grid.cells[0].config.epochs == 160
+
+
+def test_relatives_are_one_family():
+    """LE and its controls share a warm-up, students a teacher; each cell is in one family, once."""
+    found = [[cell.row for _, cell in family] for family in families(table(5, 'model=resnet8'))]
+    assert sorted(map(sorted, found)) == sorted(map(sorted, [
+        ['CE'], ['LS'], ['KD', 'Hint', 'AT+KD', 'FSP+KD', 'TAKD'], ['LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)']]))
+    grid = small('ce', 'ce', 'kd')
+    assert [[name for name, _ in family] for family in families(grid)] == [
+        [cell_name(grid.cells[0].config)], [cell_name(grid.cells[2].config)]]
+
+
+@pytest.mark.parametrize('n', [1, 2, 3, 20])
+def test_parts_are_the_whole(n):
+    lists = families(table(5))
+    parts = [share(lists, i, n) for i in range(1, n + 1)]
+    whole = sorted(name for family in lists for name, _ in family)
+    assert sorted(name for part in parts for family in part for name, _ in family) == whole
+    assert all(family in lists for part in parts for family in part)
+
+
+def test_all_of_a_seed_before_the_next():
+    grid = small('ce', 'le', 'le_uniform', trials=3)
+    names = [cell_name(cell.config) for cell in grid.cells]
+    found = {names[0]: {0: {}}, names[1]: {1: {}}, names[2]: {}}
+    todo = [(name, seeds) for name, _, seeds in missing(grid, found)]
+    assert [seeds for _, seeds in todo] == [[0], [0], [1], [1], [2], [2], [2]]
+    assert {name: [seed for other, seeds in todo for seed in seeds if other == name] for name in names} == {
+        names[0]: [1, 2], names[1]: [0, 2], names[2]: [0, 1, 2]}
+    together = [seeds for _, _, seeds in missing(grid, found, together=2)]
+    assert sorted(together[:3]) == [[0], [0, 1], [1]] and together[3:] == [[2], [2], [2]]
+
+
+def test_a_cells_file(tmp_path):
+    cell = small('le').cells[0]
+    assert read_cell(tmp_path, cell, 3) is None
+    write_cell(tmp_path, cell, SUMMARY, 3, {'similarity': 0.5})
+    name = cell_name(cell.config)
+    record = json.loads((tmp_path / 'cells' / f'{name}-3.json').read_text())
+    assert read_cell(tmp_path, cell, 3) == record
+    assert {field: record[field] for field in ('cell', 'seed', 'test_accuracy', 'git_commit', 'precision', 'measured',
+                                               'data', 'device', 'versions', 'train_seconds')} == {
+        'cell': name, 'seed': 3, 'test_accuracy': 97.5, 'git_commit': 'abc', 'precision': 'float32',
+        'measured': {'similarity': 0.5}, 'data': {'name': 'digits', 'train_images': 100, 'test_images': 50},
+        'device': SUMMARY['device'], 'versions': {'jax': '1'}, 'train_seconds': 4.0}
+    assert record['schedule'] == [{'stage': 'warmup', 'epochs': 32}, {'stage': 'introspective', 'epochs': 128}]
+    assert record['config'] == {field: value for field, value in flatten(resolve(cell.config)).items()
+                                if field in record['config']} and 'seed' not in record['config']
+    (tmp_path / 'cells' / f'{name}-4.tmp').write_text('{')  # what a crash leaves
+    assert read_cells(tmp_path, small('le')) == {name: {3: record}}
+
+
+@pytest.mark.parametrize('text', ['', '{', '[]', '{"seed": 3}', '{"seed": 3, "test_accuracy": null, "config": {}}',
+                                  '{"seed": 2, "test_accuracy": 90, "config": {}}',
+                                  '{"seed": 3, "test_accuracy": 900, "config": {}}'])
+def test_a_damaged_file_is_one_line(tmp_path, text):
+    cell = small('le').cells[0]
+    path = cell_path(tmp_path, cell_name(cell.config), 3)
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(InputError, match=f'{path.name} is damaged; remove it') as error:
+        read_cell(tmp_path, cell, 3)
+    assert '\n' not in str(error.value)
+
+
+def test_a_file_that_says_another_config(tmp_path):
+    """Refused; but one that lacks a field, being older than it, means its default."""
+    cell = small('le').cells[0]
+    write_cell(tmp_path, cell, SUMMARY, 3)
+    path = cell_path(tmp_path, cell_name(cell.config), 3)
+    record = json.loads(path.read_text())
+    del record['config']['data.holdout']
+    path.write_text(json.dumps(record))
+    assert read_cell(tmp_path, cell, 3) == record
+    record['config']['method.alpha'] = 0.8
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match='is of another config: method.alpha differs; remove it'):
+        read_cell(tmp_path, cell, 3)
+
+
+def test_a_cell_that_is_to_be_measured_is_done_when_it_was():
+    plain = small('ce').cells[0]
+    measured = plain._replace(measure=lambda directory, seed: {})
+    assert is_done(plain, {}) and not is_done(plain, None)
+    assert is_done(measured, {'measured': {}}) and not is_done(measured, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, argument', [('table1', ''), ('table5', 'model=resnet8'), ('srdl', 'model=resnet8'),
+                                            ('kdexplainer', '')])
+def test_every_cell_can_be_trained(name, argument):
+    """Each stage of each cell is traced on images of CIFAR-10's shape; nothing is computed."""
+    from ikd import bench, parallel, training
+    from ikd.trials import prepare_stages
+    images, layout = bench.dataset(32, 3), parallel.Layout(tuple(jax.devices()[:1]), 'data')
+    for cell in grid_of(pathlib.Path(f'configs/tables/{name}.py'), argument).cells:
+        stages = prepare_stages(resolve(cell.config), images, layout)
+        for prepared in stages:
+            state = training.state_shapes(prepared, (32, 32, 3))
+            teacher = prepared.stage.teacher
+            knowledge = {} if teacher is None else training.variables_of(
+                training.state_shapes(stages[teacher], (32, 32, 3)))
+            order = jax.eval_shape(prepared.program.order, state)
+            _, report = jax.eval_shape(prepared.program.advance, state, knowledge, order, images.train_images,
+                                       images.train_labels)
+            assert 'loss' in report

@@ -1,0 +1,253 @@
+"""A grid from one command: what is run and written, cut and gone on with, divided, measured, refused.
+
+Most tests put a quick stand-in for `experiment.run`; what that does is tested elsewhere.
+"""
+import json
+import pathlib
+import sys
+
+import jax
+import pytest
+
+from ikd import experiment, reproduce, training
+from ikd.errors import Diverged, InputError
+from ikd.grid import cell_name
+from ikd.report.journal import read_records
+
+CONFIG = '''
+from configs import common
+from ikd.grid import Cell, Grid, adapt
+
+def grid(argument=''):
+    cells = []
+    for row, method in ('CE', 'ce'), ('LE-Uniform', 'le_uniform'), ('LE(Grad)', 'le'):
+        config = common.digits()
+        config.update_from_flattened_dict({'method.name': method, 'model.name': 'mlp', 'epochs': 2, 'data.size': 8,
+                                           'data.limit': 128, 'method.warmup_epochs': 1})
+        cells.append(Cell(row, 'MLP', config, (97.0, 0.1)))
+    return adapt(Grid('tiny', 'A tiny table', tuple(cells), ('a note',), trials=TRIALS), argument)
+'''
+
+
+@pytest.fixture(scope='module', autouse=True)
+def settings():
+    """One device, and the tests' own folder of compiled programs."""
+    run = experiment.run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, 'run', lambda *args, **more: run(*args, jax.devices()[:1], **more))
+        patch.setattr(reproduce, 'keep_compiled', lambda setting: None)
+        yield
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A stand-in for training: the list of (method, seeds, config, directory) that it was asked for."""
+    asked = []
+
+    def run(config, workdir, seeds, finished, stop):
+        asked.append((config.method.name, seeds, config, workdir))
+        trials = [{'seed': seed, 'test_accuracy': 90.0 + len(asked) % 3 + seed, 'test_nll': 0.1, 'test_ece': 0.01,
+                   'train_seconds': 60.0} for seed in seeds]
+        finished({'trials': trials, 'train_images': 9, 'test_images': 8, 'git_commit': None, 'versions': {'jax': '1'},
+                  'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}})
+
+    monkeypatch.setattr(experiment, 'run', run)
+    return asked
+
+
+@pytest.fixture
+def count_epochs(monkeypatch):
+    """A list that grows by one for every epoch trained; `.stop_after = n` interrupts before the (n+1)-th."""
+    class Epochs(list):
+        stop_after = None
+
+    epochs, run_epoch = Epochs(), training.run_epoch
+
+    def counted(*args):
+        if len(epochs) == epochs.stop_after:
+            raise KeyboardInterrupt
+        epochs.append(1)
+        return run_epoch(*args)
+
+    monkeypatch.setattr(training, 'run_epoch', counted)
+    return epochs
+
+
+def reproduced(folder, *more, text=CONFIG, trials=1):
+    """Run the command on a grid whose config file has this text; its exit code."""
+    (folder / 'tiny.py').write_text(text.replace('TRIALS', str(trials)))
+    return reproduce.main([f'--config={folder}/tiny.py', f'--workdir={folder}/runs', f'--results={folder}/results',
+                           *more])
+
+
+def finished(folder):
+    """{file: contents} of all finished cells."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / 'results' / 'cells').glob('*.json'))}
+
+
+def lasting(record):
+    """What of a cell's file does not depend on when and how fast it was trained."""
+    return {name: value for name, value in record.items() if name not in ('finished', 'train_seconds')}
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """The folder of a truly trained grid that nothing happened to."""
+    folder = tmp_path_factory.mktemp('whole')
+    assert reproduced(folder) == 0
+    return folder
+
+
+def test_every_cell_and_the_table(whole, capsys, count_epochs):
+    cells = finished(whole)
+    result = json.loads((whole / 'results' / 'tiny.json').read_text())
+    assert {row['cell']: row['mean'] for row in result['rows']} == {
+        record['cell']: record['test_accuracy'] for record in cells.values()} and len(cells) == 3
+    assert [(c['row'], c['reference']) for c in result['comparisons']] == [
+        ('LE-Uniform', 'CE'), ('LE(Grad)', 'CE'), ('LE(Grad)', 'LE-Uniform')]
+    assert reproduced(whole, '--render') == 0
+    shown = capsys.readouterr().out
+    assert (whole / 'results' / 'tiny.md').read_text() == shown and '- a note' in shown
+    assert len((whole / 'results' / 'tiny.csv').read_text().splitlines()) == 4
+    assert reproduced(whole) == 0 and not count_epochs  # nothing is left
+
+
+def test_relatives_share_their_warm_up(whole):
+    """It was trained once: 2 + 2 + 1 epochs. What a file says is what the run says."""
+    assert [path.name[:6] for path in (whole / 'runs' / 'store').iterdir()] == ['warmup']
+    records = {path.parent.name: read_records(path.parent) for path in (whole / 'runs').glob('*/metrics.jsonl')}
+    assert sum('stored' not in record for of_cell in records.values() for record in of_cell) == 5
+    for record in finished(whole).values():
+        assert record['test_nll'] == records[record['cell']][-1]['test_nll']
+
+
+@pytest.mark.parametrize('stop_after', [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 3, 4))])
+def test_cut_at_any_moment_it_goes_on(whole, tmp_path, count_epochs, stop_after):
+    count_epochs.stop_after = stop_after
+    with pytest.raises(KeyboardInterrupt):
+        reproduced(tmp_path)
+    count_epochs.stop_after = None
+    assert reproduced(tmp_path) == 0 and len(count_epochs) == 5
+    assert {name: lasting(record) for name, record in finished(tmp_path).items()} == {
+        name: lasting(record) for name, record in finished(whole).items()}
+
+
+def test_time_is_up_in_a_cell(whole, tmp_path, count_epochs, capsys, monkeypatch):
+    """An epoch takes a minute here: after one the first trial of two epochs stops, and the next command goes on."""
+    monkeypatch.setattr(reproduce, 'now', lambda: 60.0 * len(count_epochs))
+    for epochs, after in (1, 1), (2, None):
+        assert reproduced(tmp_path, '--minutes=1', '--rows=CE') == 0
+        assert len(count_epochs) == epochs and len(finished(tmp_path)) == epochs - 1
+        assert (f'stopped after epoch {after} of 2' in capsys.readouterr().err) == (after is not None)
+    assert all(lasting(record) == lasting(finished(whole)[name]) for name, record in finished(tmp_path).items())
+
+
+def test_time_is_up_before_a_cell(tmp_path, quick, capsys):
+    """Exit code 0, and the table of what there is."""
+    assert reproduced(tmp_path, '--minutes=0') == 0 and not quick
+    shown = capsys.readouterr()
+    assert 'time is up, 3 of 3 left; the same command goes on' in shown.err
+    assert '| CE | 97.00 +- 0.10 | not run |  | 0 |' in shown.out
+
+
+def test_the_order_of_running(tmp_path, quick, capsys):
+    """All cells of a seed, relatives in a row, before the next seed; what has a file is not asked for again."""
+    assert reproduced(tmp_path, trials=2) == 0
+    assert [seeds for _, seeds, *_ in quick] == [[0]] * 3 + [[1]] * 3
+    assert [method for method, *_ in quick[:3]] in (['ce', 'le_uniform', 'le'], ['le_uniform', 'le', 'ce'])
+    assert ', seed 1, about 3 min left' in capsys.readouterr().err
+    for method, _, config, directory in quick:
+        assert directory == tmp_path / 'runs' / cell_name(config) and f'-{method}-' in directory.name
+        assert config.store == str(tmp_path / 'runs' / 'store') and config.parallel == 'data' and config.seed == 0
+    assert reproduced(tmp_path, trials=3) == 0
+    assert [seeds for _, seeds, *_ in quick[6:]] == [[2]] * 3
+
+
+def test_a_fresh_clone_runs_only_what_is_missing(tmp_path, quick, capsys):
+    assert reproduced(tmp_path, trials=2) == 0
+    (missing,) = (tmp_path / 'results' / 'cells').glob('*-ce-*-0.json')
+    missing.unlink()
+    capsys.readouterr()
+    assert reproduced(tmp_path, '--render', trials=2) == 0 and len(quick) == 6
+    assert 'Not run yet, by seed: CE (0).' in capsys.readouterr().out
+    assert reproduced(tmp_path, trials=2) == 0
+    assert [(method, seeds) for method, seeds, *_ in quick[6:]] == [('ce', [0])]
+
+
+def test_parts_rows_and_columns(tmp_path, quick):
+    assert reproduced(tmp_path, '--cells=1/2') == 0
+    assert [method for method, *_ in quick] == ['le_uniform', 'le']
+    assert reproduced(tmp_path, '--cells=2/2', '--trials=2') == 0
+    assert [(method, seeds) for method, seeds, *_ in quick[2:]] == [('ce', [0]), ('ce', [1])]
+    assert reproduced(tmp_path, '--rows=CE,LE(Grad)', '--columns=MLP', '--trials=2') == 0
+    assert [(method, seeds) for method, seeds, *_ in quick[4:]] == [('le', [1])]
+
+
+def test_seeds_trained_together(tmp_path, quick):
+    assert reproduced(tmp_path, '--together=2', '--rows=CE', trials=3) == 0
+    assert [(seeds, config.parallel) for _, seeds, config, _ in quick] == [([0, 1], 'trials'), ([2], 'trials')]
+    assert [record['seed'] for record in finished(tmp_path).values()] == [0, 1, 2]
+
+
+def test_what_a_cell_measures(tmp_path, quick):
+    """Of the run's directory and the seed; also where a file is there that lacks it."""
+    assert reproduced(tmp_path, '--rows=CE') == 0 and 'measured' not in [*finished(tmp_path).values()][0]
+    measured = CONFIG.replace('(97.0, 0.1))', '(97.0, 0.1), lambda directory, seed: {str(directory): seed})')
+    for _ in range(2):
+        assert reproduced(tmp_path, '--rows=CE', text=measured) == 0
+    (record,) = finished(tmp_path).values()
+    assert record['measured'] == {f"{tmp_path}/runs/{record['cell']}": 0} and len(quick) == 2
+
+
+def test_a_cell_that_diverges_stops_no_other(tmp_path, quick, capsys, monkeypatch):
+    run = experiment.run
+
+    def diverging(config, *rest, **more):
+        if config.method.name == 'le_uniform':
+            raise Diverged('the loss of seed 0 is not a number')
+        run(config, *rest, **more)
+
+    monkeypatch.setattr(experiment, 'run', diverging)
+    assert reproduced(tmp_path) == 1 and len(finished(tmp_path)) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith('ikd: digits-mlp-le_uniform-') and last.endswith(': the loss of seed 0 is not a number')
+
+
+def test_data_of_several_sets(tmp_path, quick):
+    """A folder of the set's own name is preferred, as Table 6 needs both sets."""
+    (tmp_path / 'data' / 'digits').mkdir(parents=True)
+    for trials, folder in (1, tmp_path / 'data'), (2, tmp_path):
+        reproduced(tmp_path, f'--data={folder}', '--rows=CE', trials=trials)
+    assert [config.data.dir for _, _, config, _ in quick] == [str(tmp_path / 'data' / 'digits'), str(tmp_path)]
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--config=nowhere.py'], "no file nowhere.py; ikd's own tables are in configs/tables/"),
+    (['--config=configs/le_digits.py'], r'has no function grid\(argument\); python -m ikd.main'),
+    (['--config=configs/tables/table3.py:smok', '--render'], "unknown argument 'smok'"),
+    (['--config=configs/tables/table3.py'], 'no --workdir; give a folder'),
+    (['--config=configs/tables/table3.py', '--workdir=x', '--cells=3/2'], '--cells=3/2: give i/n'),
+    (['--config=configs/tables/table3.py', '--workdir=x', '--rows=CE,KD'], '--rows: no KD; there are: CE, Dropout'),
+    (['--config=configs/tables/table3.py', '--workdir=x', '--columns=CNN'], '--columns: no CNN; there are: MLP'),
+    (['--config=configs/tables/table3.py', '--workdir=x', '--data=nowhere'], 'nowhere'),
+    (['--config=configs/tables/table3.py', '--workdir=x', '--trials=0'], '--trials=0: give at least 1'),
+    (['--config=configs/tables/table3.py', '--workdir=x', '--together=0'], '--together=0: give at least 1'),
+])
+def test_bad_input(arguments, message, tmp_path):
+    with pytest.raises(InputError, match=message) as error:
+        reproduce.main([*arguments, f'--results={tmp_path}/results'])
+    assert '\n' not in str(error.value) and not pathlib.Path('x').exists()
+
+
+def test_results_that_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+    with pytest.raises(InputError, match='cannot write to .*; choose another with --results'):
+        reproduced(tmp_path, f'--results={tmp_path}/file')
+
+
+def test_the_command_line_exits_with_2(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['ikd.reproduce', '--config=nowhere.py'])
+    with pytest.raises(SystemExit, match='2'):
+        reproduce.cli()
+    shown = capsys.readouterr().err
+    assert shown.count('\n') == 1 and shown.startswith('ikd: no file')
