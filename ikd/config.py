@@ -8,7 +8,7 @@ from ml_collections.config_dict import placeholder
 from ikd.errors import InputError
 
 # Fields that say where or how, not what: changing them continues the same experiment.
-NOT_IDENTITY = ('trials', 'parallel', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every', 'data.dir',
+NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every', 'data.dir',
                 'data.placement')
 
 
@@ -37,6 +37,8 @@ def default():
     cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
     images are tested on instead of the test set (for searches), `limit` keeps the first images.
+    parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
+    program.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
     """
     return ConfigDict({
@@ -55,7 +57,7 @@ def default():
                  'augment': 'none', 'holdout': 0, 'limit': placeholder(int)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
-        'precision': 'float32', 'parallel': 'data', 'class_chunk': placeholder(int),
+        'precision': 'float32', 'parallel': 'data', 'together': 1, 'class_chunk': placeholder(int),
         'checkpoint_every': 1, 'profile': False, 'cache_dir': placeholder(str), 'store': placeholder(str),
     })
 

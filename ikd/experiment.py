@@ -50,7 +50,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         return summary
     with jax.default_matmul_precision(MATMUL[config.precision]):
         dataset = load_data(config)
-        groups = parallel.layouts(config.parallel, missing, config.batch_size, devices)
+        groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)
         check_fits(config, dataset)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
         check_teachers(job_on(groups[0][0]), missing)
@@ -123,7 +123,7 @@ def check_teachers(job, seeds):
     What an objective asks of two networks shows when its step is traced.
     """
     one = parallel.Layout(job.layout.devices[:1], 'data')
-    stages = job.stages if job.layout.devices == one.devices else prepare_stages(job.config, job.dataset, one)
+    stages = job.stages if job.layout == one else prepare_stages(job.config, job.dataset, one)
     for prepared in stages:
         stage = prepared.stage
         if stage.given:

@@ -1,7 +1,7 @@
-"""Devices, in one place: what runs where, and what is averaged.
+"""Devices, in one place: what runs where, how a platform wants it compiled, and what is averaged.
 
 Two ways to use several devices. `data`: one network, the batch divided, statistics and gradients averaged over
-the axis `AXIS`. `trials`: every device trains its own seed, nothing is exchanged; what belongs to a trial has
+the axis `AXIS`. `trials`: every device trains seeds of its own, nothing is exchanged; what belongs to a trial has
 a leading axis of trials outside the compiled functions, and none inside. On one device both are plain `jit`.
 """
 import functools
@@ -17,9 +17,15 @@ AXIS = 'batch'
 
 
 class Layout(NamedTuple):
-    """The devices one compiled program runs on, and whether they share a batch or hold a trial each."""
+    """The devices one compiled program runs on, and whether they share a batch or hold `together` trials each."""
     devices: tuple
     mode: str
+    together: int = 1
+
+    @property
+    def trials(self):
+        """How many seeds the program trains."""
+        return len(self.devices) * self.together if self.mode == 'trials' else 1
 
     @property
     def axis_name(self):
@@ -29,37 +35,71 @@ class Layout(NamedTuple):
     @property
     def stacked(self):
         """Whether what belongs to a trial carries a leading axis of trials."""
-        return self.mode == 'trials' and len(self.devices) > 1
+        return self.trials > 1
 
     @property
     def on_cpu(self):
         return self.devices[0].platform == 'cpu'
 
 
-def layouts(mode, seeds, batch_size, devices=None):
+class Way(NamedTuple):
+    """How a platform wants a training step: many steps scanned in a call or one, and options for its compiler."""
+    scanned: bool
+    compiler_options: dict | None = None
+
+
+def way(layout, convolves):
+    """The Way of a network that does, or does not, convolve, on a layout's platform.
+
+    Accelerators scan: what a step costs there is the launching of its kernels. XLA:CPU runs a convolution inside a
+    loop on a slow path, 24 times slower, so there each call is one step; without convolutions a scan is faster (2.2
+    ms a step of the MLP instead of 2.6). XLA:CPU's default leaves the gradients of convolutions and the sums over a
+    batch to slow code; given to YNNPACK, cross-entropy's step of ResNet8 takes 0.5 to 0.7 of the time (and the MLP's
+    twice as long, so only convolutions are given to it). Figures: results/performance.md.
+    """
+    if not layout.on_cpu:
+        return Way(scanned=True)
+    if not convolves:
+        return Way(scanned=True)
+    return Way(False, {'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE'})
+
+
+def layouts(mode, seeds, batch_size, devices=None, together=1):
     """[(layout, seeds trained together), ...] for the seeds still to train, on the local devices.
 
     mode 'data': one seed after another, each on every device; InputError where they can't divide the batch.
-    mode 'trials': as many seeds at a time as there are devices.
+    mode 'trials': `together` seeds at a time on each device; those left over fill as many devices as they can, and
+    where they can't be divided alike, one device each.
     """
     devices = tuple(devices or jax.local_devices())
     if mode == 'trials':
-        groups = [seeds[i:i + len(devices)] for i in range(0, len(seeds), len(devices))]
-        return [(Layout(devices[:len(group)], mode), group) for group in groups]
+        return list(_groups(seeds, devices, together))
     if batch_size % len(devices):
         raise InputError(f'batch_size {batch_size} cannot be divided over {len(devices)} devices; choose a multiple '
                          f'of {len(devices)}, or config.parallel=trials')
     return [(Layout(devices, mode), [seed]) for seed in seeds]
 
 
-def spread(layout, f, per_trial, shared, donate=()):
-    """Compile f over the layout's devices: jit on one, pmap on several.
+def _groups(seeds, devices, together):
+    """The groups of `layouts` under `trials`."""
+    while seeds:
+        n = min(len(devices), len(seeds))
+        each = min(together, len(seeds) // n)
+        yield Layout(devices[:n], 'trials', each), seeds[:n * each]
+        seeds = seeds[n * each:]
+
+
+def spread(layout, f, per_trial, shared, donate=(), compiler_options=None):
+    """Compile f over the layout's devices: jit on one, pmap on several, vmap over the trials of each.
 
     f's first `per_trial` arguments and its results belong to a trial, the following `shared` are the same for all.
-    Under `data` results must come out equal on all devices. `donate` names arguments that may be overwritten.
+    Under `data` results must come out equal on all devices. `donate` names arguments that may be overwritten;
+    compiler_options are for one device, as pmap takes none.
     """
+    if layout.together > 1:
+        f = jax.vmap(f, in_axes=(*[0] * per_trial, *[None] * shared))
     if len(layout.devices) == 1:
-        return jax.jit(f, donate_argnums=donate)
+        return jax.jit(f, donate_argnums=donate, compiler_options=compiler_options)
     trial_axis = 0 if layout.stacked else None
     mapped = jax.pmap(lambda rank, *args: f(*args), axis_name=AXIS, out_axes=trial_axis, devices=layout.devices,
                       in_axes=(0, *[trial_axis] * per_trial, *[None] * shared),
@@ -81,17 +121,21 @@ def replicate(layout, tree):
 
 def join(layout, trees):
     """Put the trees of the trials trained together (a list, one tree under `data`) where `spread` wants them."""
-    if layout.stacked:
-        return _put(layout, jax.tree.map(lambda *leaves: np.stack(leaves), *trees), PartitionSpec(AXIS))
-    return replicate(layout, trees[0])
+    if not layout.stacked:
+        return replicate(layout, trees[0])
+    axes = [n for n in (len(layout.devices), layout.together) if n > 1]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*axes, *np.shape(leaves[0])), *trees)
+    return _put(layout, stacked, PartitionSpec(AXIS))
 
 
 def split(layout, tree):
     """The reverse of `join`: a list of one host (numpy) tree for each trial."""
     tree = jax.device_get(tree)
-    if layout.stacked:
-        return [jax.tree.map(lambda leaf: leaf[i], tree) for i in range(len(layout.devices))]
-    return [tree]
+    if not layout.stacked:
+        return [tree]
+    axes = 1 + (len(layout.devices) > 1 and layout.together > 1)
+    flat = jax.tree.map(lambda leaf: leaf.reshape(layout.trials, *leaf.shape[axes:]), tree)
+    return [jax.tree.map(lambda leaf: leaf[i], flat) for i in range(layout.trials)]
 
 
 def mean(tree, axis_name):

@@ -98,7 +98,8 @@ def run(grid, options):
 def train(grid, cell, seeds, workdir, options, found, stop):
     """Train seeds of a cell in `workdir/<cell>/`; each has its file, and its place in `found`, when it is done."""
     config = cell.config.copy_and_resolve_references()
-    config.store, config.parallel = str(workdir / 'store'), 'trials' if options.together > 1 else 'data'
+    config.store, config.together = str(workdir / 'store'), options.together
+    config.parallel = 'trials' if options.together > 1 else 'data'
     if options.data:
         own = pathlib.Path(options.data) / config.data.name
         config.data.dir = str(own if own.is_dir() else options.data)

@@ -131,9 +131,8 @@ def make_step(prepared, teacher, data, config, axis_name):
 def prepare(stage, model, teacher, data, config, layout):
     """The stage with its network, optimiser and Program. `model` has been made with the layout's axis_name.
 
-    teacher: the Prepared stage it learns from, or None. On accelerators, and for networks without convolutions, steps
-    are scanned, many a call. On CPU XLA runs a convolution inside a loop on a slow path (24 times slower), so there
-    each call is one step.
+    teacher: the Prepared stage it learns from, or None. How many steps a call takes is the platform's choice,
+    `parallel.way`.
     """
     n, b = len(data.train_images), config.batch_size
     steps, axis_name, image_shape = n // b, layout.axis_name, data.train_images.shape[1:]
@@ -144,11 +143,11 @@ def prepare(stage, model, teacher, data, config, layout):
     optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
     prepared = Prepared(stage, model, trained, optimizer, schedule, None)
     step = make_step(prepared, teacher and teacher.model, data, config, axis_name)
-    scanned = not (layout.on_cpu and models.has_convolutions(shapes['params']))
-    chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= LONGEST_SCAN) if scanned else 1
+    way = parallel.way(layout, models.has_convolutions(shapes['params']))
+    chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= LONGEST_SCAN) if way.scanned else 1
 
     def advance(state, knowledge, order, images, labels):
-        if not scanned:
+        if not way.scanned:
             return step(state, knowledge, order, images, labels)
         return jax.lax.scan(lambda s, _: step(s, knowledge, order, images, labels), state, length=chunk)
 
@@ -160,8 +159,8 @@ def prepare(stage, model, teacher, data, config, layout):
 
     return prepared._replace(program=Program(
         parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0),
-        parallel.spread(layout, advance, 3, 2, donate=(0,)),
-        parallel.spread(layout, logits, 1, 2),
+        parallel.spread(layout, advance, 3, 2, donate=(0,), compiler_options=way.compiler_options),
+        parallel.spread(layout, logits, 1, 2, compiler_options=way.compiler_options),
         chunk, steps))
 
 

@@ -36,12 +36,12 @@ def make_config(**fields):
     return resolve(config)
 
 
-def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', **model_options):
+def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', together=1, **model_options):
     """(program, layout, state on the device, resident data) of stage `index` of the config's recipe."""
-    layout = parallel.Layout(tuple(devices), mode)
+    layout = parallel.Layout(tuple(devices), mode, together)
     model = models.create(config.model.name, 10, axis_name=layout.axis_name, **model_options)
     prepared = training.prepare(recipe(config)[index], model, None, dataset, config, layout)
-    seeds = range(len(devices) if layout.stacked else 1)
+    seeds = range(layout.trials)
     state = parallel.join(layout, [training.new_state(seed, prepared, dataset.train_images.shape[1:])
                                    for seed in seeds])
     resident = parallel.replicate(layout, (dataset.train_images, dataset.train_labels))
@@ -172,10 +172,12 @@ def test_devices_share_a_batch_without_changing_it(dataset, case, count):
         np.testing.assert_allclose(reports[name], value, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('model, explainer', [('resnet8', 'grad_cam'), ('mlp', 'grad')])
-def test_trials_on_devices_of_their_own_are_those_trials(dataset, model, explainer):
+@pytest.mark.parametrize('model, explainer, devices, each', [
+    ('resnet8', 'grad_cam', 2, 1), ('mlp', 'grad', 2, 1), ('mlp', 'grad', 1, 3), ('mlp', 'grad', 2, 2)])
+def test_trials_together_are_those_trials(dataset, model, explainer, devices, each):
+    """On devices of their own, several in one program, and both."""
     config = make_config(**{'model.name': model, 'method.explainer': explainer})
-    program, layout, state, resident = prepare(config, dataset, 1, DEVICES[:2], 'trials')
+    program, layout, state, resident = prepare(config, dataset, 1, DEVICES[:devices], 'trials', each)
     state, reports = training.run_epoch(program, layout, state, {}, *resident)
     test_images = parallel.replicate(layout, training.pad_test(dataset.test_images, layout))
     tests = training.run_evaluation(program, layout, state, test_images, dataset.test_labels)
@@ -202,6 +204,16 @@ def test_groups_of_seeds():
     assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0, 1, 2, 3]), (1, [4])]
     groups = parallel.layouts('data', [0, 1], 16, DEVICES)
     assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0]), (4, [1])]
+
+
+def test_groups_of_seeds_that_share_a_device():
+    """Seven seeds, at most three a device: on two devices three each, then the one left; on four, two or one each."""
+    groups = parallel.layouts('trials', [*range(7)], 10, DEVICES[:2], together=3)
+    assert [(len(layout.devices), layout.together, seeds) for layout, seeds in groups] == [
+        (2, 3, [0, 1, 2, 3, 4, 5]), (1, 1, [6])]
+    groups = parallel.layouts('trials', [*range(7)], 10, DEVICES[:4], together=3)
+    assert [(len(layout.devices), layout.together, seeds) for layout, seeds in groups] == [
+        (4, 1, [0, 1, 2, 3]), (3, 1, [4, 5, 6])]
 
 
 def test_evaluation_counts_every_image_once(dataset, monkeypatch):
