@@ -84,6 +84,8 @@ def measured(rows, columns):
 def explain(comparisons, error):
     better = 'below 0 is better' if error else 'above 0 is better'
     tests = sum(comparison['p'] is not None for comparison in comparisons)
+    if not tests:
+        return f'Points, {better}. One seed has no interval.'
     return (f'Points, {better}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In '
             f"brackets p after Holm's correction for this table's {tests} comparisons, and the smallest true "
             'difference that so many trials, scattering so, find in four of five cases (two-sided, 5 %).')

@@ -51,7 +51,7 @@ def sources(records):
     hours = sum(record['train_seconds'] for record in records) / 3600
     return [
         'Data: ' + all_of(lambda r: '{name}, {train_images:,} images to train on, {test_images:,} to test'.format(
-            **r['data'])),
+            **r['data']) + (' held out of the training set' if r.get('config', {}).get('data.holdout') else '')),
         'Device: ' + all_of(lambda r: '{count} x {kind}, {platform}'.format(**r['device']) + f", {r['precision']}"),
         'Versions: ' + all_of(lambda r: ', '.join(f'{name} {version}' for name, version in r['versions'].items())),
         'Commit: ' + all_of(lambda r: r['git_commit'] or 'none'),

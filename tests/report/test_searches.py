@@ -45,12 +45,14 @@ def test_the_report(tmp_path):
     record = {'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 1, 'precision': 'float32', 'git_commit': 'abc',
               'versions': {'jax': '1'}, 'finished': '2026-01-02T',
               'device': {'platform': 'cpu', 'kind': 'k', 'count': 1},
-              'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100}}
+              'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100},
+              'config': {'data.holdout': 100}}
     for best, records in enumerate(found.values()):
         records |= {seed: {**record, 'test_accuracy': 90.0 + best + seed} for seed in (0, 1)}
     text = report(grid, found, tmp_path)
     assert '| CP | 0.5 | 91.50 +- 0.71 | +1.00 +- 0.00 (0.1) | 2 |' in text and '- a note' in text
-    assert '1,337 images to train on, 100 to test' in text and (tmp_path / 'search.md').read_text() == text
+    assert '1,337 images to train on, 100 to test held out of the training set' in text
+    assert (tmp_path / 'search.md').read_text() == text
     assert json.loads((tmp_path / 'search.json').read_text())['best'][0]['best'] == '0.5'
 
 

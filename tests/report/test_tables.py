@@ -107,6 +107,12 @@ def test_the_text():
     assert '- CNN: LE(Grad) ahead of CE' in several
 
 
+def test_one_seed_has_no_interval():
+    rows = [(row, 'R', row, None, records([90.0])) for row in ('CE', 'LS')]
+    lines = markdown('T', table(rows, references=('CE',), trials=1), (), ()).splitlines()
+    assert 'Points, above 0 is better. One seed has no interval.' in lines and '| LS | +0.00 (one seed) |' in lines
+
+
 def test_little_things():
     assert [spans([]), spans([4]), spans([0, 1, 2, 5, 7, 8])] == ['', '4', '0 to 2, 5, 7 to 8']
     assert number(-0.001, sign='+') == '+0.00' and number(1.005, 0.1, 1) == '1.0 +- 0.1'
