@@ -6,6 +6,7 @@ import pytest
 from matplotlib.image import imread
 
 from configs.figures import figure1, figure2, figure3
+from configs.tables import table2, table3, table6
 from ikd.class_cosines import EXPECTED
 from ikd.grid import cell_name
 from ikd.measure import NAMES
@@ -15,6 +16,14 @@ RECORD = {
     'test_accuracy': 90.0, 'train_seconds': 3600, 'finished': '2030-01-02T03:04:05Z', 'precision': 'float32',
     'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000}, 'git_commit': 'abc',
     'versions': {'jax': '1'}, 'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
+
+
+def test_the_networks_of_the_tables_are_not_trained_again():
+    """All but LE with the two explainers that no table has."""
+    tables = {cell_name(cell.config) for table in (table2, table3, table6) for cell in table.grid().cells}
+    others = {cell.row for figure in (figure1, figure2, figure3) for cell in figure.grid().cells
+              if cell_name(cell.config) not in tables}
+    assert others == {'LE(Grad*Input)', 'LE(GuidedBP)'}
 
 
 def cosines(class_names, pairs, first):
