@@ -9,135 +9,25 @@
 """
 import argparse
 import json
-import subprocess
 import sys
 from functools import partial
 
 import jax
 import numpy as np
 
-from ikd import data, parallel, training
-from ikd.config import default
+from ikd.benchmarks import (
+    against_ce,
+    device_busy,
+    explanation_pass,
+    first_step,
+    large_memory,
+    table_2,
+    together,
+    whole_distillation,
+)
 from ikd.errors import InputError
-from ikd.explainers.maps import grad
 from ikd.report.provenance import provenance
-from ikd.report.timing import PAIRS, median_interval, paired_times, times_of
-from ikd.trials import prepare_stages
-from ikd.validation import resolve
-
-GFLOPS = 100  # of the explanation pass, on two CPU cores
-
-
-def dataset(size, channels, classes=10):
-    """The bundled digits as images [n, size, size, channels], said to be of `classes` classes."""
-    digits = data.load('digits', size=size)
-    train, test = (np.repeat(images, channels, axis=-1) for images in (digits.train_images, digits.test_images))
-    return digits._replace(train_images=train, test_images=test, mean=digits.mean * channels,
-                           std=digits.std * channels, class_names=tuple(map(str, range(classes))))
-
-
-def settings(model, method, **fields):
-    """ResNets as 2009.09140, section 5, trains them, the MLP as section 5.1 does."""
-    config = default()
-    config.model.name, config.method.name = model, method
-    config.update(batch_size=16 if model == 'mlp' else 128)
-    config.update_from_flattened_dict(fields)
-    return resolve(config)
-
-
-class Steps:
-    """A stage of a method, ready to run: each call is one of its compiled function, of `steps` training steps."""
-
-    def __init__(self, config, images, index=-1):
-        self.layout = parallel.Layout(tuple(jax.local_devices()[:1]), 'data')
-        stages = prepare_stages(config, images, self.layout)
-        prepared = stages[index]
-        self.model, self.program, self.batch_size = prepared.model, prepared.program, config.batch_size
-        shape = images.train_images.shape[1:]
-        told = prepared.stage.teacher
-        self.knowledge = {} if told is None else self.put(
-            training.variables_of(training.new_state(1, stages[told], shape)))
-        self.state = self.put(training.new_state(0, prepared, shape))
-        self.order = self.program.order(self.state)
-        self.resident = self.put((images.train_images, images.train_labels))
-
-    def put(self, tree):
-        return parallel.replicate(self.layout, tree)
-
-    def __call__(self):
-        self.state, report = self.program.advance(self.state, self.knowledge, self.order, *self.resident)
-        jax.block_until_ready(report)
-
-    @property
-    def steps(self):
-        """Training steps of a call."""
-        return self.program.chunk
-
-    def memory(self):
-        """Bytes that the compiled function needs beside its arguments."""
-        lowered = self.program.advance.lower(self.state, self.knowledge, self.order, *self.resident)
-        return lowered.compile().memory_analysis().temp_size_in_bytes
-
-
-def against_ce(model, method, pairs, classes=10, **fields):
-    """A method's step over cross-entropy's."""
-    size, channels = (28, 1) if model == 'mlp' else (32, 3)
-    images = dataset(size, channels, classes)
-    ours, base = (Steps(settings(model, name, **fields), images) for name in (method, 'ce'))
-    times = paired_times(ours, base, pairs) / ours.steps
-    return times, {'temporary_bytes': ours.memory(), 'temporary_bytes_ce': base.memory()}
-
-
-def explanation_pass(pairs):
-    """The gradients of all ten logits of ResNet8 with respect to 128 images, over the time that GFLOPS would take."""
-    digits = dataset(32, 3)
-    steps = Steps(settings('resnet8', 'ce'), digits)
-    images = steps.put(np.float32(digits.train_images[:128]) / 255)
-    explain = jax.jit(partial(grad, steps.model))
-    variables = training.variables_of(steps.state)
-    seconds = times_of(lambda: jax.block_until_ready(explain(variables, images)), pairs)
-    operations = 128 * (1 + 10) * 2 * resnet8_products()
-    ideal = operations / GFLOPS / 1e9
-    return np.stack([seconds, np.full(pairs, ideal)], 1), {'gflops': operations / 1e9 / float(np.median(seconds))}
-
-
-def resnet8_products():
-    """Multiplications of ResNet8's convolutions for an image of 32x32x3, as many in a pass back to the image."""
-    stem = 9 * 3 * 16 * 32 ** 2
-    first = 2 * 9 * 16 * 16 * 32 ** 2
-    second = (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32) * 16 ** 2
-    third = (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64) * 8 ** 2
-    return stem + first + second + third
-
-
-def whole_distillation(pairs):
-    """KD with the training of its ResNet26 teacher, over cross-entropy: what a run costs, by its steps."""
-    images, config = dataset(32, 3), settings('resnet8', 'kd')
-    student, teacher = Steps(config, images), Steps(config, images, index=0)
-    base = Steps(settings('resnet8', 'ce'), images)
-
-    def both():
-        teacher()
-        student()
-
-    return paired_times(both, base, pairs), {}
-
-
-def first_step(pairs):
-    """Seconds from nothing to the first step of the digits job, over 15."""
-    command = [sys.executable, '-c', FIRST_STEP]
-    runs = min(pairs, 5)
-    seconds = times_of(lambda: subprocess.run(command, check=True), runs, warm_up=1)
-    return np.stack([seconds, np.full(runs, 15.0)], 1), {}
-
-
-FIRST_STEP = '''
-from configs import digits
-from ikd import experiment, bench
-from ikd.validation import resolve
-config = resolve(digits.get_config('le'))
-bench.Steps(config, experiment.load_data(config), index=0)()
-'''
+from ikd.report.timing import PAIRS, median_interval
 
 # name: (what it takes, the ratio to stay under or None)
 BENCHMARKS = {
@@ -150,7 +40,17 @@ BENCHMARKS = {
     'kd_resnet8_with_teacher': (whole_distillation, None),
     'le_grad_cam_100_classes': (partial(against_ce, 'resnet8', 'le', classes=100), None),
     'le_grad_cam_1000_classes': (partial(against_ce, 'resnet8', 'le', classes=1000, class_chunk=100), None),
-    'first_step': (first_step, 1.0),
+    'large_memory': (large_memory, 1.0),
+    'trials_together_mlp': (partial(together, 'mlp'), None),
+    'trials_together_resnet8': (partial(together, 'resnet8'), None),
+    'first_step': (partial(first_step, cached=False, seconds=15), 1.0),
+    'first_step_cached': (partial(first_step, cached=True, seconds=8), 1.0),
+}
+ON_ACCELERATORS = {
+    'device_busy': (partial(device_busy, model='resnet8', method='le'), 1 / 0.95),
+    'device_busy_mlp': (partial(device_busy, model='mlp', method='le', **{'method.explainer': 'grad'}), None),
+    'table_2_tf32': (partial(table_2, precision='tf32', minutes=20), 1.0),
+    'table_2_bfloat16': (partial(table_2, precision='bfloat16', minutes=15), 1.0),
 }
 
 
@@ -161,8 +61,8 @@ def measure(name, pairs=PAIRS, benchmarks=BENCHMARKS):
     ratio, low, high = median_interval(times[:, 0] / times[:, 1])
     ours, base = np.median(times, axis=0)
     return {'name': name, 'ratio': ratio, 'low': low, 'high': high, 'target': target,
-            'met': None if target is None else high <= target, 'seconds': float(ours), 'seconds_base': float(base),
-            'pairs': len(times), 'precision': 'float32', **more, **provenance()}
+            'met': None if target is None else high <= target, 'ours': float(ours), 'base': float(base),
+            'unit': 'seconds', 'pairs': len(times), 'precision': 'float32', **more, **provenance()}
 
 
 def main(argv):
@@ -173,7 +73,7 @@ def main(argv):
     parser.add_argument('--pairs', type=int, default=PAIRS, help='runs of both sides in turn')
     parser.add_argument('--peer', action='store_true', help='beside PyTorch too')
     options = parser.parse_args(argv)
-    benchmarks = dict(BENCHMARKS)
+    benchmarks = BENCHMARKS | (ON_ACCELERATORS if jax.default_backend() != 'cpu' else {})
     if options.peer:
         from tests.peers.benchmarks import PEERS
         benchmarks |= PEERS

@@ -8,8 +8,8 @@ from ml_collections.config_dict import placeholder
 from ikd.errors import InputError
 
 # Fields that say where or how, not what: changing them continues the same experiment.
-NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every', 'data.dir',
-                'data.placement')
+NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
+                'data.dir', 'data.placement')
 
 
 def default():

@@ -1,4 +1,5 @@
 """What a benchmark prints, and that it runs what it says. No time is asserted."""
+import inspect
 import json
 
 import jax
@@ -6,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ikd import bench, models
+from ikd import bench, benchmarks, models
 from ikd.errors import InputError
 
 MADE_UP = {'slow': (lambda pairs: (np.array([[3.0, 1.0], [5.0, 2.0], [2.0, 1.0]]), {'note': 1}), 2.5),
@@ -17,7 +18,7 @@ def test_a_line_has_what_a_reader_needs():
     """Ratios 3, 2.5, 2: median 2.5, whose interval reaches 3, so a target of 2.5 is not met."""
     line = bench.measure('slow', benchmarks=MADE_UP)
     assert (line['ratio'], line['high'], line['target'], line['met']) == (2.5, 3.0, 2.5, False)
-    assert (line['seconds'], line['seconds_base'], line['pairs'], line['note']) == (3.0, 1.0, 3, 1)
+    assert (line['ours'], line['base'], line['pairs'], line['note']) == (3.0, 1.0, 3, 1)
     assert line['versions']['jax'] == jax.__version__ and line['device']['platform'] == 'cpu'
     assert bench.measure('free', 4, MADE_UP)['met'] is None
 
@@ -32,7 +33,8 @@ def test_the_command_prints_json(monkeypatch, capsys):
 
 def test_steps_are_training_steps():
     """Each call goes on from the last: as many steps as it says, and the loss falls."""
-    steps = bench.Steps(bench.settings('mlp', 'ce', **{'optimizer.learning_rate': 0.01}), bench.dataset(28, 1))
+    steps = benchmarks.Steps(benchmarks.settings('mlp', 'ce', **{'optimizer.learning_rate': 0.01}),
+                             benchmarks.dataset(28, 1))
     assert steps.steps == 89  # 1,437 images in batches of 16
     steps()
     steps()
@@ -40,7 +42,7 @@ def test_steps_are_training_steps():
 
 
 def test_classes_that_no_image_is_of():
-    images = bench.dataset(8, 3, classes=100)
+    images = benchmarks.dataset(8, 3, classes=100)
     assert len(images.class_names) == 100 and images.train_images.shape[1:] == (8, 8, 3)
     assert images.train_labels.max() == 9
 
@@ -51,5 +53,29 @@ def test_the_arithmetic_of_resnet8():
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
     flops = jax.jit(model.apply).lower(variables, image).cost_analysis()['flops']
-    assert bench.resnet8_products() == 12_500_992
-    assert 0.9 < flops / (2 * bench.resnet8_products()) < 1
+    assert benchmarks.resnet8_products() == 12_500_992
+    assert 0.9 < flops / (2 * benchmarks.resnet8_products()) < 1
+
+
+def test_every_benchmark_says_what_it_takes(monkeypatch):
+    """Each of the table, on any device, is a function of the pairs alone, and has no name twice."""
+    assert not bench.BENCHMARKS.keys() & bench.ON_ACCELERATORS.keys()
+    for function, target in (bench.BENCHMARKS | bench.ON_ACCELERATORS).values():
+        inspect.signature(function).bind(3)
+        assert target is None or target > 0
+
+
+def test_trials_together_are_as_many_steps():
+    """Five trials in one program take the steps of five trials, each its own."""
+    steps = benchmarks.Steps(benchmarks.settings('mlp', 'ce', **{'optimizer.learning_rate': 0.01}),
+                             benchmarks.dataset(8, 1), trials=5)
+    steps()
+    assert steps.state.step.tolist() == [89] * 5
+    kernels = np.asarray(steps.state.params['Dense_0']['kernel'])
+    assert len({kernel.tobytes() for kernel in kernels}) == 5
+
+
+def test_memory_of_a_thousand_classes(monkeypatch):
+    """More classes need more memory; nothing is trained."""
+    few, many = (benchmarks.large_memory(1, size=16, classes=classes) for classes in (10, 1000))
+    assert few[0][0, 0] < many[0][0, 0] and few[1]['unit'] == 'bytes'

@@ -9,9 +9,9 @@ Here: figure2-mnist.png, figure2-cifar10.png, and the ranks of those pairs among
 is in the cells' files, so a fresh clone draws it without training.
 """
 from configs.tables.shared import RESTORED, cells
-from ikd.figures import figure2
+from ikd.evaluation.measure import measure
 from ikd.grid import Grid, adapt
-from ikd.measure import measure
+from ikd.report.paper_figures import figure2
 
 NOTES = (
     'By true class: row g is averaged over the test images of class g and holds cos(e^k, e^g), the similarities that '

@@ -10,17 +10,17 @@ class-discriminativeness that it cites: Grad*Input < GuidedBP < Grad < Grad-CAM.
 """
 from configs import common
 from configs.tables.shared import COLUMNS, RESTORED, ROWS, WARM_UP
-from ikd.figures import figure3
+from ikd.evaluation.measure import NAMES, measure
 from ikd.grid import Cell, Grid, adapt
-from ikd.measure import NAMES, measure
+from ikd.report.paper_figures import figure3
 
 NOTES = (
     "Discriminativeness: D = 1 - mean |rho|, rho Spearman's correlation (average ranks for ties) between the maps "
     'of the true class and of another, for the first 1,000 test images and the network trained with '
     'cross-entropy, the mean over its seeds. Maps are read as the sum over colours of absolute values, or of signed '
     'ones; Grad-CAM as it is, or upsampled to the image. Correlations with a constant map are undefined and left '
-    'out. The protocol is ours: the paper cites Adebayo et al. 2018, who randomise layers instead (`ikd.sanity`), '
-    'and prints no number.',
+    'out. The protocol is ours: the paper cites Adebayo et al. 2018, who randomise layers instead '
+    '(`ikd.evaluation.sanity`), and prints no number.',
     'Intervals of D are bootstraps over images and say nothing about other networks.',
     'Four explainers have 24 orders. Even complete agreement of two has p = 0.08 (Kendall, two-sided, exact), so '
     'four points cannot show that accuracy follows discriminativeness; they can only fail to.',

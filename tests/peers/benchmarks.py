@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ikd import training
-from ikd.bench import Steps, dataset, settings
+from ikd.benchmarks import Steps, dataset, settings
 from ikd.data.resident import normalise
 from ikd.report.timing import paired_times, times_of
 from tests.peers import torch_networks, torch_training

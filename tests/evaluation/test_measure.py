@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ikd import data, measure, models
-from ikd.class_cosines import class_cosines
 from ikd.config import default
-from ikd.discriminativeness import discriminativeness
+from ikd.evaluation.class_cosines import class_cosines
+from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.explainers import class_similarity, explain
 from ikd.trained import Trained
 from ikd.validation import resolve

@@ -2,7 +2,8 @@
 
 2009.09140, section 5.4.2, orders its explainers by class-discriminativeness, with reference to Adebayo et al. 2018,
 and gives neither numbers nor a protocol; Adebayo et al. compare a map before and after layers are randomised
-(`ikd.sanity`). The protocol here is ours: Spearman's rho between the true class's map and every other class's.
+(`ikd.evaluation.sanity`). The protocol here is ours: Spearman's rho between the true class's map and that of every
+other class.
 """
 import jax
 import jax.numpy as jnp

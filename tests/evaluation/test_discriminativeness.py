@@ -6,7 +6,14 @@ from scipy.stats import rankdata, spearmanr
 
 from ikd import data, models
 from ikd.config import default
-from ikd.discriminativeness import average_ranks, bootstrap_interval, discriminativeness, readings, score, spearman
+from ikd.evaluation.discriminativeness import (
+    average_ranks,
+    bootstrap_interval,
+    discriminativeness,
+    readings,
+    score,
+    spearman,
+)
 from ikd.trained import Trained, explain_function
 from ikd.validation import resolve
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ikd import data, models
-from ikd.class_cosines import EXPECTED, class_cosines, most_alike, pair_ranks
 from ikd.config import default
 from ikd.data import official
+from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike, pair_ranks
 from ikd.trained import Trained, explain_function, image_batches
 from ikd.validation import resolve
 

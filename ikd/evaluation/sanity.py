@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd import models
-from ikd.discriminativeness import readings, spearman
+from ikd.evaluation.discriminativeness import readings, spearman
 from ikd.explainers.similarity import true_map
 from ikd.trained import explain_function, image_batches
 

@@ -4,8 +4,8 @@ import functools
 import jax
 import numpy as np
 
-from ikd.class_cosines import class_cosines
-from ikd.discriminativeness import discriminativeness
+from ikd.evaluation.class_cosines import class_cosines
+from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.explainers import EXPLAINERS
 from ikd.report.explanations import draw, explanations
 from ikd.trained import load

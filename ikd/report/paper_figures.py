@@ -7,9 +7,9 @@ import pathlib
 
 import numpy as np
 
-from ikd.class_cosines import EXPECTED, most_alike, pair_ranks
+from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
+from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.grid import cell_name, picture_path
-from ikd.measure import NAMES, describe, rounded
 from ikd.report.journal import replace_text, write_json
 from ikd.report.markdown import lines_of, number
 from ikd.report.matrix import matrix_figure

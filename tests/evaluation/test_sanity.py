@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from ikd import data, models
 from ikd.config import default
-from ikd.sanity import cascade, parts_in_order
+from ikd.evaluation.sanity import cascade, parts_in_order
 from ikd.trained import Trained, explain_function
 from ikd.validation import resolve
 

@@ -1,0 +1,198 @@
+"""What `python -m ikd.bench` measures, each a function of a number of pairs.
+
+A benchmark gives an array of seconds [pairs, 2], ours and what we are compared with, and a dict of more that its line
+says. Networks have their real sizes; the images are scikit-learn's digits, enlarged.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+
+import jax
+import numpy as np
+
+from ikd import data, parallel, training
+from ikd.config import default
+from ikd.experiment import MATMUL
+from ikd.explainers.maps import grad
+from ikd.report.device_time import busy_share, device_events
+from ikd.report.timing import paired_times, times_of
+from ikd.trials import prepare_stages
+from ikd.validation import resolve
+
+GFLOPS = 100  # of the explanation pass, on two CPU cores
+EPOCH = 35  # copies of the digits, about as many images as MNIST or CIFAR-10 has
+
+
+def dataset(size, channels, classes=10, copies=1):
+    """The bundled digits as images [n, size, size, channels], said to be of `classes` classes, each so many times."""
+    digits = data.load('digits', size=size)
+    train, test = (np.repeat(images, channels, axis=-1) for images in (digits.train_images, digits.test_images))
+    return digits._replace(train_images=np.tile(train, (copies, 1, 1, 1)), test_images=test,
+                           train_labels=np.tile(digits.train_labels, copies), mean=digits.mean * channels,
+                           std=digits.std * channels, class_names=tuple(map(str, range(classes))))
+
+
+def settings(model, method, **fields):
+    """ResNets as 2009.09140, section 5, trains them, the MLP as section 5.1 does."""
+    config = default()
+    config.model.name, config.method.name = model, method
+    config.update(batch_size=16 if model == 'mlp' else 128)
+    config.update_from_flattened_dict(fields)
+    return resolve(config)
+
+
+class Steps:
+    """A stage of a method, ready to run: each call is one of its compiled function, of `steps` training steps."""
+
+    def __init__(self, config, images, index=-1, trials=1):
+        self.layout = parallel.Layout(tuple(jax.local_devices()[:1]), 'trials' if trials > 1 else 'data', trials)
+        stages = prepare_stages(config, images, self.layout)
+        prepared = stages[index]
+        self.model, self.program, self.batch_size = prepared.model, prepared.program, config.batch_size
+        shape = images.train_images.shape[1:]
+        told = prepared.stage.teacher
+        self.knowledge = {} if told is None else self.put(
+            training.variables_of(training.new_state(1, stages[told], shape)))
+        self.state = parallel.join(self.layout, [training.new_state(seed, prepared, shape) for seed in range(trials)])
+        self.order = self.program.order(self.state)
+        self.resident = self.put((images.train_images, images.train_labels))
+
+    def put(self, tree):
+        return parallel.replicate(self.layout, tree)
+
+    def __call__(self):
+        self.state, report = self.program.advance(self.state, self.knowledge, self.order, *self.resident)
+        jax.block_until_ready(report)
+
+    @property
+    def steps(self):
+        """Training steps of a call."""
+        return self.program.chunk
+
+    def memory(self):
+        """Bytes that the compiled function needs beside its arguments."""
+        lowered = self.program.advance.lower(self.state, self.knowledge, self.order, *self.resident)
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+
+def against_ce(model, method, pairs, classes=10, **fields):
+    """A method's step over cross-entropy's."""
+    size, channels = (28, 1) if model == 'mlp' else (32, 3)
+    images = dataset(size, channels, classes)
+    ours, base = (Steps(settings(model, name, **fields), images) for name in (method, 'ce'))
+    times = paired_times(ours, base, pairs) / ours.steps
+    return times, {'temporary_bytes': ours.memory(), 'temporary_bytes_ce': base.memory()}
+
+
+def explanation_pass(pairs):
+    """The gradients of all ten logits of ResNet8 with respect to 128 images, over the time that GFLOPS would take."""
+    digits = dataset(32, 3)
+    steps = Steps(settings('resnet8', 'ce'), digits)
+    images = steps.put(np.float32(digits.train_images[:128]) / 255)
+    explain = jax.jit(partial(grad, steps.model),
+                      compiler_options=parallel.way(steps.layout, convolves=True).compiler_options)
+    variables = training.variables_of(steps.state)
+    seconds = times_of(lambda: jax.block_until_ready(explain(variables, images)), pairs)
+    operations = 128 * (1 + 10) * 2 * resnet8_products()
+    ideal = operations / GFLOPS / 1e9
+    return np.stack([seconds, np.full(pairs, ideal)], 1), {'gflops': operations / 1e9 / float(np.median(seconds))}
+
+
+def resnet8_products():
+    """Multiplications of ResNet8's convolutions for an image of 32x32x3, as many in a pass back to the image."""
+    stem = 9 * 3 * 16 * 32 ** 2
+    first = 2 * 9 * 16 * 16 * 32 ** 2
+    second = (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32) * 16 ** 2
+    third = (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64) * 8 ** 2
+    return stem + first + second + third
+
+
+def whole_distillation(pairs):
+    """KD with the training of its ResNet26 teacher, over cross-entropy: what a run costs, by its steps."""
+    images, config = dataset(32, 3), settings('resnet8', 'kd')
+    student, teacher = Steps(config, images), Steps(config, images, index=0)
+    base = Steps(settings('resnet8', 'ce'), images)
+
+    def both():
+        teacher()
+        student()
+
+    return paired_times(both, base, pairs), {}
+
+
+def together(model, pairs, trials=5):
+    """So many trials of cross-entropy in one program over as many one after another."""
+    size, channels = (28, 1) if model == 'mlp' else (32, 3)
+    images, config = dataset(size, channels), settings(model, 'ce')
+    all_at_once, alone = Steps(config, images, trials=trials), Steps(config, images)
+
+    def one_by_one():
+        for _ in range(trials):
+            alone()
+
+    return paired_times(all_at_once, one_by_one, pairs) / alone.steps, {'trials': trials}
+
+
+def first_step(pairs, cached, seconds):
+    """Seconds from nothing to the first step of the digits job, over `seconds`; cached: with what an earlier run
+    has compiled."""
+    runs = min(pairs, 5)
+    with tempfile.TemporaryDirectory() as directory:
+        variables = {'JAX_COMPILATION_CACHE_DIR': directory, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1'}
+        variables = {**os.environ, **(variables if cached else {'JAX_ENABLE_COMPILATION_CACHE': 'false'})}
+        command = partial(subprocess.run, [sys.executable, '-c', FIRST_STEP], check=True, env=variables)
+        times = times_of(command, runs, warm_up=1)
+    return np.stack([times, np.full(runs, float(seconds))], 1), {}
+
+
+FIRST_STEP = '''
+from configs import digits
+from ikd import benchmarks, experiment
+from ikd.validation import resolve
+config = resolve(digits.get_config('le'))
+benchmarks.Steps(config, experiment.load_data(config), index=0)()
+'''
+
+
+def large_memory(pairs, size=224, classes=1000, limit=2 ** 30 * 80):
+    """Bytes that LE(Grad-CAM)'s step of ResNet8 needs for `classes` classes and 128 images of size x size, over an
+    accelerator's 80 GiB. Compiled, not run: pairs has no meaning."""
+    images = dataset(size, 3, classes)
+    images = images._replace(train_images=images.train_images[:128], train_labels=images.train_labels[:128])
+    needs = {name: Steps(settings('resnet8', name, class_chunk=100), images).memory() for name in ('le', 'ce')}
+    return np.array([[needs['le'], limit]], float), {'unit': 'bytes', 'bytes_ce': needs['ce']}
+
+
+def device_busy(pairs, model, method, **fields):
+    """The time that an accelerator was busy with a method's steps within an epoch: all of it over that, from a trace.
+
+    Also how many operations a step takes. An epoch is as long as CIFAR-10's or MNIST's.
+    """
+    images = dataset(28, 1, copies=EPOCH) if model == 'mlp' else dataset(32, 3, copies=EPOCH)
+    steps = Steps(settings(model, method, **fields), images)
+    shares, counts = [], []
+    for _ in range(min(pairs, 5)):
+        with tempfile.TemporaryDirectory() as directory:
+            steps()
+            with jax.profiler.trace(directory):
+                for _ in range(3):
+                    steps()
+            events = device_events(directory)
+        shares.append(busy_share(events))
+        counts.append(len(events) / 3 / steps.steps)
+    return np.stack([np.ones(len(shares)), shares], 1), {'unit': 'share',
+                                                         'operations_a_step': float(np.median(counts))}
+
+
+def table_2(pairs, precision, minutes, steps_an_epoch=390, epochs=160, trials=5):
+    """Minutes that the steps of the paper's Table 2 take, over `minutes`: two networks, five methods, five trials."""
+    total, images = 0, dataset(32, 3, copies=EPOCH)
+    for model in ('resnet8', 'resnet14'):
+        for method in ('ce', 'dropout', 'label_smoothing', 'confidence_penalty', 'le'):
+            with jax.default_matmul_precision(MATMUL[precision]):
+                steps = Steps(settings(model, method, precision=precision), images)
+                total = total + times_of(steps, min(pairs, 5)) / steps.steps
+    return np.stack([total * steps_an_epoch * epochs * trials / 60, np.full(len(total), float(minutes))], 1), {
+        'unit': 'minutes', 'precision': precision}

@@ -1,0 +1,33 @@
+"""What an accelerator did while a trace was taken: how many kernels, and how much of the time it was busy."""
+import pathlib
+
+import jax
+
+LINES = ('Stream', 'XLA Ops')  # of a GPU's plane, of a TPU's
+
+
+def device_events(directory):
+    """(start, end) in nanoseconds of every operation on the first accelerator in an XProf trace: a list, by start.
+
+    directory: what `jax.profiler.trace` wrote to. Empty on a CPU, whose operations are not told apart from the
+    host's. Copies between host and device count as operations.
+    """
+    found = []
+    for path in sorted(pathlib.Path(directory).glob('**/*.xplane.pb')):
+        planes = [plane for plane in jax.profiler.ProfileData.from_file(str(path)).planes
+                  if plane.name.startswith('/device:') and plane.name.endswith(':0')]
+        found += [(event.start_ns, event.start_ns + event.duration_ns) for plane in planes for line in plane.lines
+                  if line.name.startswith(LINES) for event in line.events]
+    return sorted(found)
+
+
+def busy_share(events):
+    """The share of the time from the first event's start to the last's end in which any ran: in [0, 1].
+
+    events: (start, end), sorted by start, at least one; they may overlap, as those of several streams do.
+    """
+    busy, begun, until = 0, events[0][0], events[0][0]
+    for start, end in events:
+        busy += max(0, end - max(start, until))
+        until = max(until, end)
+    return busy / (until - begun)
