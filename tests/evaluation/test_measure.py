@@ -5,8 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import data, measure, models
+from ikd import data, models
 from ikd.config import default
+from ikd.evaluation import measure
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.explainers import class_similarity, explain
