@@ -1,0 +1,58 @@
+"""How a platform wants a step compiled, and that it is the same step."""
+from functools import partial
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from ikd import models, parallel
+from ikd.objectives.losses import hard_cross_entropy
+
+CPU = parallel.Layout(tuple(jax.devices()[:1]), 'data')
+GPU = parallel.Layout((SimpleNamespace(platform='gpu'),), 'data')
+
+
+def test_the_way_of_each_platform():
+    """Steps are scanned but where XLA:CPU would run a convolution inside a loop."""
+    assert [parallel.way(CPU, convolves).scanned for convolves in (False, True)] == [True, False]
+    assert all(parallel.way(GPU, convolves) == parallel.Way(True, None) for convolves in (False, True))
+    assert parallel.way(CPU, False).compiler_options is None
+
+
+@pytest.mark.parametrize('name', ['resnet8', 'cnn6'])
+def test_compiler_options_change_rounding_only(network, digits, name):
+    """Every gradient of a training step with cross-entropy is that of XLA's default to 1e-5 of its length."""
+    model, variables = network(name)
+    images, labels = digits
+
+    def loss(params, images):
+        (logits, _), _ = model.apply({**variables, 'params': params}, images, train=True, mutable=['batch_stats'])
+        return hard_cross_entropy(logits, labels).mean()
+
+    gradient, params = partial(jax.jit, jax.grad(loss)), variables['params']
+    way = parallel.way(CPU, models.has_convolutions(params))
+    usual, ours = (gradient(compiler_options=options)(params, images) for options in (None, way.compiler_options))
+    # A bias before BatchNorm has no gradient but rounding.
+    scale = max(np.linalg.norm(leaf) for leaf in jax.tree.leaves(usual))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(usual)):
+        assert np.linalg.norm(a - b) < 1e-5 * max(np.linalg.norm(b), scale / 10)
+
+
+@pytest.mark.parametrize('devices, together', [(1, 3), (2, 1), (2, 2), (3, 2)])
+def test_join_and_split_are_each_others_reverse(devices, together):
+    layout = parallel.Layout(tuple(jax.devices()[:devices]), 'trials', together)
+    trees = [{'a': np.arange(6).reshape(2, 3) + 10 * i, 'b': np.float32(i)} for i in range(layout.trials)]
+    for tree, back in zip(trees, parallel.split(layout, parallel.join(layout, trees)), strict=True):
+        np.testing.assert_array_equal(back['a'], tree['a'])
+        assert back['b'] == tree['b']
+
+
+def test_what_is_shared_is_the_same_for_every_trial():
+    """x + 10 trial + y, on two devices of two trials each."""
+    layout = parallel.Layout(tuple(jax.devices()[:2]), 'trials', 2)
+    program = parallel.spread(layout, lambda tree, y: tree['a'] + y, 1, 1)
+    state = parallel.join(layout, [{'a': np.float32(10 * i)} for i in range(4)])
+    shared = parallel.replicate(layout, np.array([1.0, 2.0], np.float32))
+    np.testing.assert_array_equal(parallel.split(layout, program(state, shared)),
+                                  [[1, 2], [11, 12], [21, 22], [31, 32]])
