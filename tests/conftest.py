@@ -22,8 +22,9 @@ jax.config.update('jax_num_cpu_devices', 4)
 
 @pytest.fixture(scope='session', autouse=True)
 def compilation_cache(tmp_path_factory):
-    """What one test has compiled another need not, also in the processes that tests start."""
-    directory = str(tmp_path_factory.mktemp('compiled'))
+    """What one test has compiled another need not, also in the processes that tests start and in pytest-xdist's."""
+    base = tmp_path_factory.getbasetemp()
+    directory = str((base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'compiled')
     jax.config.update('jax_compilation_cache_dir', directory)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
     os.environ.update(JAX_COMPILATION_CACHE_DIR=directory, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0')
