@@ -57,6 +57,7 @@ def decode(file, channels, size=None):
     with opened(file) as picture:
         if size is not None:
             picture.draft(None, (2 * size, 2 * size))  # decodes a large JPEG at a fraction of its size
+        picture.load()  # a TIFF is turned by Pillow here, and says no more that it should be
         turn = _turn(picture)
         picture = _plain(picture)
         if size is not None:
