@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ikd.data import folder, load, official
+from ikd.data import folder, load, official, tfds
 from ikd.errors import InputError
+from tests.data.test_tfds import make_set
 
 examples = lambda few, many: pytest.mark.parametrize('examples', [few, pytest.param(many, marks=pytest.mark.slow)])
 
@@ -48,10 +49,10 @@ def hook(event, arguments):
 
 @pytest.fixture(scope='session')
 def audited():
-    """audited(call): call's result or InputError; nothing may have been written, run or unpickled meanwhile."""
+    """audited(call): call's result or InputError; meanwhile nothing was run or unpickled, or written but `inside`."""
     sys.addaudithook(hook)  # there is no way to take it off
 
-    def call(function):
+    def call(function, inside=None):
         seen.clear()
         watching.append(True)
         try:
@@ -60,7 +61,8 @@ def audited():
             return error
         finally:
             watching.clear()
-            assert not seen
+            assert [event for event in seen if event[0] in HARM or not inside
+                    or not event[1].startswith(f'{inside}/')] == []
 
     return call
 
@@ -225,17 +227,18 @@ ODD = ODD.filter(lambda name: name not in ('.', '..')) | st.sampled_from(
 @st.composite
 def file_trees(draw):
     """[(path in parts, what it is)]: classes, mostly of pictures, with whatever else may be in a folder."""
-    tree = {}
+    tree, seldom = {}, st.integers(0, 9).map(lambda number: number == 9)
     roots = draw(st.sampled_from([[()], [()], [('train',), ('test',)]]))
-    classes = draw(st.lists(ODD, min_size=1, max_size=3, unique=True))
+    classes = draw(st.lists(ODD, min_size=1 if draw(seldom) else 2, max_size=3, unique=True))
     for root, name in itertools.product(roots, classes):
-        for i in range(draw(st.integers(0, 4))):
+        for i in range(draw(st.integers(0, 1) if draw(seldom) else st.integers(2, 4))):
             suffix, content = draw(st.sampled_from(PICTURES))
-            if draw(st.integers(0, 9)) == 0:
+            if draw(seldom):
                 content = draw(harmed(content) | st.binary(max_size=200))
             tree[(*root, name, f'{i}{suffix}')] = content
     kinds = st.sampled_from(['folder', 'pipe', 'link', 'loop', 'zeros', 'outside']) | st.binary(max_size=20)
-    for where, name, kind in draw(st.lists(st.tuples(st.sampled_from(classes), ODD, kinds), max_size=2)):
+    others = st.lists(st.tuples(st.sampled_from(classes), ODD, kinds), min_size=1, max_size=2)
+    for where, name, kind in draw(others) if draw(seldom) else ():
         tree.setdefault((*roots[0], where, name + draw(st.sampled_from(['', '.png', '.JPG']))), kind)
     return tree
 
@@ -278,6 +281,31 @@ def test_image_folders(examples, tmp_path, audited):
             assert not folder.unreadable(directory)
 
 
+@examples(20, 1000)
+@pytest.mark.parametrize('file', ['features.json', 'dataset_info.json', 'digits-train.array*', 'ikd_original.npz'])
+def test_prepared_sets(examples, grey, tmp_path, audited, file):
+    """Files of a TFDS set harmed; only the cache of the arrays is written, beside them."""
+    few = [(image[..., 0], label % 2) for image, label in zip(grey[0][:20], grey[1])]
+    make_set(tmp_path, 'digits', {'train': few, 'test': few[:5]}, (None, None, 1))
+    expected = tfds.read('digits', tmp_path)
+    path, = (tmp_path / 'digits' / '1.0.0').glob(file)
+    cache, content = path.with_name('ikd_original.npz'), path.read_bytes()
+
+    @tried(examples, data=st.data())
+    def run(data):
+        path.write_bytes(data.draw(harmed(content)))
+        if path != cache:
+            cache.unlink(missing_ok=True)
+        found = audited(lambda: tfds.read('digits', tmp_path), inside=path.parent)
+        path.write_bytes(content)
+        if isinstance(found, InputError):
+            assert path != cache
+            assert_clear(found)
+        else:
+            assert_whole(found, (28, 28, 1))
+            assert path != cache or len(found[0]) == len(expected[0])
+
+
 @examples(300, 20000)
 def test_pictures(examples, audited):
     """Each format harmed: an array of the shape that was asked for, or an exception that names no program."""
@@ -316,6 +344,7 @@ def test_memory_of_bombs(tmp_path):
         import resource
         from ikd.data import load
         from ikd.errors import InputError
+from tests.data.test_tfds import make_set
         resource.setrlimit(resource.RLIMIT_DATA, (700 * 2**20,) * 2)
         for name, directory in ('folder', 'folder'), ('cifar10', ''), ('mnist', ''):
             try:
