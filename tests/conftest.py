@@ -13,6 +13,7 @@ os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from ikd import models
@@ -65,6 +66,18 @@ def network(digits, initial):
         return {'params': params, 'batch_stats': updates.get('moments', {})}
 
     return lambda name, **options: (models.create(name, 10, **options), variables(name))
+
+
+@pytest.fixture(scope='session')
+def digits_folder(tmp_path_factory):
+    """A folder of digits as PNG files of 8x8 grey pixels: 40 to 44 in each of the folders zero to nine."""
+    folder = tmp_path_factory.mktemp('digits')
+    pixels, labels = load_digits(return_X_y=True)
+    for i, (image, label) in enumerate(zip(pixels[:420], labels)):
+        place = folder / 'zero one two three four five six seven eight nine'.split()[label]
+        place.mkdir(exist_ok=True)
+        Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8).reshape(8, 8)).save(place / f'{i:04d}.png')
+    return folder
 
 
 @pytest.fixture(scope='session')
