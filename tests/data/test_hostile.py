@@ -344,7 +344,6 @@ def test_memory_of_bombs(tmp_path):
         import resource
         from ikd.data import load
         from ikd.errors import InputError
-from tests.data.test_tfds import make_set
         resource.setrlimit(resource.RLIMIT_DATA, (700 * 2**20,) * 2)
         for name, directory in ('folder', 'folder'), ('cifar10', ''), ('mnist', ''):
             try:
