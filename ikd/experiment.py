@@ -12,10 +12,10 @@ import numpy as np
 
 from ikd import data, parallel, store
 from ikd.config import digest, identity
-from ikd.errors import InputError
+from ikd.errors import InputError, Stopped, Unwritable, writing
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
-from ikd.report.journal import read_json, read_records, write_json
+from ikd.report.journal import read_json, read_records, save_figure, write_json
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
@@ -36,9 +36,9 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
 
     Goes on from the newest checkpoints. `devices`: those to use, by default all of this process. `seeds`: those of
     the trials, by default `seed`, `seed + 1`, ... finished(summary) is told whenever a trial, or trials trained
-    together, are done; stop() is asked at the end of each epoch. Raises InputError, before anything is written, for a
-    config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number;
-    Stopped where stop() said so.
+    together, are done; stop() is asked every few steps. Raises InputError, before anything is written, for a config
+    that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number; Stopped
+    where stop() said so, all that was done being saved; Unwritable when a file can't be written.
     """
     config, workdir = resolve(config), pathlib.Path(workdir)
     check_identity(config, workdir)
@@ -58,12 +58,14 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps)) as progress:
             for layout, seeds in groups:
+                if stop():
+                    raise Stopped(f"stopped before seed {', '.join(map(str, seeds))}")
                 states = train_group(job_on(layout), seeds, progress, stop)
                 done.update(seeds)
-                summary = summarise(config, workdir, done, dataset)
-                finished(summary)
                 if seeds[0] == config.seed:
                     draw_results(job_on(layout), states[0])
+                summary = summarise(config, workdir, done, dataset)  # last, as a run that has it is not gone on with
+                finished(summary)
     return summary
 
 
@@ -71,13 +73,14 @@ def draw_results(job, state):
     """Write the pictures of a trained network: explanations.png, and the tree of classes if it has one."""
     config, dataset = job.config, job.dataset
     title = f'{config.model.name} after {config.method.name}: {config.method.explainer}'
-    draw(job.explain, dataset, variables_of(state), title).savefig(job.workdir / 'explanations.png')
+    save_figure(draw(job.explain, dataset, variables_of(state), title), job.workdir / 'explanations.png')
     if config.method.name == 'hme':
         found = routings_of(final_model(config, dataset), variables_of(state), job.image_shape)
         title = f'{config.model.name}, hme.loss={config.hme.loss}'
-        tree_figure(found, dataset.class_names, title).savefig(job.workdir / 'tree.png')
+        save_figure(tree_figure(found, dataset.class_names, title), job.workdir / 'tree.png')
         if not np.isin(found[-1], (0, 1)).all():  # a hard tree says the same by itself
-            dendrogram_figure(found[-1], dataset.class_names, title).savefig(job.workdir / 'dendrogram.png')
+            figure = dendrogram_figure(found[-1], dataset.class_names, title)
+            save_figure(figure, job.workdir / 'dendrogram.png')
 
 
 def load_data(config):
@@ -145,11 +148,11 @@ def check_step(prepared, teacher, job):
 def open_workdir(config, workdir):
     """Create the directory and write config.json; InputError if that can't be done."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        with writing(workdir):
+            workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / 'config.json', json.loads(config.to_json()))
-    except OSError as error:
-        raise InputError(f'cannot write to the workdir {workdir} ({error.strerror}); choose another with '
-                         '--workdir') from error
+    except Unwritable as error:
+        raise InputError(f'{error}; make room there, or choose another --workdir') from error
 
 
 def summarise(config, workdir, seeds, dataset):

@@ -5,7 +5,7 @@
   python -m ikd.main --config=configs/le_cifar.py --config.data.dir=DIR  official files or a prepared TFDS set in DIR
 
 `--config` comes first, then what overrides it. Started again, a run goes on where it stopped; a finished one
-prints its summary.
+prints its summary. Ctrl-C or SIGTERM stop a run after its step, everything saved.
 """
 import difflib
 import pathlib
@@ -17,7 +17,8 @@ from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten
-from ikd.errors import Diverged, InputError
+from ikd.errors import Diverged, InputError, Stopped, Unwritable
+from ikd.signals import same_command, stopping
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
                                          'comma-separated list of arguments.', lock_config=True)
@@ -75,23 +76,33 @@ def describe(summary, workdir, seconds):
 def main(argv):
     """Train what the flags say and print what came of it."""
     del argv
-    logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
+    logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of every save, and of what it then raises
     from ikd import experiment  # JAX is loaded after the flags have been read, so that a typing error shows at once
 
     started = time.perf_counter()
     keep_compiled(CONFIG.value.cache_dir)
     workdir = WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config())
-    summary = experiment.run(CONFIG.value, workdir)
+    with stopping() as stop:
+        summary = experiment.run(CONFIG.value, workdir, stop=stop)
     print(describe(summary, workdir, time.perf_counter() - started))
 
 
 def cli():
-    """The command line. Bad input: one line and exit code 2. A run that diverged: one line and exit code 1."""
+    """The command line: one line on stderr for what ends a run early.
+
+    Exit code 2 for bad input, 1 for a run that diverged or could not write, 0 for one that was asked to stop.
+    """
     try:
         app.run(main, flags_parser=parse)
     except (InputError, Diverged) as error:
         print(f'ikd: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except Unwritable as error:
+        print(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}',
+              file=sys.stderr)
+        sys.exit(1)
+    except Stopped as error:
+        print(f'ikd: {error}, all saved; go on with: {same_command()}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -68,6 +68,19 @@ def network(digits, initial):
     return lambda name, **options: (models.create(name, 10, **options), variables(name))
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """small_disk(size): a file system of so many MiB of its own, and a function that gives it another size."""
+    if subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', tmp_path], capture_output=True).returncode:
+        pytest.skip('mounting a small file system is not allowed here')
+
+    def resize(size):
+        subprocess.run(['mount', '-o', f'remount,size={size}m', tmp_path], check=True)
+
+    yield lambda size: (resize(size), (tmp_path, resize))[1]
+    subprocess.run(['umount', '-l', tmp_path], check=True)
+
+
 @pytest.fixture(scope='session')
 def digits_folder(tmp_path_factory):
     """A folder of digits as PNG files of 8x8 grey pixels: 40 to 44 in each of the folders zero to nine."""
