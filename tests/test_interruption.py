@@ -123,13 +123,3 @@ def test_asked_to_stop_then_killed(undisturbed, tmp_path):
 def test_two_processes_give_the_same_bits(undisturbed, tmp_path):
     finish(SMALL, tmp_path / 'again')
     assert_undisturbed(tmp_path / 'again', undisturbed)
-
-
-LONG = ['--config=configs/le_digits.py:smoke', '--config.data.size=16', '--config.epochs=60',
-        '--config.method.warmup_epochs=20']
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600) if False else pytest.mark.slow
-def test_killed_twenty_times(tmp_path):
-    pass

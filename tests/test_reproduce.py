@@ -146,7 +146,7 @@ def test_time_is_up_before_a_cell(tmp_path, quick, capsys):
     """Exit code 0, and the table of what there is."""
     assert reproduced(tmp_path, '--minutes=0') == 0 and not quick
     shown = capsys.readouterr()
-    assert 'time is up, 3 of 3 left; the same command goes on' in shown.err
+    assert 'time is up, 3 of 3 left; go on with: ' in shown.err
     assert '| CE | 97.00 +- 0.10 | not run |  | 0 |' in shown.out
 
 

@@ -10,6 +10,11 @@ import pytest
 
 from ikd.signals import stopping
 
+# Where the tests run in the background of a script, SIGINT is ignored, and children are born so.
+HEARING = '''
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+'''
 WAITING = '''
 import time
 from ikd.signals import stopping
@@ -30,8 +35,8 @@ with stopping() as stop:
 
 def start(code):
     """A process that runs this code and has said that it is ready."""
-    process = subprocess.Popen([sys.executable, '-W', 'error', '-c', code], stdout=subprocess.PIPE, text=True,
-                               stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, '-W', 'error', '-c', HEARING + code], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == 'ready\n'
     return process
 
