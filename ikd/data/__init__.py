@@ -40,10 +40,10 @@ def load(name, directory=None, size=None):
     """Returns the Dataset called name, its images resized to size x size pixels if size is given.
 
     "digits" is bundled; "folder" is directory itself, with a folder of images for each class, see `folder.read`.
-    Others are looked for in directory: first as official distribution files (mnist,
-    fashion_mnist, cifar10, cifar100), then as a prepared TFDS set of any name. Without a directory, it is
-    TFDS's own. One of the four that is not there is fetched and prepared as a TFDS set. Official files keep
-    their order and TFDS shuffles once, so the two sources hold the same examples in different orders.
+    Others are looked for in directory: first as official distribution files (mnist, fashion_mnist, cifar10,
+    cifar100), then as a prepared TFDS set of any name. Without a directory, it is TFDS's own. One of the four that is
+    not there is fetched and prepared as a TFDS set. Official files keep their order and TFDS shuffles once, so the
+    two sources hold the same examples in different orders.
 
     Raises InputError for an unknown name, a missing directory, missing, damaged or unsuitable data, and more of it
     than fits into memory.

@@ -101,14 +101,12 @@ def unreadable(directory):
 def _scan(folder):
     """The subfolders and the image files in a folder, by name."""
     try:
-        entries = sorted((entry for entry in os.scandir(folder) if not entry.name.startswith('.')),
-                         key=lambda entry: entry.name)
+        entries = sorted(folder / name for name in os.listdir(folder) if not name.startswith('.'))
     except OSError as error:
         raise InputError(f'{printable(folder)} cannot be listed ({error.strerror}): correct the path or its '
                          'permissions') from error
-    folders = [Path(entry) for entry in entries if entry.is_dir()]
-    return folders, [Path(entry) for entry in entries
-                     if not entry.is_dir() and Path(entry).suffix.lower() in SUFFIXES]
+    folders = [path for path in entries if os.path.isdir(path)]
+    return folders, [path for path in entries if path.suffix.lower() in SUFFIXES and path not in folders]
 
 
 def _classes(folder):
@@ -168,7 +166,7 @@ def _try_each(function, items):
         except UnidentifiedImageError:
             return None, f"not of {', '.join(FORMATS)}"
         except Exception as error:  # whatever Pillow makes of a damaged file
-            return None, ' '.join(f'{error}'.split()) or type(error).__name__
+            return None, printable(' '.join(f'{error}'.split()))[:200] or type(error).__name__
 
     with quiet(), ThreadPool(THREADS) as pool:
         return list(tqdm(pool.imap(attempt, items, 16), total=len(items), disable=None))

@@ -179,7 +179,7 @@ def _tar_members(name, archive):
             member = tarfile.TarInfo.frombuf(header, 'utf-8', 'replace')
         except (tarfile.TarError, ValueError) as error:
             raise _damaged(archive, error) from None
-        content = data[start + 512:start + 512 + max(member.size, 0)]
+        content = data[start + 512:start + 512 + member.size]
         if len(content) != member.size:
             raise _damaged(archive, f'member {printable(member.name)} has a size of {member.size} bytes')
         if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.name.removeprefix('./') in wanted:

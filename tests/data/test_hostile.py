@@ -236,14 +236,18 @@ def file_trees(draw):
             if draw(seldom):
                 content = draw(harmed(content) | st.binary(max_size=200))
             tree[(*root, name, f'{i}{suffix}')] = content
-    kinds = st.sampled_from(['folder', 'pipe', 'link', 'loop', 'zeros', 'outside']) | st.binary(max_size=20)
+    kinds = st.sampled_from(['folder', 'pipe', 'link', 'loop', 'zeros', 'outside', 'knot']) | st.binary(max_size=20)
     others = st.lists(st.tuples(st.sampled_from(classes), ODD, kinds), min_size=1, max_size=2)
     for where, name, kind in draw(others) if draw(seldom) else ():
         tree.setdefault((*roots[0], where, name + draw(st.sampled_from(['', '.png', '.JPG']))), kind)
     return tree
 
 
+LINKS = {'link': 'nowhere', 'loop': '.', 'zeros': '/dev/zero', 'outside': '/etc/passwd'}
+
+
 def plant(directory, tree):
+    """Makes the files of `file_trees` in the directory; a knot is a link to itself."""
     for parts, kind in tree.items():
         path = directory.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -256,7 +260,7 @@ def plant(directory, tree):
         elif kind == 'pipe':
             os.mkfifo(path)
         else:
-            path.symlink_to({'link': 'nowhere', 'loop': '.', 'zeros': '/dev/zero', 'outside': '/etc/passwd'}[kind])
+            path.symlink_to(LINKS.get(kind, path.name))
 
 
 @examples(100, 5000)
@@ -281,7 +285,7 @@ def test_image_folders(examples, tmp_path, audited):
             assert not folder.unreadable(directory)
 
 
-@examples(20, 1000)
+@examples(20, 500)
 @pytest.mark.parametrize('file', ['features.json', 'dataset_info.json', 'digits-train.array*', 'ikd_original.npz'])
 def test_prepared_sets(examples, grey, tmp_path, audited, file):
     """Files of a TFDS set harmed; only the cache of the arrays is written, beside them."""
@@ -306,7 +310,7 @@ def test_prepared_sets(examples, grey, tmp_path, audited, file):
             assert path != cache or len(found[0]) == len(expected[0])
 
 
-@examples(300, 20000)
+@examples(300, 10000)
 def test_pictures(examples, audited):
     """Each format harmed: an array of the shape that was asked for, or an exception that names no program."""
     from ikd.data.images import decode, quiet
