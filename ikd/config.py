@@ -36,7 +36,8 @@ def default():
     `vam_block` channels to a block, `vam_gamma` the weight of its entropy.
     cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
-    images are tested on instead of the test set (for searches), `limit` keeps the first images.
+    images are tested on instead of the test set (for searches), `limit` keeps the first images; `fingerprint` says
+    which images a folder holds, and is found by itself.
     parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
     program.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
@@ -54,7 +55,7 @@ def default():
         'hme': {'loss': 'ce', 'outputs': 1, 'learning_rate': 0.05, 'routing_rate': 0.01, 'hard_learning_rate': 0.05},
         'model': {'name': 'resnet8', 'width': placeholder(int), 'vam': False, 'vam_block': 8, 'vam_gamma': 1e-3},
         'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'device', 'size': placeholder(int),
-                 'augment': 'none', 'holdout': 0, 'limit': placeholder(int)},
+                 'augment': 'none', 'holdout': 0, 'limit': placeholder(int), 'fingerprint': placeholder(str)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'together': 1, 'class_chunk': placeholder(int),
@@ -128,8 +129,12 @@ def flatten(config):
 
 
 def identity(config):
-    """The dotted fields of a resolved config (or of its JSON) that say what the experiment is."""
-    return {field: value for field, value in flatten(config).items() if field not in NOT_IDENTITY}
+    """The dotted fields of a resolved config (or of its JSON) that say what the experiment is.
+
+    `data.fingerprint` only where there is one: what has none has a name that says which data it is.
+    """
+    return {field: value for field, value in flatten(config).items()
+            if field not in NOT_IDENTITY and (field, value) != ('data.fingerprint', None)}
 
 
 def digest(config):

@@ -101,7 +101,7 @@ def cell_name(config):
     The digest is of the fields that differ from their defaults, so that a new field changes no name.
     """
     config = resolve(config)
-    says = {field: value for field, value in seedless(config).items() if value != usual()[field]}
+    says = {field: value for field, value in seedless(config).items() if value != usual().get(field)}
     explainer = config.method.explainer if config.method.name in EXPLAINED else ''
     words = [config.data.name, config.model.name, 'vam' if config.model.vam else '', config.method.name, explainer]
     digest = hashlib.sha256(json.dumps(says, sort_keys=True).encode()).hexdigest()[:8]
@@ -141,7 +141,7 @@ def read_cell(results, cell, seed):
         whole = False
     if not whole:
         raise InputError(f'{path} is damaged; remove it, and its seed is trained again')
-    changed = [field for field, value in seedless(config).items() if there.get(field, usual()[field]) != value]
+    changed = [field for field, value in seedless(config).items() if there.get(field, usual().get(field)) != value]
     if changed:
         raise InputError(f"{path} is of another config: {', '.join(changed)} differ{'s' * (len(changed) == 1)}; "
                          'remove it, and its seed is trained again')

@@ -13,13 +13,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd.checkpoint import Unusable, as_state, last_tree, one_voice, opened, saving, sealed
-from ikd.config import flatten
+from ikd.config import flatten, identity
 from ikd.errors import InputError, writing
 from ikd.report.journal import read_json, write_json
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
-           'data.limit')
+           'data.limit', 'data.fingerprint')
 
 
 def stage_name(config, stages, index):
@@ -38,7 +38,7 @@ def _describe(config, stages, index):
         'span': stage.span or stage.epochs, 'network': stage.network or own,
         'before': _describe(config, stages, index - 1) if stage.start.__name__ != 'fresh' and index else None,
         'teacher': None if stage.teacher is None else _describe(config, stages, stage.teacher),
-        'setting': {field: value for field, value in fields.items()
+        'setting': {field: value for field, value in identity(config).items()
                     if field in SETTING or field.startswith('optimizer.')},
     }
 

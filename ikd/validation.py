@@ -1,7 +1,10 @@
 """What the fields of a config may be."""
+import os
+
 from ml_collections import ConfigDict
 
 from ikd.config import flatten
+from ikd.data.folder import fingerprint
 from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS, SIMILARITIES
@@ -48,6 +51,8 @@ def resolve(config):
     for field in ('class_chunk', 'data.size', 'data.limit'):
         value = flatten(config)[field]
         _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
+    if config.data.name == 'folder' and config.data.fingerprint is None and os.path.isdir(config.data.dir or ''):
+        config.data.fingerprint = fingerprint(config.data.dir)
     _check(config.data.holdout >= 0, f'data.holdout is {config.data.holdout}; it must not be negative')
     _check(0 < method.alpha <= 1, f'method.alpha is {method.alpha}; it must be in (0, 1]')
     _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')

@@ -5,9 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from configs import le_folder
+from ikd import experiment, store
 from ikd.data import folder, images, limits, load
 from ikd.errors import InputError
+from ikd.recipes import recipe
 from ikd.report.figures import explanation_figure, pixels
+from ikd.validation import resolve
 
 
 @pytest.fixture
@@ -223,3 +227,46 @@ def test_suffixes_are_those_of_the_formats():
     Image.init()
     formats = {Image.EXTENSION[suffix] for suffix in images.SUFFIXES}
     assert formats == {*images.FORMATS}
+
+
+def test_the_fingerprint_names_the_images_not_the_place(write, tmp_path):
+    """The same wherever the folder is; another for an image more, renamed or of another size, and for a test set."""
+    found = [folder.fingerprint(write(tmp_path / place, {'a': 5, 'b': 5})) for place in ('one', 'two')]
+    assert found[0] == found[1]
+    write(tmp_path / 'two', {'b': 1}, first=5)
+    found.append(folder.fingerprint(tmp_path / 'two'))
+    (tmp_path / 'two' / 'b' / '005.png').rename(tmp_path / 'two' / 'b' / '006.png')
+    found.append(folder.fingerprint(tmp_path / 'two'))
+    with open(tmp_path / 'two' / 'b' / '006.png', 'ab') as file:
+        file.write(b'x')
+    found.append(folder.fingerprint(tmp_path / 'two'))
+    for part in 'train', 'test':
+        write(tmp_path / 'three' / part, {'a': 5, 'b': 5})
+    found.append(folder.fingerprint(tmp_path / 'three'))
+    assert len({*found[1:]}) == len(found) - 1 == 5
+
+
+def test_runs_and_warm_ups_of_unlike_folders_are_kept_apart(write, tmp_path):
+    """Also once an image has come; a run that is there says so instead of going on with other images."""
+    def of(place, **fields):
+        config = le_folder.get_config('smoke')
+        config.data.dir = str(tmp_path / place)
+        config.data.update(fields)
+        return resolve(config)
+
+    def names(config):
+        return experiment.default_workdir(config, 'x').name, store.stage_name(config, recipe(config), 0)
+
+    for place, count in ('cats', 5), ('copy', 5), ('dogs', 6):
+        write(tmp_path / place, {'a': count, 'b': 5})
+    cats = of('cats')
+    assert names(cats) == names(of('copy'))
+    assert all(a != b for a, b in zip(names(cats), names(of('dogs'))))
+    run = tmp_path / 'run'
+    experiment.open_workdir(cats, run)
+    experiment.check_identity(of('copy'), run)
+    rejects(lambda: experiment.check_identity(of('dogs'), run), 'holds another experiment: data.fingerprint')
+    write(tmp_path / 'cats', {'b': 1}, first=5)
+    rejects(lambda: experiment.check_identity(of('cats'), run), 'holds another experiment: data.fingerprint')
+    kept = cats.data.fingerprint  # as a config.json says
+    assert of('cats', fingerprint=kept).data.fingerprint == kept
