@@ -79,6 +79,10 @@ def save(saved, step, state, rest=None):
     Unwritable if that fails, which may show at the next save only, or when the manager's context is left.
     """
     with saving(saved.directory):
+        # Where Orbax can't make its folders, its threads wait for them for minutes, and the process for the threads.
+        probe = saved.directory / 'probe.tmp'
+        probe.write_bytes(bytes(1 << 16))
+        probe.unlink()
         saved.save(step, args=ocp.args.StandardSave(sealed(state, rest)))
 
 

@@ -114,8 +114,8 @@ def test_if_none_is_whole_one_line_says_what_to_remove(tmp_path):
     with pytest.raises(InputError) as caught:
         newest(tmp_path)
     assert str(caught.value) == (
-        f'the checkpoint {folder}/2 is damaged (it cannot be read), and there is none before it to go on from; remove '
-        f'{folder}, and the stage is trained again')
+        f'the checkpoint {folder}/2 is damaged (it cannot be read), and there is none before it to go on from; '
+        f'remove {folder}, and the stage is trained again')
     assert sorted(path.name for path in folder.iterdir()) == ['1', '2']
     shutil.rmtree(folder)
     assert newest(tmp_path) is None
