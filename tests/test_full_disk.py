@@ -8,9 +8,10 @@ import time
 import jax
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from configs import digits as digits_config
-from ikd import checkpoint, experiment, grid, reproduce
+from ikd import checkpoint, experiment, grid, reproduce, trials
 from ikd.errors import InputError, Unwritable
 from ikd.report.journal import read_records
 
@@ -33,6 +34,15 @@ def run(workdir, at_epoch_2=lambda: None):
             at_epoch_2()
 
     return experiment.run(config, workdir, jax.devices()[:1], stop=stop)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def plain_pictures():
+    """Pictures are empty, which is quicker."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in experiment, trials:
+            patch.setattr(module, 'draw', lambda *args, **more: Figure())
+        yield
 
 
 @pytest.fixture(scope='module')
@@ -89,6 +99,7 @@ def test_a_disk_that_is_full_before_the_start(small_disk):
         run(folder / 'run')
 
 
+@pytest.mark.slow
 def test_checkpoints_become_read_only(small_disk, undisturbed, tmp_path_factory):
     folder, _ = small_disk(60)
     workdir = tmp_path_factory.mktemp('runs') / 'run'
@@ -123,8 +134,8 @@ def full_events(workdir):
 
 @pytest.mark.parametrize('spoil, file', [
     (full_metrics, 'metrics.jsonl'), (full_events, 'tensorboard/seed0'),
-    (lambda workdir: full(workdir / 'explanations.tmp'), 'explanations.png'),
-    (lambda workdir: full(workdir / 'summary.tmp'), 'summary.json')])
+    pytest.param(lambda workdir: full(workdir / 'explanations.tmp'), 'explanations.png', marks=pytest.mark.slow),
+    pytest.param(lambda workdir: full(workdir / 'summary.tmp'), 'summary.json', marks=pytest.mark.slow)])
 def test_every_file_of_a_run(undisturbed, tmp_path, spoil, file):
     workdir = tmp_path / 'run'
     with pytest.raises(Unwritable) as caught:
