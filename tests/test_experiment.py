@@ -210,12 +210,13 @@ def test_asked_to_stop_a_run_keeps_every_step(undisturbed, tmp_path):
 
 
 def test_seeds_of_a_run_in_any_order(undisturbed, tmp_path, count_epochs):
-    """Each is told of as soon as it is done, and is the same whatever was trained before it."""
+    """Each is told of as soon as it is done, and is the same, bit for bit, whatever was trained before it."""
     told = []
     finished = lambda summary: told.append([trial['seed'] for trial in summary['trials']])
     summary = experiment.run(make_config(), tmp_path, ONE, seeds=[1, 0], finished=finished)
     assert told == [[1], [0, 1]] and len(count_epochs) == 6
     assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+    assert_same(last_state(make_config(), tmp_path), last_state(make_config(), undisturbed[0]))
     assert summary['train_images'] == summary['test_images'] == 128
     experiment.run(make_config(), tmp_path, ONE, seeds=[1], finished=finished)
     assert told[-1] == [0, 1] and len(count_epochs) == 6

@@ -1,5 +1,4 @@
 """Runs that are killed, in processes of their own: whatever a kill leaves, they end as if nothing had happened."""
-import os
 import pathlib
 import re
 import signal
@@ -11,15 +10,25 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint
+from configs import digits as digits_config
+from ikd import checkpoint, experiment
 from ikd.experiment import read_summary
 from ikd.report.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
 # One step of a network with convolutions is one call, so that a stop can come at every step.
-SMALL = ['--config=configs/digits.py:ce,smoke', '--config.model.name=cnn2', '--config.data.size=8',
-         '--config.data.limit=1024', '--config.batch_size=16', '--config.epochs=20',
-         '--config.optimizer.learning_rate=0.02']
+SMALL = {'model.name': 'cnn2', 'data.size': 8, 'data.limit': 256, 'batch_size': 16, 'epochs': 12,
+         'checkpoint_every': 1, 'optimizer.learning_rate': 0.02}
+COMMAND = ['--config=configs/digits.py:ce,smoke', *(f'--config.{field}={value}' for field, value in SMALL.items())]
+LONG = ['--config=configs/le_digits.py:smoke', '--config.data.size=16', '--config.epochs=60',
+        '--config.method.warmup_epochs=20', '--config.checkpoint_every=1']
+
+
+def run_here(workdir):
+    """What `COMMAND` does, in this process."""
+    config = digits_config.get_config('ce,smoke')
+    config.update_from_flattened_dict(SMALL)
+    experiment.run(config, workdir, jax.devices()[:1])
 
 
 def start(arguments, workdir):
@@ -62,20 +71,8 @@ def lines(workdir):
     return path.read_bytes().count(b'\n') if path.exists() else 0
 
 
-def contents(workdir):
-    """{path: modified} of all that is in a directory; what goes while one looks is left out."""
-    found = {}
-    for folder, _, names in os.walk(workdir):
-        for path in [folder, *(os.path.join(folder, name) for name in names)]:
-            try:
-                found[path] = os.stat(path).st_mtime_ns
-            except FileNotFoundError:
-                pass
-    return found
-
-
 def assert_undisturbed(workdir, undisturbed):
-    """The same weights and optimiser to the last bit, the same records and summary but for times; nothing is left."""
+    """The same weights and optimiser to the last bit, records and summary but for times; and nothing left over."""
     ours, theirs = checkpoint.last_tree(workdir, 0), checkpoint.last_tree(undisturbed, 0)
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
@@ -91,35 +88,100 @@ def assert_undisturbed(workdir, undisturbed):
     assert not [path for path in workdir.rglob('*') if 'tmp' in path.relative_to(workdir).as_posix()]
 
 
-@pytest.fixture(scope='module')
-def undisturbed(tmp_path_factory):
-    """The directory of a run of `SMALL` that nothing happened to."""
-    workdir = tmp_path_factory.mktemp('undisturbed') / 'run'
-    finish(SMALL, workdir)
-    return workdir
-
-
-def test_asked_to_stop_then_killed(undisturbed, tmp_path):
-    """SIGTERM once it trains; then SIGKILL while it saves; the same command each time."""
-    workdir = tmp_path / 'a' / 'run'
-    process = start(SMALL, workdir)
-    assert wait_until(lambda: lines(workdir) >= 2, process)
+def test_asked_to_stop_then_killed(tmp_path):
+    """SIGTERM once it trains, the next process SIGKILL while it saves, the same command each time."""
+    workdir, undisturbed = tmp_path / 'a' / 'run', tmp_path / 'b' / 'run'
+    process = start(COMMAND, workdir)
+    assert wait_until(lambda: lines(workdir) >= 2, process), told(workdir)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0
     last = told(workdir).splitlines()[-1]
-    where = re.fullmatch(r'ikd: stopped (in|after) epoch (\d+) of 20(, after step \d+ of 64)?, all saved; '
-                         rf'go on with: (.* -m ikd.main .*{workdir})', last)
-    assert where and all(f' {argument}' in where[4] for argument in SMALL), last
+    where = re.fullmatch(r'ikd: stopped (in|after) epoch (\d+) of 12(, after step \d+ of 16)?, all saved; go on '
+                         rf'with: (.* -m ikd.main .*{workdir})', last)
+    assert where and all(f' {argument}' in where[4] for argument in COMMAND), last
     assert lines(workdir) == int(where[2]) - (where[1] == 'in')
 
-    process, reached = start(SMALL, workdir), lines(workdir)
+    process, reached = start(COMMAND, workdir), lines(workdir)
     folder = workdir / 'checkpoints' / 'seed0' / '0-ce'
-    assert wait_until(lambda: lines(workdir) >= reached + 3 and [*folder.glob('*tmp*')], process)
+    assert wait_until(lambda: lines(workdir) >= reached + 2 and [*folder.glob('*tmp*')], process), told(workdir)
     kill(process)
-    finish(SMALL, workdir)
+    run_here(workdir)
+    run_here(undisturbed)
     assert_undisturbed(workdir, undisturbed)
 
 
-def test_two_processes_give_the_same_bits(undisturbed, tmp_path):
-    finish(SMALL, tmp_path / 'again')
-    assert_undisturbed(tmp_path / 'again', undisturbed)
+@pytest.fixture(scope='module')
+def long_undisturbed(tmp_path_factory):
+    """The directory of a run of `LONG` that nothing happened to: LE(Grad-CAM), ResNet8, on two stages."""
+    workdir = tmp_path_factory.mktemp('undisturbed') / 'run'
+    finish(LONG, workdir)
+    return workdir
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_bits(long_undisturbed, tmp_path):
+    finish(LONG, tmp_path / 'run')
+    assert_undisturbed(tmp_path / 'run', long_undisturbed)
+
+
+@pytest.mark.slow
+def test_killed_twenty_times(long_undisturbed, tmp_path):
+    """SIGKILL first when checkpoints/ begins to fill, then at random moments of training, saving and starting."""
+    workdir, draw, history = tmp_path / 'run', np.random.default_rng(0), []
+    for number in range(20):
+        before = lines(workdir)
+        process = start(LONG, workdir)
+        if number == 0:
+            assert wait_until(lambda: [*workdir.glob('checkpoints/seed0/*/*')], process), told(workdir)
+        elif number % 5 == 4:  # while it starts
+            time.sleep(draw.uniform(0, 8))
+        else:
+            assert wait_until(lambda: lines(workdir) > before, process), told(workdir)
+            time.sleep(draw.uniform(0, 1))
+        kill(process)
+        saved = [int(path.name) // 8 for path in workdir.glob('checkpoints/seed0/*/*') if path.name.isdecimal()]
+        history.append((lines(workdir), saved, [path.name for path in workdir.parent.rglob('*tmp*')]))
+    print(*history, sep='\n')  # shown by -s: epochs recorded, those with a checkpoint, what was being written
+    told_at_last = finish(LONG, workdir)
+    assert 'damaged' not in told_at_last
+    assert_undisturbed(workdir, long_undisturbed)
+
+
+# What Python does to files, each kind of it once, is a moment to die at; the C++ of tensorstore is not seen.
+DIE = '''
+import os, re, runpy, signal, sys
+folder, done = sys.argv.pop(1), set(sys.argv.pop(1).split())
+def watch(event, arguments):
+    if event not in ('open', 'os.rename', 'os.mkdir', 'os.remove', 'os.rmdir', 'shutil.rmtree'):
+        return
+    path = str(arguments[0])
+    if not path.startswith(folder) or event == 'open' and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        return
+    kind = event + ':' + re.sub(r'[0-9a-f]{32}|\\d+', 'N', path[len(folder):].replace(' ', ''))
+    if kind not in done:
+        os.write(1, kind.encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+runpy.run_module('ikd.main', run_name='__main__', alter_sys=True)
+'''
+
+
+@pytest.mark.slow
+def test_killed_at_every_kind_of_change_to_a_file(tmp_path):
+    """Just before a file is opened for writing, renamed or removed, a folder made or removed; with a teacher."""
+    arguments = ['--config=configs/digits.py:kd,smoke', '--config.model.name=mlp', '--config.teacher.model=mlp',
+                 '--config.data.size=8', '--config.epochs=3']
+    workdir, undisturbed, done = tmp_path / 'a' / 'run', tmp_path / 'b' / 'run', []
+    while True:
+        process = subprocess.run([sys.executable, '-c', DIE, str(tmp_path / 'a'), ' '.join(done), *arguments,
+                                  f'--workdir={workdir}'], cwd=ROOT, capture_output=True, text=True)
+        if process.returncode != -signal.SIGKILL:
+            break
+        done.append(process.stdout)
+        assert len({*done}) == len(done), 'it makes no way'
+    print(*done, sep='\n')  # shown by -s
+    assert process.returncode == 0, process.stderr
+    for part in 'config.tmp', 'metrics.jsonl', 'summary.tmp', 'store', 'events.out', 'orbax-checkpoint-tmp':
+        assert any(part in kind for kind in done), part
+    finish(arguments, undisturbed)
+    assert_undisturbed(workdir, undisturbed)

@@ -3,14 +3,17 @@
 Most tests put a quick stand-in for `experiment.run`; what that does is tested elsewhere.
 """
 import json
+import os
 import pathlib
+import signal
 import sys
+import time
 
 import jax
 import pytest
 
 from ikd import experiment, reproduce, training
-from ikd.errors import Diverged, InputError
+from ikd.errors import Diverged, InputError, Stopped
 from ikd.grid import cell_name
 from ikd.report.journal import read_records
 
@@ -23,7 +26,7 @@ def grid(argument=''):
     for row, method in ('CE', 'ce'), ('LE-Uniform', 'le_uniform'), ('LE(Grad)', 'le'):
         config = common.digits()
         config.update_from_flattened_dict({'method.name': method, 'model.name': 'mlp', 'epochs': 2, 'data.size': 8,
-                                           'data.limit': 128, 'method.warmup_epochs': 1})
+                                           'data.limit': 128, 'method.warmup_epochs': 1, 'checkpoint_every': 1})
         cells.append(Cell(row, 'MLP', config, (97.0, 0.1)))
     return adapt(Grid('tiny', 'A tiny table', tuple(cells), ('a note',), trials=TRIALS), argument)
 '''
@@ -148,6 +151,27 @@ def test_time_is_up_before_a_cell(tmp_path, quick, capsys):
     shown = capsys.readouterr()
     assert 'time is up, 3 of 3 left; go on with: ' in shown.err
     assert '| CE | 97.00 +- 0.10 | not run |  | 0 |' in shown.out
+
+
+def test_a_signal_stops_the_grid(tmp_path, quick, capsys, monkeypatch):
+    """In a cell or between two: exit code 0, the table of what there is; afterwards signals mean what they meant."""
+    run, before = experiment.run, signal.getsignal(signal.SIGTERM)
+
+    def interrupted(*args, stop, **more):
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not stop():
+            time.sleep(0.01)
+        if quick:
+            raise Stopped('stopped in epoch 1 of 2, after step 1 of 4')
+        run(*args, stop=stop, **more)
+
+    monkeypatch.setattr(experiment, 'run', interrupted)
+    for message in ('asked to stop, 2 of 3 left; go on with: ',
+                    ' stopped in epoch 1 of 2, after step 1 of 4, all saved; go on with: '):
+        assert reproduced(tmp_path) == 0 and len(finished(tmp_path)) == 1
+        shown = capsys.readouterr()
+        assert message in shown.err and '| CE |' in shown.out
+        assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_the_order_of_running(tmp_path, quick, capsys):

@@ -146,6 +146,24 @@ def test_a_stored_warm_up_is_the_trained_one(tmp_path):
         assert after['trials'][0][name] == alone['trials'][0][name]
 
 
+def test_a_damaged_warm_up_is_trained_again(tmp_path, capsys):
+    """A line says so, the run ends as if the store had been empty, and the entry is whole again."""
+    alone = experiment.run(make_config('le'), tmp_path / 'b' / 'le', DEVICES[:1])
+    experiment.run(make_config('le_uniform'), tmp_path / 'a' / 'control', DEVICES[:1])
+    (state,) = (tmp_path / 'a' / 'store').glob('warmup-*/seed0/state')
+    largest = max((path for path in state.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    capsys.readouterr()
+    after = experiment.run(make_config('le'), tmp_path / 'a' / 'le', DEVICES[:1])
+    assert capsys.readouterr().err.count(f'ikd: the checkpoint {state} is damaged') == 1
+    assert 'stored' not in read_records(tmp_path / 'a' / 'le')[0]
+    assert after['trials'][0]['test_nll'] == alone['trials'][0]['test_nll']
+    experiment.run(make_config('le_permut'), tmp_path / 'a' / 'permut', DEVICES[:1])
+    assert read_records(tmp_path / 'a' / 'permut')[0]['stored'] and 'damaged' not in capsys.readouterr().err
+
+
 def test_a_store_that_cannot_be_written_costs_the_run_nothing(tmp_path, capsys):
     (tmp_path / 'file').write_text('in the way')
     config = make_config('le', store=str(tmp_path / 'file' / 'store'))

@@ -3,11 +3,12 @@ import contextlib
 import json
 import os
 import pathlib
+import socket
 import time
 
 from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import RecordWriter
 
 from ikd.errors import InputError, writing
 
@@ -80,9 +81,11 @@ class Journal:
     def __init__(self, workdir, seed):
         self.path, self.seed = pathlib.Path(workdir) / 'metrics.jsonl', seed
         self.folder = pathlib.Path(workdir) / 'tensorboard' / f'seed{seed}'
+        name = f'events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}'
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.events = EventsWriter(str(self.folder / 'events'))
+            self.events = RecordWriter(str(self.folder / name))
+        self._add(Event(wall_time=time.time(), file_version='brain.Event:2'))
 
     def expect(self, epoch):
         """InputError if the seed's entries up to `epoch`, which its checkpoints have reached, are not all there."""
@@ -105,17 +108,18 @@ class Journal:
             lines.write(json.dumps(record, allow_nan=False) + '\n')
             lines.flush()
             os.fsync(lines.fileno())
-        self._add(record['epoch'], *(summary.scalar(name, value) for name, value in record.items()
-                                     if isinstance(value, float)))
+        self._add(*(Event(wall_time=time.time(), step=record['epoch'], summary=summary.scalar(name, value))
+                    for name, value in record.items() if isinstance(value, float)))
 
     def picture(self, name, image, epoch):
         """Add an image, uint8 [h, w, 3], to the TensorBoard events."""
-        self._add(epoch, summary.image(name, image, dataformats='HWC'))
+        drawn = summary.image(name, image, dataformats='HWC')
+        self._add(Event(wall_time=time.time(), step=epoch, summary=drawn))
 
-    def _add(self, epoch, *summaries):
+    def _add(self, *events):
         with writing(self.folder):
-            for one in summaries:
-                self.events.write_event(Event(wall_time=time.time(), step=epoch, summary=one))
+            for event in events:
+                self.events.write(event.SerializeToString())
             self.events.flush()
 
     def __enter__(self):

@@ -1,0 +1,97 @@
+"""What a run writes: whole files, lines that a crash may cut, TensorBoard events as their format has them."""
+import json
+import struct
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from tensorboardX.crc32c import crc32c
+from tensorboardX.proto.event_pb2 import Event
+
+from ikd.errors import InputError, Unwritable
+from ikd.report.journal import Journal, read_json, read_records, replacing, save_figure, write_json
+
+
+def record(epoch, seed=0):
+    return {'seed': seed, 'epoch': epoch, 'train_loss': 1 / epoch, 'stage': 'ce'}
+
+
+def events(workdir, seed=0):
+    """The events of a seed: each a length, its checksum, the event, its checksum (TFRecord)."""
+    mask = lambda value: ((value >> 15 | value << 17) + 0xa282ead8) % 2 ** 32
+    found = []
+    for path in sorted((workdir / 'tensorboard' / f'seed{seed}').iterdir()):
+        content = path.read_bytes()
+        while content:
+            length, checked = struct.unpack('<QI', content[:12])
+            data, (data_checked,) = content[12:12 + length], struct.unpack('<I', content[12 + length:16 + length])
+            assert checked == mask(crc32c(content[:8])) and data_checked == mask(crc32c(data))
+            found.append(Event.FromString(data))
+            content = content[16 + length:]
+    return found
+
+
+def test_records_and_events(tmp_path):
+    """Both are on the disk as soon as they are written: a kill loses none."""
+    journal = Journal(tmp_path, 0)
+    for epoch in 1, 2:
+        journal.write(record(epoch))
+        assert read_records(tmp_path) == [record(e) for e in range(1, epoch + 1)]
+    journal.picture('maps', np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3), 2)
+    version, *rest = events(tmp_path)
+    assert version.file_version == 'brain.Event:2'
+    values = [(event.step, value) for event in rest for value in event.summary.value]
+    assert [(step, value.tag, value.simple_value) for step, value in values[:2]] == [
+        (1, 'train_loss', 1.0), (2, 'train_loss', 0.5)]
+    assert (values[2][0], values[2][1].tag, values[2][1].image.width, values[2][1].image.height) == (2, 'maps', 3, 2)
+    journal.__exit__()
+
+
+def test_a_line_that_was_cut_off(tmp_path):
+    """It is not read, and it is gone once the journal is rewound, so that the next line stands alone."""
+    with Journal(tmp_path, 0) as journal:
+        journal.write(record(1))
+        journal.write(record(1, seed=1))
+        journal.write(record(2))
+        with journal.path.open('a') as lines:
+            lines.write('{"seed": 0, "epo')
+        assert read_records(tmp_path) == [record(1), record(1, seed=1), record(2)]
+        journal.rewind(1)
+        journal.write(record(2))
+    assert read_records(tmp_path) == [record(1), record(1, seed=1), record(2)]
+
+
+@pytest.mark.parametrize('line', ['{"seed": 0, "epoch": 2', '{"sead": 0, "epoch": 2}', '[0, 2]', '\\x00'])
+def test_a_damaged_line(tmp_path, line):
+    lines = [json.dumps(record(1)), line, json.dumps(record(3))]
+    (tmp_path / 'metrics.jsonl').write_text('\n'.join(lines) + '\n')
+    with pytest.raises(InputError, match='metrics.jsonl is damaged in line 2; put back a copy'):
+        read_records(tmp_path)
+
+
+def test_epochs_that_are_missing(tmp_path):
+    with Journal(tmp_path, 0) as journal:
+        journal.expect(0)
+        for epoch in 1, 3:
+            journal.write(record(epoch))
+            journal.write(record(epoch, seed=1))
+        journal.expect(1)
+        with pytest.raises(InputError, match='lacks epoch 2 of seed 0, though its checkpoints are there'):
+            journal.expect(3)
+
+
+def test_whole_or_not_at_all(tmp_path):
+    """An error while the new contents are written leaves the old ones."""
+    path = tmp_path / 'value.json'
+    write_json(path, [1])
+    with pytest.raises(ZeroDivisionError):
+        with replacing(path) as temporary:
+            temporary.write_text('[2')
+            1 / 0
+    assert read_json(path) == [1]
+    write_json(path, [3])
+    assert read_json(path) == [3] and [*tmp_path.iterdir()] == [path]
+    with pytest.raises(Unwritable, match=r'cannot write .*/nowhere/value.json \(No such file or directory\)'):
+        write_json(tmp_path / 'nowhere' / 'value.json', [])
+    save_figure(Figure(), tmp_path / 'figure.png')
+    assert (tmp_path / 'figure.png').read_bytes().startswith(b'\x89PNG')

@@ -1,0 +1,37 @@
+"""An epoch in two parts is the epoch."""
+import json
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ikd.epochs import check_finite, join, rest_of
+from ikd.errors import Diverged
+
+
+@pytest.mark.parametrize('dtype', [np.float32, jnp.bfloat16, np.int32])
+@pytest.mark.parametrize('cuts', [(0, 7), (0, 3, 7), (0, 1, 2, 6, 7)])
+def test_the_parts_of_an_epoch_are_the_whole(dtype, cuts):
+    """To the last bit and in the same type, through JSON, so that means over it are the same, too."""
+    draw = np.random.default_rng(0)
+    whole = {name: (1000 * draw.normal(size=7)).astype(dtype) for name in ('loss', 'accuracy')}
+    rest, report, seconds = None, None, 0
+    for first, last in zip(cuts, cuts[1:]):
+        part = {name: values[first:last] for name, values in whole.items()}
+        report, seconds = join(rest, part, 0.5)
+        rest = json.loads(json.dumps(rest_of(report, seconds)))
+    assert seconds == 0.5 * (len(cuts) - 1)
+    for name, values in whole.items():
+        assert report[name].dtype == values.dtype and report[name].tobytes() == values.tobytes()
+
+
+def test_a_bad_step_is_named_where_no_test_was_made():
+    """Steps are counted from 0 over the whole run: the third of the fifth epoch, of ten steps each."""
+    prepared = SimpleNamespace(program=SimpleNamespace(steps=10), stage=SimpleNamespace(name='ce'))
+    good, bad = ({'loss': np.float32([1, 2, last, last])} for last in (3, np.nan))
+    check_finite([0, 1], prepared, 2, 3, [good, good], [{}, {}])
+    with pytest.raises(Diverged, match=r'seed 1 is not a number since step 42 \(stage ce, epoch 2\)'):
+        check_finite([0, 1], prepared, 2, 3, [good, bad], [{}, {}])
+    with pytest.raises(Diverged, match='seed 0 is not a number since step 43 '):
+        check_finite([0], prepared, 2, 3, [good], [{'test_nll': np.inf}])
