@@ -6,15 +6,26 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from ikd import processes
+
+# A State is host arrays, which the first process has in full: Orbax need not wait for the others.
+ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+READ = ocp.CheckpointManagerOptions(create=False, multiprocessing_options=ALONE)
+
 
 @contextlib.contextmanager
 def manager(workdir, seed, index, name):
     """The Orbax manager of stage number `index`, called `name`, of a seed: checkpoints/seed<seed>/<index>-<name>/.
 
-    It keeps the last two epochs, saves in the background, and has finished when the context is left.
+    It keeps the last two epochs, saves in the background, and has finished when the context is left. None on a
+    process that does not write.
     """
+    if not processes.first():
+        yield None
+        return
     directory = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}' / f'{index}-{name}'
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=False, multiprocessing_options=ALONE)
     with ocp.CheckpointManager(directory, options=options) as saved:
         yield saved
 
@@ -27,6 +38,15 @@ def newest_common(managers):
             if epoch > common:
                 saved.delete(epoch)
     return common
+
+
+def newest(managers, examples):
+    """[(host State, epoch), ...] of the seeds trained together, from the last epoch that all have; None if 0.
+
+    examples: States of the same shapes.
+    """
+    epoch = newest_common(managers)
+    return [(restore(saved, epoch, example), epoch) for saved, example in zip(managers, examples)] if epoch else None
 
 
 def save(saved, epoch, state):
@@ -48,5 +68,5 @@ def last_tree(workdir, seed):
     """What a seed of a finished run ended with, as it was saved: a dict of the fields of its State."""
     stages = (pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}').iterdir()
     last = max(stages, key=lambda stage: int(stage.name.partition('-')[0]))
-    with ocp.CheckpointManager(last) as saved:
+    with ocp.CheckpointManager(last, options=READ) as saved:
         return jax.tree.map(np.asarray, saved.restore(saved.latest_step(), args=ocp.args.StandardRestore()))

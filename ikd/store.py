@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ikd.checkpoint import as_saved, last_tree
+from ikd.checkpoint import ALONE, as_saved, last_tree
 from ikd.config import flatten
 from ikd.errors import InputError
 from ikd.report.journal import read_json, write_json
@@ -55,7 +55,7 @@ def fetch(directory, name, seed, example):
     records = read_json(entry / 'records.json')
     if records is None:
         return None
-    with ocp.StandardCheckpointer() as checkpointer:
+    with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
         return type(example)(**checkpointer.restore(entry / 'state', as_saved(example))), records
 
 
@@ -83,9 +83,14 @@ def adopt(workdir, seed, example):
             raise InputError(f"teacher.checkpoint={workdir} holds a {summary['model']} trained on "
                              f"{summary['dataset']}, whose weights have other shapes than those of teacher.model; "
                              "set teacher.model to the run's network, and use the same data")
-    taken = example._replace(seed=np.uint32(seed), step=np.int32(0), params=tree['params'],
-                             batch_stats=tree['batch_stats'], opt_state=(), extra={})
-    return taken, {name: value for name, value in trials[number].items() if name.startswith('test_')}
+    state = taken(example)._replace(seed=np.uint32(seed), step=np.int32(0), params=tree['params'],
+                                    batch_stats=tree['batch_stats'])
+    return state, {name: value for name, value in trials[number].items() if name.startswith('test_')}
+
+
+def taken(example):
+    """Of a State, or its shapes, what `adopt` takes."""
+    return example._replace(opt_state=(), extra={})
 
 
 def keep(directory, name, seed, state, records):
@@ -95,6 +100,6 @@ def keep(directory, name, seed, state, records):
     """
     entry = pathlib.Path(directory).absolute() / name / f'seed{seed}'
     entry.mkdir(parents=True, exist_ok=True)  # Orbax writes in the background, where an error would come late
-    with ocp.StandardCheckpointer() as checkpointer:
+    with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
         checkpointer.save(entry / 'state', state._asdict(), force=True)
     write_json(entry / 'records.json', records)

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import checkpoint, models, parallel, store, training
+from ikd import checkpoint, models, parallel, processes, store, training
 from ikd.config import network_options
 from ikd.errors import Diverged, Stopped
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.figures import pixels
-from ikd.report.journal import Journal, read_records
+from ikd.report.journal import Journal, Silent, read_records
 
 PICTURES = 4  # a run, in the TensorBoard events
 
@@ -97,7 +97,8 @@ def train_group(job, seeds, progress, stop=lambda: False):
     """Train the seeds that the layout holds together through every stage; their last States. Stopped if stop()."""
     before = 0
     with ExitStack() as stack:
-        journals = [stack.enter_context(Journal(job.workdir, seed)) for seed in seeds]
+        journals = [stack.enter_context((Journal if processes.first() else Silent)(job.workdir, seed))
+                    for seed in seeds]
         group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop)
         for index, prepared in enumerate(job.stages):
             for result, state in zip(group.results, obtain_stage(group, index, before)):
@@ -120,10 +121,16 @@ def obtain_stage(group, index, before):
     directory = job.config.store or job.workdir.parent / 'store'
     name = store.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
     shapes = training.state_shapes(job.stages[index], job.image_shape)
-    found = [store.fetch(directory, name, seed, shapes) for seed in group.seeds]
-    if all(found):
+
+    def stored():
+        found = [store.fetch(directory, name, seed, shapes) for seed in group.seeds]
+        return found if all(found) else None
+
+    if found := processes.shared(stored, [shapes] * len(group.seeds)):
         return take_stage(group, index, before, found)
     states = train_stage(group, index, before)
+    if not processes.first():
+        return states
     try:
         for seed, state in zip(group.seeds, states):
             store.keep(directory, name, seed, state, stage_records(job, seed, before, stage.epochs))
@@ -137,13 +144,12 @@ def adopt_stage(group, index, before):
     """The networks that the run named by `Stage.given` ended with; the journal says how good they are."""
     stage = group.job.stages[index].stage
     shapes = training.state_shapes(group.job.stages[index], group.job.image_shape)
-    states = []
-    for seed, journal in zip(group.seeds, group.journals):
-        state, accuracies = store.adopt(stage.given, seed, shapes)
+    adopted = processes.shared(lambda: [store.adopt(stage.given, seed, shapes) for seed in group.seeds],
+                               [store.taken(shapes)] * len(group.seeds))
+    for seed, journal, (_, accuracies) in zip(group.seeds, group.journals, adopted):
         if all(record['stage'] != stage.name for record in read_records(group.job.workdir, seed)):
             journal.write({'seed': seed, 'stage': stage.name, 'epoch': before, 'given': stage.given, **accuracies})
-        states.append(state)
-    return states
+    return [state for state, _ in adopted]
 
 
 def take_stage(group, index, before, found):
@@ -172,9 +178,9 @@ def train_stage(group, index, before):
     with ExitStack() as stack:
         saved = [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
                  for seed in group.seeds]
-        done = checkpoint.newest_common(saved)
-        states = [checkpoint.restore(one, done, example) if done else stage.start(example, earlier)
-                  for one, example, earlier in zip(saved, new, group.results)]
+        begun = [stage.start(example, earlier) for example, earlier in zip(new, group.results)]
+        found = processes.shared(lambda: checkpoint.newest(saved, begun), begun)
+        states, (done, *_) = zip(*found or [(state, 0) for state in begun])
         if done < stage.epochs:
             for journal in group.journals:
                 journal.rewind(before + done)
@@ -182,26 +188,28 @@ def train_stage(group, index, before):
         state = parallel.join(layout, states)
         knowledge = {} if stage.teacher is None else parallel.join(
             layout, [training.variables_of(earlier[stage.teacher]) for earlier in group.results])
-        begun = int(states[0].step) - done * program.steps  # where on its schedule the stage begins
+        place = int(begun[0].step)  # where on its schedule the stage begins
         for epoch in range(done + 1, stage.epochs + 1):
             started = time.perf_counter()
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.resident, group.progress.tick)
             seconds = time.perf_counter() - started
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
-                training.trace(program, state, knowledge, *job.resident, job.workdir / 'profile' / stage.name)
+                directory = job.workdir / 'profile' / stage.name if processes.first() else None
+                training.trace(program, state, knowledge, *job.resident, directory)
             tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
             check_finite(group.seeds, prepared, epoch, before, reports, tests)
             states, stopping = None, group.stop()
             if stopping or epoch == stage.epochs or epoch % job.config.checkpoint_every == 0:
                 states = parallel.split(layout, state)
-            rate = float(prepared.schedule(begun + (epoch - 1) * program.steps))
+            rate = float(prepared.schedule(place + (epoch - 1) * program.steps))
             for i, seed in enumerate(group.seeds):
                 record = epoch_record(job, seed, stage, before + epoch, rate, seconds, reports[i], tests[i])
                 group.journals[i].write(record)
-                if states:
+                if states and processes.first():
                     checkpoint.save(saved[i], epoch, states[i])
                 group.progress.epoch(epoch_line(job, record))
-            if (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage):
+            due = (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)
+            if due and processes.first():
                 variables = training.variables_of(parallel.split(layout, state)[0])
                 figure = draw(job.explain, job.dataset, variables, f'epoch {before + epoch}', most=3)
                 group.journals[0].picture('explanations', pixels(figure), before + epoch)

@@ -1,4 +1,6 @@
 """What a run writes while it trains: `metrics.jsonl` and TensorBoard events."""
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -38,6 +40,16 @@ def read_records(workdir, seed=None):
     return [record for record in records if seed in (None, record['seed'])]
 
 
+@contextlib.contextmanager
+def locked(workdir):
+    """Nobody else changes the journal or the summary of a run, whose directory other processes may share."""
+    folder = pathlib.Path(workdir) / 'checkpoints'
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / '.lock', 'a') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed, also by a process that is killed
+        yield
+
+
 class Journal:
     """The record of one seed's training, an entry an epoch, in `metrics.jsonl` and `tensorboard/seed<seed>/`."""
 
@@ -47,12 +59,13 @@ class Journal:
 
     def rewind(self, epoch):
         """Drop the seed's entries after `epoch`: those of a run that got further than its last checkpoint."""
-        kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
-        replace_text(self.path, ''.join(json.dumps(record) + '\n' for record in kept))
+        with locked(self.path.parent):
+            kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
+            replace_text(self.path, ''.join(json.dumps(record) + '\n' for record in kept))
 
     def write(self, record):
         """Append an epoch's record (a flat dict with `epoch`); its numbers become TensorBoard scalars."""
-        with self.path.open('a') as lines:
+        with locked(self.path.parent), self.path.open('a') as lines:
             lines.write(json.dumps(record, allow_nan=False) + '\n')
         for name, value in record.items():
             if isinstance(value, float):
@@ -67,3 +80,25 @@ class Journal:
 
     def __exit__(self, *error):
         self.events.close()
+
+
+class Silent:
+    """The Journal of a process that does not write."""
+
+    def __init__(self, workdir, seed):
+        pass
+
+    def rewind(self, epoch):
+        pass
+
+    def write(self, record):
+        pass
+
+    def picture(self, name, image, epoch):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
