@@ -45,9 +45,8 @@ def join(mode, coordinator=None, count=None, index=None, timeout=60):
         if not coordinator.rpartition(':')[2].isdecimal() or not coordinator.rpartition(':')[0]:
             raise InputError(f'--coordinator={coordinator}: give HOST:PORT of the process 0')
         _check_place(count, index)
-        place = {'coordinator_address': coordinator, 'num_processes': count, 'process_id': index}
-        if 'JAX_LOCAL_DEVICE_IDS' not in os.environ:
-            place['cluster_detection_method'] = 'deactivate'
+        place = {'coordinator_address': coordinator, 'num_processes': count, 'process_id': index,
+                 'cluster_detection_method': 'deactivate'}
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
     try:
         jax.distributed.initialize(**place, heartbeat_timeout_seconds=timeout, initialization_timeout=ARRIVE)
