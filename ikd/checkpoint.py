@@ -1,72 +1,202 @@
-"""Saving and restoring stages: one Orbax manager for each stage of each seed."""
+"""Saving and restoring stages: one Orbax manager for each stage of each seed.
+
+Orbax writes a checkpoint beside its place and then renames it, so what is in its place was written whole. What has
+happened to it since then, the checksum tells that is kept with it.
+"""
 import contextlib
+import hashlib
+import json
+import os
 import pathlib
+import re
+import sys
+import time
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd import processes
+from ikd.errors import InputError, Unwritable, writing
 
 # A State is host arrays, which the first process has in full: Orbax need not wait for the others.
 ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
-READ = ocp.CheckpointManagerOptions(create=False, multiprocessing_options=ALONE)
+
+
+class Unusable(Exception):
+    """A checkpoint that can't be gone on from; the message says which and why."""
+
+
+@contextlib.contextmanager
+def saving(directory):
+    """Raises what Orbax says of a failed save to `directory`, at once or late, as Unwritable."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # tensorstore's are ValueErrors, with the system's number in a long text
+        number = re.search(r"os_error_code='(\d+)'", str(error))
+        cause = os.strerror(int(number[1])) if number else getattr(error, 'strerror', None) or f'{error}'[:200]
+        raise Unwritable(f'cannot save a checkpoint to {directory} ({cause})') from error
+
+
+@contextlib.contextmanager
+def one_voice():
+    """Where one array can't be read or written, the threads of the others print tracebacks of their own: not here."""
+    hook = sys.unraisablehook
+    others = lambda told: None if str(told.exc_value) == 'Event loop is closed' else hook(told)
+    sys.unraisablehook = others
+    try:
+        yield
+    except Exception:
+        time.sleep(0.1)  # until all have noticed
+        raise
+    finally:
+        sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
 def manager(workdir, seed, index, name):
     """The Orbax manager of stage number `index`, called `name`, of a seed: checkpoints/seed<seed>/<index>-<name>/.
 
-    It keeps the last two epochs, saves in the background, and has finished when the context is left. None on a
-    process that does not write.
+    It keeps the last two checkpoints, named after the steps of the stage, saves in the background, and has finished
+    when the context is left. Unwritable, then at the latest, if a save failed. InputError if Orbax can't make sense
+    of the folder. None on a process that does not write.
     """
     if not processes.first():
         yield None
         return
     directory = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}' / f'{index}-{name}'
-    directory.mkdir(parents=True, exist_ok=True)
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=False, multiprocessing_options=ALONE)
-    with ocp.CheckpointManager(directory, options=options) as saved:
-        yield saved
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=False, cleanup_tmp_directories=True,
+                                           multiprocessing_options=ALONE)
+    try:
+        with writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            saved = ocp.CheckpointManager(directory, item_handlers=ocp.StandardCheckpointHandler(), options=options)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f'{directory} is damaged (its _CHECKPOINT_METADATA files cannot be read); remove the newest '
+                         'folder there, and the stage goes on from the one before') from error
+    with one_voice():
+        try:
+            yield saved
+        finally:
+            with saving(directory):
+                saved.close()
 
 
-def newest_common(managers):
-    """The last epoch that every seed trained together has a checkpoint of, 0 if none; later ones are deleted."""
-    common = max(set.intersection(*({0, *saved.all_steps()} for saved in managers)))
-    for saved in managers:
-        for epoch in saved.all_steps():
-            if epoch > common:
-                saved.delete(epoch)
-    return common
+def save(saved, step, state, rest=None):
+    """Save the host State reached after `step` steps of the stage, and a JSON value `rest`. On a process
+    that does not write, whose manager is None: nothing.
 
-
-def newest(managers, examples):
-    """[(host State, epoch), ...] of the seeds trained together, from the last epoch that all have; None if 0.
-
-    examples: States of the same shapes.
+    Unwritable if that fails, which may show at the next save only, or when the manager's context is left.
     """
-    epoch = newest_common(managers)
-    return [(restore(saved, epoch, example), epoch) for saved, example in zip(managers, examples)] if epoch else None
+    if saved is None:
+        return
+    with saving(saved.directory):
+        saved.save(step, args=ocp.args.StandardSave(sealed(state, rest)))
 
 
-def save(saved, epoch, state):
-    """Save the host State reached after `epoch` epochs of the stage, atomically."""
-    saved.save(epoch, args=ocp.args.StandardSave(state._asdict()))
+def newest(managers, examples, chunk=1):
+    """[(host State, rest), ...] of the seeds trained together, from the last step that all have, or None.
+
+    examples: the States that the stage begins with; only checkpoints a multiple of `chunk` steps after them can be
+    gone on from. Others, and damaged ones, are told of in a line each and passed over; what comes after the one that
+    is taken is deleted. InputError if there are some, but none that can be taken.
+    """
+    common = sorted(set.intersection(*(set(saved.all_steps()) for saved in managers)), reverse=True)
+    taken, found, passed = 0, None, []
+    for step in common:
+        try:
+            found = [restore(saved, step, example) for saved, example in zip(managers, examples)]
+            if (found[0][0].step - examples[0].step) % chunk:
+                raise Unusable(f'the checkpoint {managers[0].directory / str(step)} lies between steps that are '
+                               'taken in one call here')
+            taken = step
+            break
+        except Unusable as error:
+            found = None
+            passed.append(error)
+    if passed and not found:
+        folders = ' and '.join(str(saved.directory) for saved in managers)
+        raise InputError(f'{passed[0]}, and there is none before it to go on from; remove {folders}, and the stage '
+                         'is trained again')
+    for error in passed:
+        print(f'ikd: {error}; going on from the one before it', file=sys.stderr)
+    for saved in managers:
+        for step in saved.all_steps():
+            if step > taken:
+                with saving(saved.directory):
+                    saved.delete(step)
+    return found
 
 
-def restore(saved, epoch, example):
-    """The host State saved after `epoch` epochs; `example` is a State of the same shapes."""
-    return type(example)(**saved.restore(epoch, args=ocp.args.StandardRestore(as_saved(example))))
+def restore(saved, step, example):
+    """(host State, rest) saved after `step` steps of the stage; `example` is a State of the same shapes, or those."""
+    path = saved.directory / str(step)
+    tree, rest = opened(path, lambda: saved.restore(step, args=ocp.args.StandardRestore()))
+    return as_state(path, tree, example), rest
 
 
-def as_saved(example):
-    """What Orbax restores into: a State, or its shapes, as a dict of empty host arrays."""
-    return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), example._asdict())
+def sealed(state, rest=None):
+    """The tree that is saved: the fields of a State, a JSON value as bytes, and the checksum of all that."""
+    text = np.frombuffer(json.dumps(rest).encode(), np.uint8)
+    return {**state._asdict(), 'seal': {'rest': text, 'sha256': checksum(state._asdict(), text)}}
+
+
+def opened(path, restore):
+    """(fields of a State, rest) of the checkpoint at `path`, whose tree restore() reads. Unusable if it is damaged.
+
+    One without a checksum is of an earlier version of ikd, and is taken as it is.
+    """
+    try:
+        with one_voice():
+            tree = jax.tree.map(np.asarray, restore())
+        seal = tree.pop('seal', None)
+        whole = seal is None or np.array_equal(seal['sha256'], checksum(tree, seal['rest']))
+    except Exception as error:  # what damaged files make Orbax and tensorstore raise has no class in common
+        raise Unusable(f'the checkpoint {path} is damaged (it cannot be read)') from error
+    if not whole:
+        raise Unusable(f'the checkpoint {path} is damaged (it is not what was saved)')
+    return tree, json.loads(seal['rest'].tobytes()) if seal else None
+
+
+def checksum(tree, rest):
+    """SHA-256, uint8 [32], of an array `rest` and of the names, types, shapes and contents of a tree's arrays."""
+    digest = hashlib.sha256(rest.tobytes())
+    for name, leaf in sorted(named(tree).items()):
+        digest.update(f'{name} {leaf.dtype} {np.shape(leaf)} '.encode())
+        digest.update(leaf.tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def named(tree):
+    """{name: leaf} of a tree; what Orbax gives back, with dicts for named tuples, has the same names."""
+    return {jax.tree_util.keystr(path, simple=True, separator='.'): leaf
+            for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def as_state(path, tree, example):
+    """The State of what `opened` gave. Unusable if it is not like `example`, a State of the same shapes, or those."""
+    leaves, needed = named(tree), named(example._asdict())
+    shapes = lambda arrays: {name: np.shape(array) for name, array in arrays.items()}
+    if shapes(leaves) != shapes(needed):
+        raise Unusable(f'the checkpoint {path} is of another network')
+    return type(example)(**jax.tree.unflatten(jax.tree.structure(example._asdict()), map(leaves.get, needed)))
 
 
 def last_tree(workdir, seed):
-    """What a seed of a finished run ended with, as it was saved: a dict of the fields of its State."""
-    stages = (pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}').iterdir()
-    last = max(stages, key=lambda stage: int(stage.name.partition('-')[0]))
-    with ocp.CheckpointManager(last, options=READ) as saved:
-        return jax.tree.map(np.asarray, saved.restore(saved.latest_step(), args=ocp.args.StandardRestore()))
+    """What a seed of a finished run ended with, as it was saved: a dict of the fields of its State.
+
+    InputError if it is not there or damaged.
+    """
+    folder = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}'
+    try:
+        last = max(folder.iterdir(), key=lambda stage: int(stage.name.partition('-')[0]))
+        options = ocp.CheckpointManagerOptions(create=False, multiprocessing_options=ALONE)
+        with ocp.CheckpointManager(last, options=options) as saved:
+            step = saved.latest_step()
+            return opened(last / str(step), lambda: saved.restore(step, args=ocp.args.StandardRestore()))[0]
+    except (OSError, ValueError) as error:
+        raise InputError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'
+                         ) from error
+    except Unusable as error:
+        raise InputError(f'{error}; remove {workdir}/summary.json, and its command trains again from the checkpoint '
+                         'before it') from error

@@ -1,4 +1,5 @@
-"""What a user can put right."""
+"""What ends a run early, each in one line: what a user can put right, and what happened to the run."""
+import contextlib
 
 
 class InputError(Exception):
@@ -10,8 +11,21 @@ class InputError(Exception):
 
 
 class Stopped(Exception):
-    """Training ended early because it was asked to, after an epoch whose checkpoint is kept."""
+    """Training ended early because it was asked to. The message says where; all that was done is saved."""
 
 
 class Diverged(Exception):
     """A loss is no longer a number. The message names the step and the checkpoint that is left."""
+
+
+class Unwritable(Exception):
+    """A file can't be written: the disk is full, a directory is read-only or gone. What was there before is whole."""
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Raises what goes wrong with writing `path` as Unwritable."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f'cannot write {path} ({error.strerror or error})') from error

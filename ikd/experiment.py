@@ -13,10 +13,10 @@ import numpy as np
 
 from ikd import data, parallel, processes, store
 from ikd.config import digest, identity
-from ikd.errors import InputError
+from ikd.errors import InputError, Stopped, Unwritable, writing
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
-from ikd.report.journal import locked, read_json, read_records, write_json
+from ikd.report.journal import locked, read_json, read_records, save_figure, write_json
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
@@ -39,11 +39,11 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     Goes on from the newest checkpoints. `devices`: those to use, by default all, of all processes of this JAX
     program, which must all call this alike; the first alone reads and writes. `seeds`: those of the trials, by
     default `seed`, `seed + 1`, ... finished(summary) is told whenever a trial, or trials trained together, are done;
-    stop() is asked at the end of each epoch; quiet: show no progress. Raises InputError, before anything is written,
-    for a config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a
-    number; Stopped where stop() said so.
+    stop() is asked every few steps; quiet: show no progress. Raises InputError, before anything is written, for a
+    config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number;
+    Stopped where stop() said so, all that was done being saved; Unwritable when a file can't be written.
     """
-    config, workdir = resolve(config), pathlib.Path(workdir)
+    config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
     summary = processes.told(lambda: check_identity(config, workdir) or read_summary(workdir))
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
@@ -62,11 +62,14 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps, quiet=quiet or not processes.first())) as progress:
             for layout, seeds in groups:
-                states = train_group(job_on(layout), seeds, progress, processes.any_of(stop))
-                summary = processes.told(lambda: summarise(config, workdir, seeds, dataset))
-                finished(summary)
+                if stop():
+                    raise Stopped(f"stopped before seed {', '.join(map(str, seeds))}")
+                states = train_group(job_on(layout), seeds, progress, stop)
                 if seeds[0] == config.seed and processes.first():
                     draw_results(job_on(layout), states[0])
+                # Last, as a run that has its summary is not gone on with.
+                summary = processes.told(lambda: summarise(config, workdir, seeds, dataset))
+                finished(summary)
     return summary
 
 
@@ -89,13 +92,14 @@ def draw_results(job, state):
     """Write the pictures of a trained network: explanations.png, and the tree of classes if it has one."""
     config, dataset = job.config, job.dataset
     title = f'{config.model.name} after {config.method.name}: {config.method.explainer}'
-    draw(job.explain, dataset, variables_of(state), title).savefig(job.workdir / 'explanations.png')
+    save_figure(draw(job.explain, dataset, variables_of(state), title), job.workdir / 'explanations.png')
     if config.method.name == 'hme':
         found = routings_of(final_model(config, dataset), variables_of(state), job.image_shape)
         title = f'{config.model.name}, hme.loss={config.hme.loss}'
-        tree_figure(found, dataset.class_names, title).savefig(job.workdir / 'tree.png')
+        save_figure(tree_figure(found, dataset.class_names, title), job.workdir / 'tree.png')
         if not np.isin(found[-1], (0, 1)).all():  # a hard tree says the same by itself
-            dendrogram_figure(found[-1], dataset.class_names, title).savefig(job.workdir / 'dendrogram.png')
+            figure = dendrogram_figure(found[-1], dataset.class_names, title)
+            save_figure(figure, job.workdir / 'dendrogram.png')
 
 
 def load_data(config):
@@ -163,11 +167,11 @@ def check_step(prepared, teacher, job):
 def open_workdir(config, workdir):
     """Create the directory and write config.json; InputError if that can't be done."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        with writing(workdir):
+            workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / 'config.json', json.loads(config.to_json()))
-    except OSError as error:
-        raise InputError(f'cannot write to the workdir {workdir} ({error.strerror}); choose another with '
-                         '--workdir') from error
+    except Unwritable as error:
+        raise InputError(f'{error}; make room there, or choose another --workdir') from error
 
 
 def summarise(config, workdir, seeds, dataset):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ikd import store
 from ikd.config import default, identity, smoke
-from ikd.errors import InputError
+from ikd.errors import InputError, writing
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.journal import write_json
 from ikd.validation import resolve
@@ -154,7 +154,8 @@ def write_cell(results, cell, summary, seed, measured=None):
     name = cell_name(config)
     (trial,) = [trial for trial in summary['trials'] if trial['seed'] == seed]
     path = cell_path(results, name, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {
         'cell': name, **trial, **({} if measured is None else {'measured': measured}),
         'data': {'name': config.data.name, 'train_images': summary['train_images'],

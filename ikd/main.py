@@ -5,7 +5,8 @@
   python -m ikd.main --config=configs/le_cifar.py --config.data.dir=DIR  official files or a prepared TFDS set in DIR
 
 `--config` comes first, then what overrides it. Started again, a run goes on where it stopped; a finished one
-prints its summary. With --multihost the same command, started once on every host, is one run: see launch/.
+prints its summary. Ctrl-C or SIGTERM stop a run after its step, everything saved. With --multihost the same command,
+started once on every host, is one run: see launch/.
 """
 import difflib
 import os
@@ -18,7 +19,8 @@ from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten
-from ikd.errors import Diverged, InputError
+from ikd.errors import Diverged, InputError, Stopped, Unwritable
+from ikd.signals import same_command, stopping
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
                                          'comma-separated list of arguments.', lock_config=True)
@@ -114,28 +116,38 @@ def spoken_for():
 def main(argv):
     """Train what the flags say and print what came of it."""
     del argv
-    logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
+    logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of every save, and of what it then raises
     from ikd import experiment, processes  # with JAX, after the flags: so that a typing error shows at once
 
     place = meet()
     started = time.perf_counter()
     keep_compiled(CONFIG.value.cache_dir)
     workdir = WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config())
-    with processes.ending_together():
+    with stopping() as stop, processes.ending_together():
         seeds = processes.own_seeds(place, CONFIG.value)
-        summary = experiment.run(CONFIG.value, workdir, seeds=seeds, quiet=place.index > 0)
+        summary = experiment.run(CONFIG.value, workdir, seeds=seeds, stop=stop, quiet=place.index > 0)
     if place.index == 0 and summary:
         print(describe(summary, workdir, time.perf_counter() - started))
 
 
 def cli():
-    """The command line. Bad input: one line and exit code 2. A run that diverged: one line and exit code 1."""
+    """The command line: one line on stderr for what ends a run early.
+
+    Exit code 2 for bad input, 1 for a run that diverged or could not write, 0 for one that was asked to stop.
+    """
     try:
         app.run(main, flags_parser=parse)
     except (InputError, Diverged) as error:
         if not spoken_for():
             print(f'ikd: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except Unwritable as error:
+        print(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}',
+              file=sys.stderr)
+        sys.exit(1)
+    except Stopped as error:
+        if not spoken_for():
+            print(f'ikd: {error}, all saved; go on with: {same_command()}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -63,9 +63,7 @@ def way(layout, convolves):
     batch to slow code; given to YNNPACK, cross-entropy's step of ResNet8 takes 0.5 to 0.7 of the time (and the MLP's
     twice as long, so only convolutions are given to it). Figures: results/performance.md.
     """
-    if not layout.on_cpu:
-        return Way(scanned=True)
-    if not convolves:
+    if not (layout.on_cpu and convolves):
         return Way(scanned=True)
     return Way(False, {'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE'})
 

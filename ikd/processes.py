@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from ikd.errors import Diverged, InputError, Stopped
+from ikd.errors import Diverged, InputError, Stopped, Unwritable
 
 ARRIVE = 300  # seconds that the first to start waits for the last
 
@@ -93,7 +93,10 @@ def ending_together():
     except Exception as error:
         if jax.process_count() == 1:
             raise
-        if isinstance(error, jax.errors.JaxRuntimeError):
+        if isinstance(error, Unwritable):
+            print(f'ikd: {error}; the last checkpoint is whole: make room, then start all again', file=sys.stderr,
+                  flush=True)
+        elif isinstance(error, jax.errors.JaxRuntimeError):
             cause = ' '.join(f'{error}'.split())[:200]
             print(f'ikd: process {jax.process_index()} cannot go on, most likely as another has ended ({cause}); '
                   'start all again, and the run goes on from its last checkpoint', file=sys.stderr, flush=True)

@@ -5,8 +5,8 @@
   python -m ikd.reproduce --config=configs/tables/table2.py:model=resnet8,epochs=40 ...  one network, fewer epochs
   python -m ikd.reproduce --config=configs/tables/table3.py --cells=2/3 ...              the second of three parts
 
-Each finished trial is a file in <results>/cells/; what has one is not run again. Cut at any moment, the same command
-goes on.
+Each finished trial is a file in <results>/cells/; what has one is not run again. Cut at any moment, by Ctrl-C,
+SIGTERM or worse, the same command goes on.
 """
 import argparse
 import importlib.util
@@ -20,11 +20,12 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
-from ikd.errors import Diverged, InputError, Stopped
+from ikd.errors import Diverged, InputError, Stopped, Unwritable
 from ikd.report import tables
-from ikd.report.journal import replace_text, write_json
+from ikd.report.journal import replace_text, save_figure, write_json
 from ikd.report.markdown import markdown
 from ikd.report.provenance import sources
+from ikd.signals import same_command, stopping
 
 
 def parse(argv):
@@ -41,7 +42,7 @@ def parse(argv):
     parser.add_argument('--rows', help='train only these methods, separated by commas')
     parser.add_argument('--columns', help='train only these networks, or searches, separated by commas')
     parser.add_argument('--trials', type=int, help='seeds 0, 1, ... of each cell; by default as many as the paper')
-    parser.add_argument('--minutes', type=float, help='stop at the end of an epoch when so many have gone')
+    parser.add_argument('--minutes', type=float, help='stop, everything saved, when so many have gone')
     parser.add_argument('--together', type=int, default=1, help='seeds of a cell trained side by side')
     parser.add_argument('--render', action='store_true', help='run nothing')
     return parser.parse_args(argv)
@@ -75,23 +76,27 @@ def run(grid, options):
     started, workdir = now(), pathlib.Path(options.workdir)
     late = lambda: options.minutes is not None and now() - started >= 60 * options.minutes
     open_results(options.results)
-    logging.set_verbosity(logging.WARNING)  # Orbax tells of every step of every save
+    logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of every save, and of what it then raises
     keep_compiled(grid.cells[0].config.cache_dir)
     found, failed = grids.read_cells(options.results, grid), []
     todo = grids.missing(chosen(grid, options.rows, options.columns), grids.drawn(options.results, grid, found),
                          *part(options.cells), options.together)
-    for place, (name, cell, seeds) in enumerate(todo, 1):
-        if late():
-            say(f'time is up, {len(todo) - place + 1} of {len(todo)} left; the same command goes on')
-            break
-        say(f"[{place}/{len(todo)}] {name}, seed {', '.join(map(str, seeds))}{time_left(todo[place - 1:], found)}")
-        try:
-            train(grid, cell, seeds, workdir, options, found[name], late)
-        except Diverged as error:
-            failed.append(f'{name}: {error}')
-        except Stopped as error:
-            say(f'time is up: {name} {error}, its checkpoint kept; the same command goes on')
-            break
+    with stopping() as asked:
+        stop = lambda: asked() or late()
+        why = lambda: 'asked to stop' if asked() else 'time is up'
+        for place, (name, cell, seeds) in enumerate(todo, 1):
+            if stop():
+                say(f'{why()}, {len(todo) - place + 1} of {len(todo)} left; go on with: {same_command()}')
+                break
+            numbers = ', '.join(map(str, seeds))
+            say(f'[{place}/{len(todo)}] {name}, seed {numbers}{time_left(todo[place - 1:], found)}')
+            try:
+                train(grid, cell, seeds, workdir, options, found[name], stop)
+            except Diverged as error:
+                failed.append(f'{name}: {error}')
+            except Stopped as error:
+                say(f'{why()}: {name} {error}, all saved; go on with: {same_command()}')
+                break
     return failed
 
 
@@ -112,7 +117,7 @@ def train(grid, cell, seeds, workdir, options, found, stop):
                 grids.write_cell(options.results, cell, summary, seed, measured)
                 found[seed] = grids.read_cell(options.results, cell, seed)
             if cell.picture and seed == 0:
-                cell.picture(directory, seed).savefig(grids.picture_path(options.results, grid, cell))
+                save_figure(cell.picture(directory, seed), grids.picture_path(options.results, grid, cell))
 
     experiment.run(config, directory, seeds=seeds, finished=finished, stop=stop)
 
@@ -193,12 +198,15 @@ def main(argv):
 
 
 def cli():
-    """The command line. Bad input: one line and exit code 2."""
+    """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:
         say(f'ikd: {error}')
         sys.exit(2)
+    except Unwritable as error:
+        say(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}')
+        sys.exit(1)
 
 
 if __name__ == '__main__':

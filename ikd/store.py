@@ -6,14 +6,15 @@ import functools
 import hashlib
 import json
 import pathlib
+import sys
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ikd.checkpoint import ALONE, as_saved, last_tree
+from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, opened, saving, sealed
 from ikd.config import flatten
-from ikd.errors import InputError
+from ikd.errors import InputError, writing
 from ikd.report.journal import read_json, write_json
 
 # Of a config, what a stage's result depends on besides the stage itself.
@@ -50,13 +51,21 @@ def _say(value):
 
 
 def fetch(directory, name, seed, example):
-    """(host State, its records) of a stored stage, or None; `example` is a State of the same shapes."""
+    """(host State, its records) of a stored stage, or None; `example` is a State of the same shapes.
+
+    A damaged one is told of in a line, and is None.
+    """
     entry = pathlib.Path(directory).absolute() / name / f'seed{seed}'
     records = read_json(entry / 'records.json')
     if records is None:
         return None
-    with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
-        return type(example)(**checkpointer.restore(entry / 'state', as_saved(example))), records
+    try:
+        with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
+            tree, _ = opened(entry / 'state', lambda: checkpointer.restore(entry / 'state'))
+        return as_state(entry / 'state', tree, example), records
+    except Unusable as error:
+        print(f'ikd: {error}; the stage is trained again', file=sys.stderr)
+        return None
 
 
 def adopt(workdir, seed, example):
@@ -96,10 +105,12 @@ def taken(example):
 def keep(directory, name, seed, state, records):
     """Store a finished stage: its host State and its records, which come last and so mark the entry as whole.
 
-    Raises OSError where that can't be written.
+    Raises Unwritable where that fails.
     """
     entry = pathlib.Path(directory).absolute() / name / f'seed{seed}'
-    entry.mkdir(parents=True, exist_ok=True)  # Orbax writes in the background, where an error would come late
-    with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
-        checkpointer.save(entry / 'state', state._asdict(), force=True)
+    with writing(entry):
+        entry.mkdir(parents=True, exist_ok=True)
+    checkpointer = ocp.StandardCheckpointer(multiprocessing_options=ALONE)
+    with one_voice(), saving(entry), checkpointer:
+        checkpointer.save(entry / 'state', sealed(state), force=True)
     write_json(entry / 'records.json', records)

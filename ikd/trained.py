@@ -56,11 +56,7 @@ def load(workdir, seed=None, data_dir=None):
     config = resolve(config)
     if data_dir is not None:
         config.data.dir = str(data_dir)
-    try:
-        tree = last_tree(workdir, seed)
-    except (OSError, ValueError) as error:
-        raise InputError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'
-                         ) from error
+    tree = last_tree(workdir, seed)
     dataset = load_data(config)
     variables = {name: tree[name] for name in ('params', 'batch_stats', 'extra')}
     return Trained(config, dataset, final_model(config, dataset), variables, seed)

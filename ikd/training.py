@@ -165,20 +165,23 @@ def prepare(stage, model, teacher, data, config, layout):
         chunk, steps))
 
 
-def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda steps: None):
-    """Train one epoch on resident images and labels: (state, a dict of numpy arrays [steps] for each trial).
+def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: None, stop=lambda: False, first=0):
+    """Train an epoch on resident images and labels: (state, a dict of numpy arrays [steps] for each trial).
 
-    Nothing comes to the host until the epoch ends. tick(steps) is called as steps are finished (on accelerators:
-    sent off).
+    From its step `first`, a multiple of the program's chunk, to its end, or until stop(), which is asked after each
+    call of `advance`; the arrays are as long as the steps taken. Nothing comes to the host until then. tick(n) is
+    called as n steps are finished (on accelerators: sent off).
     """
     order, reports = program.order(state), []
     with jax.transfer_guard_device_to_host('disallow'):
-        for _ in range(program.steps // program.chunk):
+        for _ in range(first, program.steps, program.chunk):
             state, report = program.advance(state, knowledge, order, images, labels)
-            if layout.on_cpu:  # collectives of many unfinished steps can deadlock there
-                jax.block_until_ready(report)
             reports.append(report)
+            # On CPU, collectives of many unfinished steps can deadlock; elsewhere two calls ahead keep it busy.
+            jax.block_until_ready(reports[-1:] if layout.on_cpu else reports[-3:-2])
             tick(program.chunk)
+            if stop():
+                break
     trials = zip(*(parallel.split(layout, report) for report in reports))
     return state, [jax.tree.map(lambda *values: np.hstack(values), *trial) for trial in trials]
 

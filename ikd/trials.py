@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ikd import checkpoint, models, parallel, processes, store, training
 from ikd.config import network_options
-from ikd.errors import Diverged, Stopped
+from ikd.epochs import check_finite, epoch_line, epoch_record, join, rest_of
+from ikd.errors import Stopped, Unwritable
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.figures import pixels
@@ -47,7 +47,7 @@ class Job(NamedTuple):
 class Group(NamedTuple):
     """Seeds that a layout trains together: their journals, and the States of the stages each has finished.
 
-    stop() says, at the end of an epoch, whether to go no further.
+    stop() says, after each call of a stage's compiled steps, whether to go no further.
     """
     job: Job
     seeds: list[int]
@@ -134,9 +134,8 @@ def obtain_stage(group, index, before):
     try:
         for seed, state in zip(group.seeds, states):
             store.keep(directory, name, seed, state, stage_records(job, seed, before, stage.epochs))
-    except OSError as error:  # the run has what it needs
-        print(f'ikd: cannot keep {name} in {directory} ({error.strerror}); it is not shared with other runs',
-              file=sys.stderr)
+    except Unwritable as error:  # the run has what it needs
+        print(f'ikd: {error}; {name} is not shared with other runs', file=sys.stderr)
     return states
 
 
@@ -148,6 +147,7 @@ def adopt_stage(group, index, before):
                                [store.taken(shapes)] * len(group.seeds))
     for seed, journal, (_, accuracies) in zip(group.seeds, group.journals, adopted):
         if all(record['stage'] != stage.name for record in read_records(group.job.workdir, seed)):
+            journal.rewind(before)
             journal.write({'seed': seed, 'stage': stage.name, 'epoch': before, 'given': stage.given, **accuracies})
     return [state for state, _ in adopted]
 
@@ -175,71 +175,55 @@ def train_stage(group, index, before):
     job, prepared = group.job, group.job.stages[index]
     stage, program, layout = prepared.stage, prepared.program, group.job.layout
     new = [training.new_state(seed, prepared, job.image_shape) for seed in group.seeds]
+    begun = [stage.start(example, earlier) for example, earlier in zip(new, group.results)]
     with ExitStack() as stack:
         saved = [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
                  for seed in group.seeds]
-        begun = [stage.start(example, earlier) for example, earlier in zip(new, group.results)]
-        found = processes.shared(lambda: checkpoint.newest(saved, begun), begun)
-        states, (done, *_) = zip(*found or [(state, 0) for state in begun])
+        found = processes.shared(lambda: checkpoint.newest(saved, begun, program.chunk), begun)
+        states, rests = zip(*found or [(state, None) for state in begun])
+        place = int(begun[0].step)  # where on its schedule the stage begins
+        done, first = divmod(int(states[0].step) - place, program.steps)
+        processes.told(lambda: [journal.expect(before + done) for journal in group.journals])
         if done < stage.epochs:
             for journal in group.journals:
                 journal.rewind(before + done)
-        group.progress.tick(done * program.steps)
+        group.progress.tick(done * program.steps + first)
         state = parallel.join(layout, states)
         knowledge = {} if stage.teacher is None else parallel.join(
             layout, [training.variables_of(earlier[stage.teacher]) for earlier in group.results])
-        place = int(begun[0].step)  # where on its schedule the stage begins
         for epoch in range(done + 1, stage.epochs + 1):
             started = time.perf_counter()
-            state, reports = training.run_epoch(program, layout, state, knowledge, *job.resident, group.progress.tick)
+            state, reports = training.run_epoch(program, layout, state, knowledge, *job.resident, group.progress.tick,
+                                                group.stop, first)
             seconds = time.perf_counter() - started
+            reports, (seconds, *_) = zip(*(join(*part, seconds) for part in zip(rests, reports)))
+            first, rests = 0, [None] * len(group.seeds)
+            if (steps := len(reports[0]['loss'])) < program.steps:
+                check_finite(group.seeds, prepared, epoch, before, reports, [{}] * len(reports))
+                for one, at, report in zip(saved, parallel.split(layout, state), reports):
+                    checkpoint.save(one, (epoch - 1) * program.steps + steps, at, rest_of(report, seconds))
+                raise Stopped(f'stopped in epoch {before + epoch} of {job.epochs}, after step {steps} of '
+                              f'{program.steps}')
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
                 directory = job.workdir / 'profile' / stage.name if processes.first() else None
                 training.trace(program, state, knowledge, *job.resident, directory)
             tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
             check_finite(group.seeds, prepared, epoch, before, reports, tests)
-            states, stopping = None, group.stop()
-            if stopping or epoch == stage.epochs or epoch % job.config.checkpoint_every == 0:
-                states = parallel.split(layout, state)
             rate = float(prepared.schedule(place + (epoch - 1) * program.steps))
             for i, seed in enumerate(group.seeds):
                 record = epoch_record(job, seed, stage, before + epoch, rate, seconds, reports[i], tests[i])
                 group.journals[i].write(record)
-                if states and processes.first():
-                    checkpoint.save(saved[i], epoch, states[i])
                 group.progress.epoch(epoch_line(job, record))
             due = (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)
             if due and processes.first():
                 variables = training.variables_of(parallel.split(layout, state)[0])
                 figure = draw(job.explain, job.dataset, variables, f'epoch {before + epoch}', most=3)
                 group.journals[0].picture('explanations', pixels(figure), before + epoch)
+            stopping = group.stop()
+            if stopping or epoch == stage.epochs or epoch % job.config.checkpoint_every == 0:
+                states = parallel.split(layout, state)
+                for one, at in zip(saved, states):  # last, so that whatever is saved has its record
+                    checkpoint.save(one, epoch * program.steps, at)
             if stopping and before + epoch < job.epochs:
                 raise Stopped(f'stopped after epoch {before + epoch} of {job.epochs}')
     return states
-
-
-def check_finite(seeds, prepared, epoch, before, reports, tests):
-    """Raise Diverged, naming the first bad step, if an epoch's losses or its test are not numbers."""
-    for seed, report, test in zip(seeds, reports, tests):
-        bad = np.flatnonzero(~np.isfinite(report['loss']))
-        if len(bad) or not np.isfinite(test['test_nll']):
-            step = int(bad[0]) if len(bad) else len(report['loss']) - 1
-            step += (before + epoch - 1) * prepared.program.steps
-            raise Diverged(f'the loss of seed {seed} is not a number since step {step} (stage {prepared.stage.name}, '
-                           f'epoch {epoch}); checkpoints of earlier epochs are kept. Try a smaller learning rate')
-
-
-def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
-    """The line of metrics.jsonl for an epoch, counted from 1 at the recipe's start. Accuracies in percent."""
-    steps = len(report['loss'])
-    return {'seed': seed, 'stage': stage.name, 'epoch': epoch, 'step': epoch * steps,
-            'learning_rate': rate, 'seconds': round(seconds, 4),
-            'images_per_second': round(steps * job.config.batch_size / seconds, 1),
-            **{f'train_{name}': float(values.mean()) for name, values in report.items()}, **test}
-
-
-def epoch_line(job, record):
-    """The same, short, for people."""
-    return (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.epochs}  "
-            f"loss {record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %  "
-            f"test {record['test_accuracy']:.1f} %")

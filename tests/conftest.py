@@ -13,6 +13,7 @@ os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from ikd import models
@@ -22,8 +23,9 @@ jax.config.update('jax_num_cpu_devices', 4)
 
 @pytest.fixture(scope='session', autouse=True)
 def compilation_cache(tmp_path_factory):
-    """What one test has compiled another need not, also in the processes that tests start."""
-    directory = str(tmp_path_factory.mktemp('compiled'))
+    """What one test has compiled another need not, also in the processes that tests start and in pytest-xdist's."""
+    base = tmp_path_factory.getbasetemp()
+    directory = str((base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'compiled')
     jax.config.update('jax_compilation_cache_dir', directory)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
     os.environ.update(JAX_COMPILATION_CACHE_DIR=directory, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0')
@@ -64,6 +66,31 @@ def network(digits, initial):
         return {'params': params, 'batch_stats': updates.get('moments', {})}
 
     return lambda name, **options: (models.create(name, 10, **options), variables(name))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """small_disk(size): a file system of so many MiB of its own, and a function that gives it another size."""
+    if subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', tmp_path], capture_output=True).returncode:
+        pytest.skip('mounting a small file system is not allowed here')
+
+    def resize(size):
+        subprocess.run(['mount', '-o', f'remount,size={size}m', tmp_path], check=True)
+
+    yield lambda size: (resize(size), (tmp_path, resize))[1]
+    subprocess.run(['umount', '-l', tmp_path], check=True)
+
+
+@pytest.fixture(scope='session')
+def digits_folder(tmp_path_factory):
+    """A folder of digits as PNG files of 8x8 grey pixels: 40 to 44 in each of the folders zero to nine."""
+    folder = tmp_path_factory.mktemp('digits')
+    pixels, labels = load_digits(return_X_y=True)
+    for i, (image, label) in enumerate(zip(pixels[:420], labels)):
+        place = folder / 'zero one two three four five six seven eight nine'.split()[label]
+        place.mkdir(exist_ok=True)
+        Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8).reshape(8, 8)).save(place / f'{i:04d}.png')
+    return folder
 
 
 @pytest.fixture(scope='session')

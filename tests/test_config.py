@@ -160,7 +160,7 @@ def test_every_config_runs_in_smoke_mode(name, tmp_path, request):
     from ikd import experiment
     config = importlib.import_module(f'configs.{name}').get_config('smoke')
     if config.data.name != 'digits':
-        config.data.dir = str(request.getfixturevalue({'mnist': 'real_mnist', 'cifar10': 'real_cifar10'}[
-            config.data.name]))
+        config.data.dir = str(request.getfixturevalue({
+            'mnist': 'real_mnist', 'cifar10': 'real_cifar10', 'folder': 'digits_folder'}[config.data.name]))
     summary = experiment.run(config, tmp_path, jax.devices()[:1])
     assert summary['epochs'] == 2 and 0 <= summary['test_accuracy_mean'] <= 100

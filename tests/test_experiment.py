@@ -32,7 +32,7 @@ def last_state(config, workdir, seed=0):
     prepared = trials.prepare_stages(config, dataset, layout)[-1]
     example = training.state_shapes(prepared, dataset.train_images.shape[1:])
     with checkpoint.manager(workdir, seed, 1, 'introspective') as saved:
-        return checkpoint.restore(saved, saved.latest_step(), example)
+        return checkpoint.restore(saved, saved.latest_step(), example)[0]
 
 
 def assert_same(a, b):
@@ -186,15 +186,27 @@ def test_where_and_how_are_not_what(undisturbed, field, value):
     assert experiment.run(make_config(**{field: value}), undisturbed[0], ONE) == undisturbed[1]
 
 
-def test_asked_to_stop_a_run_keeps_the_epoch(undisturbed, tmp_path, count_epochs):
-    """Though no checkpoint was due; and then it goes on as if undisturbed, nothing trained twice."""
-    config = make_config(checkpoint_every=10)
-    with pytest.raises(Stopped, match='stopped after epoch 2 of 3'):
-        experiment.run(config, tmp_path, ONE, stop=lambda: len(count_epochs) == 2)
-    assert len(count_epochs) == 2 and not (tmp_path / 'summary.json').exists()
-    summary = experiment.run(config, tmp_path, ONE, stop=lambda: len(count_epochs) == 3)  # there it ends anyway
-    assert len(count_epochs) == 3 and summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+def test_asked_to_stop_a_run_keeps_every_step(undisturbed, tmp_path):
+    """Between epochs and within, one of them cut twice, though no checkpoint was due: no step is taken twice, and in
+    the end it is as if undisturbed. Asked at the very end it ends anyway."""
+    config, asked = make_config(checkpoint_every=10), []
+
+    def run(asks):
+        """Stops at the n-th time it is asked: the first is before the seed, the last of an epoch after its test."""
+        start = len(asked)
+        return experiment.run(config, tmp_path, ONE, stop=lambda: asked.append(1) or len(asked) - start == asks)
+
+    for asks, message in [(1, 'stopped before seed 0'), (3, 'stopped in epoch 1 of 3, after step 2 of 4'),
+                          (4, 'stopped after epoch 1 of 3'), (2, 'stopped in epoch 2 of 3, after step 1 of 4'),
+                          (3, 'stopped in epoch 2 of 3, after step 3 of 4')]:
+        with pytest.raises(Stopped, match=message):
+            run(asks)
+        assert not (tmp_path / 'summary.json').exists()
+    summary = run(8)
+    assert len(asked) == 6 + 12 + 3  # runs, steps, epochs
+    assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
     assert_same(last_state(config, tmp_path), last_state(config, undisturbed[0]))
+    assert without_times(read_records(tmp_path)) == without_times(read_records(undisturbed[0]))
 
 
 def test_seeds_of_a_run_in_any_order(undisturbed, tmp_path, count_epochs):
@@ -228,7 +240,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
         experiment.run(make_config(), tmp_path, ONE)
     assert [r['epoch'] for r in read_records(tmp_path)] == [1]
     with checkpoint.manager(tmp_path, 0, 0, 'warmup') as saved:
-        assert saved.all_steps() == [1]
+        assert saved.all_steps() == [4]
     with checkpoint.manager(tmp_path, 0, 1, 'introspective') as saved:
         assert saved.all_steps() == []
 

@@ -1,12 +1,13 @@
-"""Data sets as arrays: the bundled digits, official distribution files, or TFDS, all without TensorFlow."""
+"""Data sets as arrays: the bundled digits, official files, folders of images, or TFDS, all without TensorFlow."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ikd.data import digits, official, tfds
+from ikd.data import digits, folder, official, tfds
 from ikd.data.images import resize
+from ikd.data.limits import check_memory
 from ikd.errors import InputError
 
 # Per-channel mean and standard deviation in units of pixel / 255. Grey sets stay in [0, 1] on purpose.
@@ -38,12 +39,14 @@ class Dataset(NamedTuple):
 def load(name, directory=None, size=None):
     """Returns the Dataset called name, its images resized to size x size pixels if size is given.
 
-    "digits" is bundled. Others are looked for in directory: first as official distribution files (mnist,
+    "digits" is bundled; "folder" is directory itself, with a folder of images for each class, see `folder.read`.
+    Others are looked for in directory: first as official distribution files (mnist,
     fashion_mnist, cifar10, cifar100), then as a prepared TFDS set of any name. Without a directory, it is
     TFDS's own. One of the four that is not there is fetched and prepared as a TFDS set. Official files keep
     their order and TFDS shuffles once, so the two sources hold the same examples in different orders.
 
-    Raises InputError for an unknown name, a missing directory, and missing, damaged or unsuitable data.
+    Raises InputError for an unknown name, a missing directory, missing, damaged or unsuitable data, and more of it
+    than fits into memory.
     """
     if size is not None and size < 1:
         raise InputError(f'image size {size} is not positive: give a number of pixels')
@@ -51,6 +54,7 @@ def load(name, directory=None, size=None):
         raise InputError(f'data directory {directory} does not exist: create it or correct the path')
     *arrays, class_names = _read(name, directory, size)
     if size is not None:
+        check_memory(name, len(arrays[0]) + len(arrays[2]), (size, size, arrays[0].shape[-1]))
         for i in (0, 2):
             arrays[i] = _resize_all(arrays[i], size)
     mean, std = STATISTICS.get(name) or _statistics(arrays[0])
@@ -76,6 +80,11 @@ def _read(name, directory, size):
     """The first source that has the set."""
     if name == 'digits':
         return digits.read()
+    if name == 'folder':
+        if directory is None:
+            raise InputError('data.name=folder needs a folder with a folder of images for each class: name it with '
+                             '--config.data.dir')
+        return folder.read(directory, size)
     known = name in official.COUNTS
     if known and directory is not None and (found := official.read(name, directory)):
         return found
@@ -84,7 +93,8 @@ def _read(name, directory, size):
         return found
     if not known:
         raise InputError(f"no data set {name!r} in {directory}: use one of {', '.join(STATISTICS)}, "
-                         'or the name of any image classification set that TFDS has prepared there')
+                         'folder for images of your own, or the name of any image classification set that TFDS has '
+                         'prepared there')
     tfds.prepare(name, directory)
     return tfds.read(name, directory, size)
 

@@ -32,8 +32,8 @@ def fetch(name, url_infos, directory):
         if not found:
             needed[url] = info
         elif found[0] != target:
-            with atomic(target) as part:
-                shutil.copyfile(found[0], part)
+            with open(found[0], 'rb') as source, atomic(target) as file:
+                shutil.copyfileobj(source, file)
     while needed:
         url, info = next(iter(needed.items()))
         try:
@@ -54,7 +54,7 @@ def _download(url, info, target):
     print(f'Fetching {url} ({info.size / 1e6:.1f} MB)', file=sys.stderr)
     # disable=None shows a bar on terminals only.
     with (urllib.request.urlopen(url, timeout=60) as response,
-          atomic(target) as part, open(part, 'wb') as file,
+          atomic(target) as file,
           tqdm(total=int(info.size), unit='B', unit_scale=True, desc=info.filename, disable=None) as bar):
         while received <= info.size and (block := response.read(2**16)):
             file.write(block)
@@ -75,10 +75,12 @@ def _is_official(path, info):
 
 @contextlib.contextmanager
 def atomic(target):
-    """Yields a path to write to; that file takes its place as target only if all goes well."""
+    """Yields a new binary file to write to, which takes its place as target only if all goes well."""
     part = target.with_name(f'{target.name}.{os.getpid()}.part')
+    part.unlink(missing_ok=True)
     try:
-        yield part
+        with open(part, 'xb') as file:  # x: not through a link that somebody put there
+            yield file
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

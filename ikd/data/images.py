@@ -1,7 +1,20 @@
-"""Resizing of images."""
+"""Image files of any kind as uint8 arrays of one kind, and resizing."""
+import contextlib
+import struct
+import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
+
+# Pillow's other readers start programs (EPS), or are so seldom used that their faults stay unseen.
+FORMATS = ('PNG', 'JPEG', 'BMP', 'GIF', 'WEBP', 'TIFF')
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.gif', '.webp', '.tif', '.tiff')
+MOST_PIXELS = 2**26  # 8192 x 8192; 256 MB once decoded
+
+GREY = ('1', 'L', 'LA', 'I;16', 'I;16L', 'I;16B')
+TURN = Image.Transpose
+TURNS = {2: TURN.FLIP_LEFT_RIGHT, 3: TURN.ROTATE_180, 4: TURN.FLIP_TOP_BOTTOM, 5: TURN.TRANSPOSE,
+         6: TURN.ROTATE_270, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_90}
 
 
 def resize(image, size):
@@ -9,3 +22,75 @@ def resize(image, size):
     grey = image.shape[-1] == 1
     picture = Image.fromarray(image.squeeze(-1) if grey else image)
     return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).reshape(size, size, -1)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Without Pillow's warnings: of metadata that do not matter, and of sizes that `opened` refuses anyhow."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', module='PIL')
+        yield
+
+
+@contextlib.contextmanager
+def opened(file):
+    """Yields the Pillow image in a file (a path or a binary file), of which only the header has been read.
+
+    Raises whatever Pillow makes of a file that is none of FORMATS or is damaged; ValueError for an image without
+    pixels or with more than MOST_PIXELS, before any is decoded.
+    """
+    with Image.open(file, formats=FORMATS) as picture:
+        w, h = picture.size
+        if not 0 < w * h <= MOST_PIXELS:
+            raise ValueError(f'{w}x{h} pixels, not 1 to {MOST_PIXELS:,}')
+        yield picture
+
+
+def decode(file, channels, size=None):
+    """The image in a file (a path or a binary file) as uint8 [h, w, channels]; channels is 1 (grey) or 3 (colour).
+
+    With a size: the largest square in the middle, resized bicubically to size x size. So nothing is distorted, but
+    the ends of the longer side are lost. Whatever the size: the first frame of an animation, transparent pixels over
+    white, the upper 8 of 16 bits, turned as EXIF says. Raises what `opened` raises, whatever Pillow makes of damaged
+    pixels, and ValueError for 32-bit pixels, whose range is unknown.
+    """
+    with opened(file) as picture:
+        if size is not None:
+            picture.draft(None, (2 * size, 2 * size))  # decodes a large JPEG at a fraction of its size
+        picture.load()  # a TIFF is turned by Pillow here, and says no more that it should be
+        turn = _turn(picture)
+        picture = _plain(picture)
+        if size is not None:
+            picture = _middle_square(picture, size)
+        if picture.mode == 'RGBA':
+            picture = Image.alpha_composite(Image.new('RGBA', picture.size, 'white'), picture)
+        if turn is not None:
+            picture = picture.transpose(turn)
+        picture = picture.convert('L' if channels == 1 else 'RGB')
+    return np.asarray(picture).reshape(picture.height, picture.width, channels)
+
+
+def _plain(picture):
+    """The pixels in mode L, RGB or RGBA."""
+    if picture.mode.startswith('I;16'):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ('I', 'F'):
+        raise ValueError('pixels of 32 bits, whose range is unknown')
+    if picture.has_transparency_data:
+        return picture.convert('RGBA')
+    return picture.convert('L' if picture.mode in GREY else 'RGB')
+
+
+def _middle_square(picture, size):
+    w, h = picture.size
+    side = min(w, h)
+    box = ((w - side) / 2, (h - side) / 2, (w + side) / 2, (h + side) / 2)
+    return picture.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=2)
+
+
+def _turn(picture):
+    """The transposition that EXIF asks for, or None, also where EXIF is damaged, which harms no pixel."""
+    try:
+        return TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error):
+        return None

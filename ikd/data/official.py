@@ -6,7 +6,6 @@ the expected size is ever decompressed.
 """
 
 import gzip
-import io
 import math
 import struct
 import tarfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ikd.data.limits import printable
 from ikd.errors import InputError
 
 # (training, test) examples.
@@ -159,23 +159,33 @@ def _parse_cifar(name, place, content, texts):
 
 def _class_names(text, standard):
     """The names in a names file, or the standard ones where it is absent or does not name every class."""
-    names = tuple(text.decode('utf-8', 'replace').split()) if text else ()
+    names = tuple(map(printable, text.decode('utf-8', 'replace').split())) if text else ()
     return names if len(names) == len(standard) else standard
 
 
 def _tar_members(name, archive):
-    """Returns {file name: bytes} of the regular files in the archive's usual folder, without writing any."""
+    """Returns {file name: bytes} of the set's files in the archive, without writing any.
+
+    Header by header instead of by tarfile.open, whose readers of long names and pax headers call each other as deep
+    as a file says. An official archive has neither.
+    """
     layout = CIFAR[name]
+    wanted = {f"{layout['folder']}/{f}" for part in ('train', 'test', 'names') for f in layout[part]}
     payload = sum(COUNTS[name]) * (len(COLUMNS[name]) + 3072)
     data = _read_file(archive, payload + 2**20, exact=False)  # a megabyte more for tar headers and texts
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode='r:') as tar:
-            files = [member for member in tar if member.isreg() and not member.issparse()]
-            paths = [member.name.removeprefix('./').rpartition('/') for member in files]
-            return {base: tar.extractfile(member).read()
-                    for member, (folder, _, base) in zip(files, paths) if folder == layout['folder']}
-    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
-        raise _damaged(archive, error) from None
+    members, start = {}, 0
+    while any(header := data[start:start + 512]):  # zeros mark the end
+        try:
+            member = tarfile.TarInfo.frombuf(header, 'utf-8', 'replace')
+        except (tarfile.TarError, ValueError) as error:
+            raise _damaged(archive, error) from None
+        content = data[start + 512:start + 512 + max(member.size, 0)]
+        if len(content) != member.size:
+            raise _damaged(archive, f'member {printable(member.name)} has a size of {member.size} bytes')
+        if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.name.removeprefix('./') in wanted:
+            members[member.name.rpartition('/')[2]] = content
+        start += 512 + -(-member.size // 512) * 512
+    return members
 
 
 def _read_file(path, size, exact=True):

@@ -18,8 +18,11 @@ from tqdm import tqdm
 
 from ikd.data import official
 from ikd.data.fetch import atomic, fetch
-from ikd.data.images import resize
+from ikd.data.images import opened, quiet, resize
+from ikd.data.limits import check_memory, printable
 from ikd.errors import InputError
+
+MOST_CLASSES = 10**6  # for which names are made up where a set has none
 
 # Importing tensorflow_datasets takes a second: the functions that need it do so.
 
@@ -41,18 +44,42 @@ def read(name, directory, size=None):
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=directory)
-        if not builder.data_path.exists():
-            return None
-        return _read_builder(builder, size)
+        with _only_known_features(), quiet():
+            builder = tfds.builder(name, data_dir=directory)
+            if not builder.data_path.exists():
+                return None
+            return _read_builder(builder, size)
     except tfds.core.DatasetNotFoundError:
         return None
     except InputError:
         raise
     except Exception as error:  # whatever TFDS and its formats make of a damaged folder
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+        reason = printable(' '.join(f'{type(error).__name__}: {error}'.split()))[:300]
         raise InputError(f'the TFDS set {name} in {directory} cannot be read ({reason}): delete its folder '
                          'and prepare it again') from error
+
+
+@contextlib.contextmanager
+def _only_known_features():
+    """While this lasts TFDS's own features can be read from a set's files, but no module that those name is run.
+
+    TFDS imports what features.json says, and the folder of the data may well be importable.
+    """
+    import tensorflow_datasets as tfds
+
+    connector = tfds.features.FeatureConnector
+    original = vars(connector)['cls_from_name']
+
+    def known(cls, name):
+        if not name.startswith('tensorflow_datasets.core.features.'):
+            raise ValueError(f"feature {name} is not one of TFDS's own")
+        return original.__func__(cls, name)
+
+    connector.cls_from_name = classmethod(known)
+    try:
+        yield
+    finally:
+        connector.cls_from_name = original
 
 
 def prepare(name, directory, url_infos=None):
@@ -112,34 +139,44 @@ def _read_builder(builder, size):
         raise InputError(f'{builder.name} has splits {sorted(splits)} and features {sorted(features)}, but '
                          'train, test (or validation), an 8-bit image and a class label are needed: '
                          'choose an image classification set')
+    if not 0 < (label.num_classes or 0) <= MOST_CLASSES:
+        raise InputError(f'{builder.name} has {label.num_classes} classes, not 1 to {MOST_CLASSES:,}: choose another '
+                         'set')
     cache = Path(builder.data_path) / f"ikd_{size or 'original'}.npz"
-    arrays = _load_cache(cache, [splits['train'].num_examples, splits[test].num_examples])
+    counts = [splits['train'].num_examples, splits[test].num_examples]
+    arrays = _load_cache(cache, counts, label.num_classes)
     if arrays is None:
         arrays = *_read_split(builder, 'train', size), *_read_split(builder, test, size)
         _save_cache(cache, arrays)
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise InputError(f'{builder.name} has training images {arrays[0].shape[1:]}, but test images '
                          f'{arrays[2].shape[1:]}: set an image size')
-    return *arrays, tuple(label.names)
+    return *arrays, tuple(map(printable, label.names))
 
 
 def _read_split(builder, split, size):
     """Returns (images uint8 [n, h, w, c], labels int32 [n]) of one split."""
-    info, images, labels = builder.info, [], []
+    info, images, labels = builder.info, None, []
     mode = {1: 'L', 4: 'RGBA'}.get(info.features['image'].shape[-1], 'RGB')
     count, classes = info.splits[split].num_examples, info.features['label'].num_classes
     print(f'Reading {count} images of {info.full_name} ({split}), once', file=sys.stderr)
     for example in tqdm(_stored_examples(builder, split), total=count, disable=None):
-        with Image.open(io.BytesIO(example['image'])) as picture:
+        with opened(io.BytesIO(example['image'])) as picture:
             image = np.asarray(picture.convert(mode)).reshape(picture.height, picture.width, -1)
-        images.append(image if size is None else resize(image, size))
-        labels.append(example['label'])
-        if images[-1].shape != images[0].shape:
+        image = image if size is None else resize(image, size)
+        if images is None:
+            check_memory(info.full_name, count, image.shape)
+            images = np.empty((count, *image.shape), np.uint8)
+        if image.shape != images.shape[1:]:
             raise InputError(f'{builder.name} has images of different sizes: set an image size')
-    if len(images) != count or not 0 <= min(labels) <= max(labels) < classes:
-        raise InputError(f'{info.full_name} has {len(images)} of {count} examples in {split} and labels from '
-                         f'{min(labels)} to {max(labels)}: choose another set, or prepare this one again')
-    return np.stack(images), np.array(labels, np.int32)
+        if len(labels) < count:
+            images[len(labels)] = image
+        labels.append(example['label'])
+    if len(labels) != count or not 0 <= min(labels, default=-1) <= max(labels) < classes:
+        span = f'labels from {min(labels)} to {max(labels)}' if labels else 'none to learn from'
+        raise InputError(f'{info.full_name} has {len(labels)} of {count} examples in {split} and {span}: choose '
+                         'another set, or prepare this one again')
+    return images, np.array(labels, np.int32)
 
 
 def _stored_examples(builder, split):
@@ -156,23 +193,32 @@ def _stored_examples(builder, split):
     # example, checksum (4), over and over.
     for path in builder.info.splits[split].filepaths:
         with open(path, 'rb') as file:
+            left = os.fstat(file.fileno()).st_size
             while header := file.read(12):
-                record = file.read(int.from_bytes(header[:8], 'little'))
+                length = int.from_bytes(header[:8], 'little')
+                left -= 16 + length
+                if left < 0:
+                    raise EOFError(f'{path} ends in the middle of a record')
+                record = file.read(length)
                 file.read(4)
                 yield builder.info.features.deserialize_example_np(record, decoders=decoders)
 
 
-def _load_cache(path, counts):
-    """The arrays that _save_cache wrote, or None if there are none for these numbers of examples."""
+def _load_cache(path, counts, classes):
+    """The arrays that _save_cache wrote, or None if there are none for these numbers of examples and of classes."""
     try:
-        with open(path, 'rb') as file:
+        with open(path, 'rb') as file, zipfile.ZipFile(file) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                return None  # ours are as large in the file as they will be
             content = np.load(file, allow_pickle=False)
             arrays = tuple(content[f'arr_{i}'] for i in range(4))
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile):
         return None
-    return arrays if [len(a) for a in arrays] == [n for n in counts for _ in range(2)] else None
+    kinds = [kind for n in counts for kind in ((np.uint8, 4, n), (np.int32, 1, n))]
+    whole = all((a.dtype, a.ndim, a.shape[:1]) == (dtype, ndim, (n,)) for a, (dtype, ndim, n) in zip(arrays, kinds))
+    return arrays if whole and all(0 <= a.min() <= a.max() < classes for a in arrays[1::2]) else None
 
 
 def _save_cache(path, arrays):
-    with contextlib.suppress(OSError), atomic(path) as part, open(part, 'wb') as file:
+    with contextlib.suppress(OSError), atomic(path) as file:
         np.savez(file, *arrays)

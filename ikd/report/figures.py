@@ -44,14 +44,14 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
         shown = np.arange(k) if k == columns else np.argsort(-similarities[row], kind='stable')[:columns]
         first = grid[row, 0]
         first.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
-        first.set_title(class_names[true], fontsize=8, fontweight='bold')
+        first.set_title(class_names[true], fontsize=8, fontweight='bold', parse_math=False)
         first.set_xlabel(f'{class_names[predicted]} {probabilities[row, predicted]:.2f}', fontsize=7,
-                         color='black' if predicted == true else 'firebrick')
+                         color='black' if predicted == true else 'firebrick', parse_math=False)
         for axes, label in zip(grid[row, 1:], shown):
             draw_map(axes, image, maps[row, label])
             axes.set_xlabel(number(similarities[row, label]), fontsize=7)
             if row == 0 or k > columns:
-                axes.set_title(class_names[label], fontsize=8)
+                axes.set_title(class_names[label], fontsize=8, parse_math=False)
             if label == true:
                 for spine in axes.spines.values():
                     spine.set(color='green', linewidth=2.5)

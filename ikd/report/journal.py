@@ -4,17 +4,39 @@ import fcntl
 import json
 import os
 import pathlib
+import time
 
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
 
-from ikd.errors import InputError
+from ikd.errors import InputError, writing
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Gives a path to write to, which then takes the place of `path`: whole or not at all, whatever ends the process.
+
+    Raises Unwritable.
+    """
+    temporary = pathlib.Path(path).with_suffix('.tmp')
+    with writing(path):
+        yield temporary
+        with temporary.open('rb') as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
 
 
 def replace_text(path, text):
     """Replace the contents of the file at `path`, whole or not at all."""
-    temporary = pathlib.Path(path).with_suffix('.tmp')
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def save_figure(figure, path):
+    """Replace the file at `path` by a matplotlib Figure as PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format='png')
 
 
 def write_json(path, value):
@@ -33,59 +55,98 @@ def read_json(path):
 
 
 def read_records(workdir, seed=None):
-    """The lines of `metrics.jsonl` (of one seed) as dicts; a last line cut off by a crash is left out."""
+    """The lines of `metrics.jsonl` (of one seed) as dicts; a last line cut off by a crash is left out.
+
+    InputError if another line can't be read.
+    """
     path = pathlib.Path(workdir) / 'metrics.jsonl'
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    records = [json.loads(line) for line in lines if line.endswith('\n')]
+    records = []
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True) if path.exists() else [], 1):
+        if line.endswith(b'\n'):
+            try:
+                record = json.loads(line)
+                records.append({'seed': record['seed'], 'epoch': record['epoch'], **record})
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f'{path} is damaged in line {number}; put back a copy, or train again in another '
+                                 '--workdir') from error
     return [record for record in records if seed in (None, record['seed'])]
 
 
 @contextlib.contextmanager
 def locked(workdir):
     """Nobody else changes the journal or the summary of a run, whose directory other processes may share."""
-    folder = pathlib.Path(workdir) / 'checkpoints'
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / '.lock', 'a') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed, also by a process that is killed
+    path = pathlib.Path(workdir) / 'checkpoints' / '.lock'
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open('a'))
+            fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed, also by a process that is killed
         yield
 
 
 class Journal:
-    """The record of one seed's training, an entry an epoch, in `metrics.jsonl` and `tensorboard/seed<seed>/`."""
+    """The record of one seed's training, an entry an epoch, in `metrics.jsonl` and `tensorboard/seed<seed>/`.
+
+    Everything is on the disk when a method returns, and no thread is left to fail unseen. Raises Unwritable.
+    """
 
     def __init__(self, workdir, seed):
         self.path, self.seed = pathlib.Path(workdir) / 'metrics.jsonl', seed
-        self.events = SummaryWriter(str(pathlib.Path(workdir) / 'tensorboard' / f'seed{seed}'))
+        self.folder = pathlib.Path(workdir) / 'tensorboard' / f'seed{seed}'
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.events = EventsWriter(str(self.folder / 'events'))
+
+    def expect(self, epoch):
+        """InputError if the seed's entries up to `epoch`, which its checkpoints have reached, are not all there."""
+        missing = {*range(1, epoch + 1)} - {record['epoch'] for record in read_records(self.path.parent, self.seed)}
+        if missing:
+            raise InputError(f'{self.path} lacks epoch {min(missing)} of seed {self.seed}, though its checkpoints '
+                             'are there; put back a copy, or train again in another --workdir')
 
     def rewind(self, epoch):
-        """Drop the seed's entries after `epoch`: those of a run that got further than its last checkpoint."""
+        """Drop the seed's entries after `epoch`: those of a run that got further than its last checkpoint.
+
+        A line that was cut off goes, too.
+        """
         with locked(self.path.parent):
             kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
             replace_text(self.path, ''.join(json.dumps(record) + '\n' for record in kept))
 
     def write(self, record):
         """Append an epoch's record (a flat dict with `epoch`); its numbers become TensorBoard scalars."""
-        with locked(self.path.parent), self.path.open('a') as lines:
+        with locked(self.path.parent), writing(self.path), self.path.open('a') as lines:
             lines.write(json.dumps(record, allow_nan=False) + '\n')
-        for name, value in record.items():
-            if isinstance(value, float):
-                self.events.add_scalar(name, value, record['epoch'])
+            lines.flush()
+            os.fsync(lines.fileno())
+        self._add(record['epoch'], *(summary.scalar(name, value) for name, value in record.items()
+                                     if isinstance(value, float)))
 
     def picture(self, name, image, epoch):
         """Add an image, uint8 [h, w, 3], to the TensorBoard events."""
-        self.events.add_image(name, image, epoch, dataformats='HWC')
+        self._add(epoch, summary.image(name, image, dataformats='HWC'))
+
+    def _add(self, epoch, *summaries):
+        with writing(self.folder):
+            for one in summaries:
+                self.events.write_event(Event(wall_time=time.time(), step=epoch, summary=one))
+            self.events.flush()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        self.events.close()
+        with writing(self.folder):
+            self.events.close()
 
 
 class Silent:
     """The Journal of a process that does not write."""
 
     def __init__(self, workdir, seed):
+        pass
+
+    def expect(self, epoch):
         pass
 
     def rewind(self, epoch):

@@ -20,8 +20,8 @@ def draw_matrix(figure, corner, side, matrix, class_names, title, marked, rows):
     size = 9 if k <= MOST_NUMBERED else max(3, 60 * side / k)
     turn = 0 if max(map(len, class_names)) < 4 else 45 if k <= MOST_NUMBERED else 90
     axes.set_xticks(range(k), class_names, rotation=turn, ha='right' if turn else 'center', fontsize=size,
-                    rotation_mode='anchor')
-    axes.set_yticks(range(k), class_names, fontsize=size)
+                    rotation_mode='anchor', parse_math=False)
+    axes.set_yticks(range(k), class_names, fontsize=size, parse_math=False)
     axes.tick_params(length=2, pad=2)
     axes.set_title(title, fontsize=10, loc='left')
     axes.set_xlabel('class', fontsize=9)

@@ -10,7 +10,7 @@ import numpy as np
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.grid import cell_name, picture_path
-from ikd.report.journal import replace_text, write_json
+from ikd.report.journal import replace_text, save_figure, write_json
 from ikd.report.markdown import lines_of, number
 from ikd.report.matrix import matrix_figure
 from ikd.report.ordering import agreement, ordering_figure
@@ -89,7 +89,7 @@ def figure2(grid, found, results):
         matrices = {kind.replace('_', ' '): (own[kind]['matrix'], rows) for kind, rows in ROWS.items()}
         title = f'{describe(config)}: mean cosine between the maps of two classes'
         figure = matrix_figure(matrices, class_names, title, EXPECTED.get(config.data.name, ()), note)
-        figure.savefig(picture_path(results, grid, cell))
+        save_figure(figure, picture_path(results, grid, cell))
         for explainer, kinds in means.items():
             for kind, mean in kinds.items():
                 pairs = [f"{name} {one['rank']} ({number(one['cosine'])})" for name, one in mean['pairs'].items()]
@@ -149,7 +149,7 @@ def figure3(grid, found, results):
             'bootstrap over images. From left to right: the order of discriminativeness that the paper cites.')
     figure = ordering_figure([panel(column, of) for column, of in networks.items()], grid.title, note)
     pathlib.Path(results).mkdir(parents=True, exist_ok=True)
-    figure.savefig(pathlib.Path(results) / f'{grid.name}.png')
+    save_figure(figure, pathlib.Path(results) / f'{grid.name}.png')
     lines = []
     for cell in grid.cells:
         explainer = resolve(cell.config).method.explainer if cell.config.method.name == 'le' else None

@@ -111,7 +111,7 @@ def tree_figure(routings, class_names, title):
               color=FAINT)
     gap, anchor = (0.06, 'top') if rotation else (0.2, 'baseline')
     for (x, y), name in zip(points[-1], class_names):
-        axes.text(x, y - gap, name, fontsize=size, rotation=rotation, ha='center', va=anchor)
+        axes.text(x, y - gap, name, fontsize=size, rotation=rotation, ha='center', va=anchor, parse_math=False)
     return figure
 
 
@@ -142,7 +142,7 @@ def dendrogram_figure(routing, class_names, title):
                                        colors='#555555', linewidths=1.2, clip_on=False))
     for place, leaf in enumerate(tree['leaves']):
         axes.text(-0.015 * longest, 10 * place + 5, f'{class_names[leaf]}  {strongest[leaf] + 1}', fontsize=size,
-                  va='center', color=PALETTE[strongest[leaf] % len(PALETTE)])
+                  va='center', color=PALETTE[strongest[leaf] % len(PALETTE)], parse_math=False)
     figure.text(4.57 / width, 0.15 / height, 'class, its largest expert', fontsize=6.5, va='center', color=FAINT)
     return figure
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import textwrap
@@ -94,6 +95,20 @@ def test_wrong_downloads(small, archives, serve, registered, tmp_path, harm):
     assert ('404' if harm == 'absent' else 'sha256') in message and f'{victim.name} from' in message
     assert len(list((tmp_path / 'd' / 'downloads' / 'ikd' / 'mnist').iterdir())) == 2
     assert tfds.read('mnist', tmp_path / 'd') is None
+
+
+def test_no_file_is_written_through_a_link(tmp_path):
+    """Where others can write, somebody may have guessed the name of a file on its way."""
+    target, victim = tmp_path / 'target', tmp_path / 'victim'
+    victim.write_bytes(b'precious')
+    (tmp_path / f'target.{os.getpid()}.part').symlink_to(victim)
+    with fetch.atomic(target) as file:
+        file.write(b'new')
+    assert victim.read_bytes() == b'precious' and target.read_bytes() == b'new' and not target.is_symlink()
+    with pytest.raises(ZeroDivisionError), fetch.atomic(target) as file:
+        file.write(b'half')
+        1 / 0
+    assert sorted(tmp_path.iterdir()) == [target, victim] and target.read_bytes() == b'new'
 
 
 def test_unwritable_directory(small, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ikd.data import tfds
+from ikd.data import limits, tfds
 from ikd.errors import InputError
 
 
@@ -20,7 +20,8 @@ def test_only_the_first_read_decodes(prepared, monkeypatch, capsys):
     assert capsys.readouterr().err == ''
 
 
-@pytest.mark.parametrize('harm', ['garbage', 'truncated', 'flipped', 'other', 'pickle', 'unwritable'])
+@pytest.mark.parametrize('harm', ['garbage', 'truncated', 'flipped', 'other', 'pickle', 'bomb', 'types', 'labels',
+                                  'unwritable'])
 def test_a_bad_cache_does_not_matter(prepared, harm):
     first = tfds.read('mnist', prepared)
     cache, = prepared.rglob('ikd_*.npz')
@@ -36,6 +37,12 @@ def test_a_bad_cache_does_not_matter(prepared, harm):
         np.savez(cache, *(array[:-1] for array in first[:4]))
     elif harm == 'pickle':
         np.savez(cache, *(np.array([{}]) for _ in range(4)))
+    elif harm == 'bomb':  # as many examples, but compressed: it could be of any size
+        np.savez_compressed(cache, *(np.zeros_like(array) for array in first[:4]))
+    elif harm == 'types':
+        np.savez(cache, *(array.astype(float) for array in first[:4]))
+    elif harm == 'labels':
+        np.savez(cache, *first[:3], first[3] + 10)
     else:
         cache.mkdir()  # reading fails, and so does writing, for every user
     for a, b in zip(first[:4], tfds.read('mnist', prepared)):
@@ -93,6 +100,8 @@ def make_set(directory, name, splits, shape=(None, None, 3), classes=('cat', 'do
     from tensorflow_datasets.core import registered as registry
 
     def png(image):
+        if isinstance(image, bytes):
+            return io.BytesIO(image)
         file = io.BytesIO()
         Image.fromarray(image).save(file, 'PNG')
         file.seek(0)
@@ -151,3 +160,61 @@ def test_other_sets_that_do_not_fit(colour, tmp_path):
         tfds.read('half', tmp_path)
     with pytest.raises(InputError, match='labels from -1'):
         tfds.read('unlabelled', tmp_path)
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_features_of_a_set_run_no_module(colour, tmp_path, monkeypatch, legacy):
+    """TFDS imports the modules that features.json names, and the folder of the data may be importable."""
+    make_set(tmp_path, 'pets', {s: [(colour[0][0], 0)] for s in ('train', 'test')})
+    path = tmp_path / 'pets' / '1.0.0' / 'features.json'
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'evil_features.py').write_text(f"open({str(tmp_path / 'harmed')!r}, 'w')")
+    known = json.loads(path.read_text())
+    name = 'evil_features.Image'
+    path.write_text(json.dumps({'type': name, 'content': {}} if legacy else known | {'pythonClassName': name}))
+    with pytest.raises(InputError, match="feature evil_features.Image is not one of TFDS's own"):
+        tfds.read('pets', tmp_path)
+    assert not (tmp_path / 'harmed').exists() and 'evil_features' not in sys.modules
+    path.write_text(json.dumps(known))
+    assert len(tfds.read('pets', tmp_path)[0]) == 1
+
+
+def test_more_than_the_memory_holds(colour, tmp_path, monkeypatch):
+    """Images and classes are counted before anything of that size is made."""
+    make_set(tmp_path, 'pets', {s: [(x, 0) for x in colour[0][:5]] for s in ('train', 'test')})
+    with monkeypatch.context() as context, pytest.raises(InputError, match='5 images of 32x32x3, 15,360 bytes'):
+        context.setattr(limits, 'half_of_memory', lambda: 15_359)
+        tfds.read('pets', tmp_path)
+    folder = tmp_path / 'pets' / '1.0.0'
+    features = json.loads((folder / 'features.json').read_text())
+    features['featuresDict']['features']['label']['classLabel']['numClasses'] = str(2**40)
+    (folder / 'features.json').write_text(json.dumps(features))
+    for path in folder.glob('label.labels.txt'):
+        path.unlink()
+    with pytest.raises(InputError, match=f'{2**40} classes'):
+        tfds.read('pets', tmp_path)
+
+
+@pytest.mark.parametrize('kind', ['bomb', 'postscript', 'garbage'])
+def test_images_that_are_none(colour, tmp_path, kind):
+    """A record's image is opened as PNG, JPEG and the like only, and not if its header says it is huge."""
+    bomb = io.BytesIO()
+    Image.new('1', (8193, 8192)).save(bomb, 'PNG')
+    content = {'bomb': bomb.getvalue(), 'garbage': bytes(50),
+               'postscript': b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n'}[kind]
+    make_set(tmp_path, 'pets', {s: [(content, 0)] for s in ('train', 'test')})
+    with pytest.raises(InputError, match='8193x8192 pixels' if kind == 'bomb' else 'cannot identify image'):
+        tfds.read('pets', tmp_path)
+
+
+def test_a_record_that_claims_more_than_its_file(prepared, monkeypatch):
+    """Nothing is read, or made room for, beyond the file."""
+    monkeypatch.setattr(tfds, '_load_cache', lambda *_: None)
+    folder = prepared / 'mnist' / '3.0.1'
+    for path in folder.glob('mnist-*.array_record*'):
+        path.rename(path.with_name(path.name.replace('array_record', 'tfrecord')))
+        path.with_name(path.name.replace('array_record', 'tfrecord')).write_bytes(struct.pack('<QI', 2**62, 0) + b'x')
+    info = folder / 'dataset_info.json'
+    info.write_text(json.dumps(json.loads(info.read_text()) | {'fileFormat': 'tfrecord'}))
+    with pytest.raises(InputError, match='ends in the middle of a record'):
+        tfds.read('mnist', prepared)

@@ -1,0 +1,174 @@
+"""Folders of images: DIR/CLASS/*.png, or DIR/train/CLASS/* beside DIR/test/CLASS/*, in any common format."""
+import hashlib
+import os
+import sys
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import UnidentifiedImageError
+from tqdm import tqdm
+
+from ikd.data.images import FORMATS, GREY, SUFFIXES, decode, opened, quiet
+from ikd.data.limits import check_memory, printable
+from ikd.errors import InputError
+
+SIZE = 64  # pixels a side, unless the images are smaller
+TESTS = ('test', 'val', 'validation')  # the first that is there
+THREADS = 4  # each may hold an image of images.MOST_PIXELS
+
+
+class Files(NamedTuple):
+    """What a folder holds: the names of its classes, and (path, label) of every training and test image."""
+    class_names: tuple[str, ...]
+    train: list[tuple[Path, int]]
+    test: list[tuple[Path, int]]
+
+
+def files(directory):
+    """The Files of a folder of images; none is opened.
+
+    The folder has a subfolder for each class, or one called train (and test, val or validation) that has. Classes are
+    numbered by sorted names. What has a name that begins with a dot, and files without the suffix of an image, are
+    left alone. A test set that is not there is split off: of each class a fifth, rounded, at least one image, those
+    whose sha256 of "CLASS/FILE" is smallest. So the split follows from the names alone, and an image more moves at
+    most one other. In both parts images come in the order of that sha256, classes mixed.
+
+    Raises InputError for a folder that is not like that: fewer than two classes, a class without an image, with a
+    single one that would have to be split, or in one part only, folders in a class.
+    """
+    directory = Path(directory)
+    train, test = directory / 'train', next((directory / name for name in TESTS if (directory / name).is_dir()), None)
+    is_split = train.is_dir() and _scan(train)[0]
+    classes = _classes(train if is_split else directory)
+    names = list(classes)
+    if is_split and test:
+        tests = _classes(test)
+        if names != list(tests):
+            name = min({*names} ^ {*tests})
+            raise InputError(f'class {printable(name)} is in only one of {printable(train)} and {printable(test)}: '
+                             'both need the same classes')
+    else:
+        tests = {name: paths[:_test_count(paths)] for name, paths in classes.items()}
+        classes = {name: paths[len(tests[name]):] for name, paths in classes.items()}
+    return Files(tuple(map(printable, names)), _in_order(classes), _in_order(tests))
+
+
+def read(directory, size=None):
+    """Returns (train_images, train_labels, test_images, test_labels, class_names) of the images that `files` lists.
+
+    Images are uint8 [n, size, size, c], labels int32 [n]; c is 1 if every file's mode is grey, else 3, and pixels are
+    made alike by `images.decode`. Without a size it is the images' own, if all are squares of one size of at most 64
+    pixels a side, and else 64. Raises InputError as `files` does, for images that can't be read, and for more of them
+    than fit into memory.
+    """
+    listing = files(directory)
+    paths, labels = zip(*listing.train, *listing.test)
+    n, split = len(paths), len(listing.train)
+    headers = _try_each(_header, paths)
+    found = {header for header, _ in headers if header}
+    size = size or _own_size({size for size, _ in found})
+    shape = size, size, 1 if all(is_grey for _, is_grey in found) else 3
+    check_memory(printable(directory), n, shape)
+    print(f'Reading {n} images of {len(listing.class_names)} classes in {printable(directory)} as '
+          f"{'x'.join(map(str, shape))}: {split} for training, {n - split} for test", file=sys.stderr)
+    images = np.empty((n, *shape), np.uint8)
+
+    def fill(place):
+        images[place] = decode(paths[place], shape[-1], size)
+
+    faults = [fault for _, fault in headers]
+    sound = [place for place in range(n) if not faults[place]]
+    for place, (_, fault) in zip(sound, _try_each(fill, sound)):
+        faults[place] = fault
+    if bad := [place for place in range(n) if faults[place]]:
+        raise InputError(f'{len(bad)} of {n} images cannot be read, the first is {printable(paths[bad[0]])} '
+                         f'({faults[bad[0]]}): take them away, or put a dot before their names; '
+                         'ikd.data.folder.unreadable(DIR) lists them')
+    labels = np.array(labels, np.int32)
+    return images[:split], labels[:split], images[split:], labels[split:], listing.class_names
+
+
+def unreadable(directory):
+    """The images of a folder that `read` refuses: (path, reason) each, in the order of their names."""
+    listing = files(directory)
+    paths = sorted(path for path, _ in listing.train + listing.test)
+    tried = _try_each(lambda path: _header(path) and decode(path, 3, 1), paths)
+    return [(path, fault) for path, (_, fault) in zip(paths, tried) if fault]
+
+
+def _scan(folder):
+    """The subfolders and the image files in a folder, by name."""
+    try:
+        entries = sorted((entry for entry in os.scandir(folder) if not entry.name.startswith('.')),
+                         key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f'{printable(folder)} cannot be listed ({error.strerror}): correct the path or its '
+                         'permissions') from error
+    folders = [Path(entry) for entry in entries if entry.is_dir()]
+    return folders, [Path(entry) for entry in entries
+                     if not entry.is_dir() and Path(entry).suffix.lower() in SUFFIXES]
+
+
+def _classes(folder):
+    """{class name: paths of its images, by digest}."""
+    folders, _ = _scan(folder)
+    if len(folders) < 2:
+        raise InputError(f'{printable(folder)} has folders of images for {len(folders)} classes, but two are the '
+                         'least: make a folder for each class, or correct --config.data.dir')
+    classes = {}
+    for inner in folders:
+        deeper, paths = _scan(inner)
+        if deeper:
+            raise InputError(f'{printable(deeper[0])} is a folder in what should be the folder of a class: images '
+                             'belong into DIR/CLASS/, or DIR/train/CLASS/ and DIR/test/CLASS/')
+        if not paths:
+            raise InputError(f"{printable(inner)} has no image ({', '.join(SUFFIXES)}): put some in, or take it away")
+        classes[inner.name] = sorted(paths, key=_digest)
+    return classes
+
+
+def _in_order(classes):
+    """(path, label) of every image, by digest."""
+    entries = [(path, label) for label, paths in enumerate(classes.values()) for path in paths]
+    return sorted(entries, key=lambda entry: _digest(entry[0]))
+
+
+def _digest(path):
+    return hashlib.sha256(os.fsencode(f'{path.parent.name}/{path.name}')).digest()
+
+
+def _test_count(paths):
+    if len(paths) == 1:
+        raise InputError(f'{printable(paths[0])} is the only image of its class, but training and test need one '
+                         'each: add another, or take the folder away')
+    return max(1, round(len(paths) / 5))
+
+
+def _header(path):
+    """((h, w), whether it is grey) of an image file."""
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError('not a file')
+    with opened(path) as picture:
+        return picture.size[::-1], picture.mode in GREY
+
+
+def _own_size(sizes):
+    """That of small squares which are all alike, else SIZE."""
+    h, w = max(sizes, default=(SIZE, SIZE))
+    return h if len(sizes) == 1 and h == w <= SIZE else SIZE
+
+
+def _try_each(function, items):
+    """(result, None) or (None, the fault in a line) of function(item), for each item."""
+    def attempt(item):
+        try:
+            return function(item), None
+        except UnidentifiedImageError:
+            return None, f"not of {', '.join(FORMATS)}"
+        except Exception as error:  # whatever Pillow makes of a damaged file
+            return None, ' '.join(f'{error}'.split()) or type(error).__name__
+
+    with quiet(), ThreadPool(THREADS) as pool:
+        return list(tqdm(pool.imap(attempt, items, 16), total=len(items), disable=None))

@@ -1,0 +1,51 @@
+"""What comes of an epoch: its record, a line for people, and, where it was cut, what its rest must know of it."""
+import numpy as np
+
+from ikd.errors import Diverged
+
+
+def rest_of(report, seconds):
+    """What is kept of a cut epoch, as JSON: the numbers of its steps so far, exactly, and its time.
+
+    report: a dict of arrays [steps], what each step tells.
+    """
+    return {'report': {name: values.tolist() for name, values in report.items()}, 'seconds': seconds}
+
+
+def join(rest, report, seconds):
+    """(report, seconds) of an epoch whose beginning is in `rest` (of `rest_of`), None if nothing is."""
+    if rest is None:
+        return report, seconds
+    whole = {name: np.concatenate([np.asarray(rest['report'][name], values.dtype), values])
+             for name, values in report.items()}
+    return whole, rest['seconds'] + seconds
+
+
+def check_finite(seeds, prepared, epoch, before, reports, tests):
+    """Raise Diverged, naming the first bad step, if an epoch's losses or its test are not numbers.
+
+    reports, tests: of each seed; tests are {} where the epoch was cut.
+    """
+    for seed, report, test in zip(seeds, reports, tests):
+        bad = np.flatnonzero(~np.isfinite(report['loss']))
+        if len(bad) or not np.isfinite(test.get('test_nll', 0)):
+            step = int(bad[0]) if len(bad) else len(report['loss']) - 1
+            step += (before + epoch - 1) * prepared.program.steps
+            raise Diverged(f'the loss of seed {seed} is not a number since step {step} (stage {prepared.stage.name}, '
+                           f'epoch {epoch}); checkpoints of earlier epochs are kept. Try a smaller learning rate')
+
+
+def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
+    """The line of metrics.jsonl for an epoch, counted from 1 at the recipe's start. Accuracies in percent."""
+    steps = len(report['loss'])
+    return {'seed': seed, 'stage': stage.name, 'epoch': epoch, 'step': epoch * steps,
+            'learning_rate': rate, 'seconds': round(seconds, 4),
+            'images_per_second': round(steps * job.config.batch_size / seconds, 1),
+            **{f'train_{name}': float(values.mean()) for name, values in report.items()}, **test}
+
+
+def epoch_line(job, record):
+    """The same, short, for people."""
+    return (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.epochs}  "
+            f"loss {record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %  "
+            f"test {record['test_accuracy']:.1f} %")

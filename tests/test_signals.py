@@ -1,0 +1,98 @@
+"""Signals, mostly in a process of its own that does nothing else."""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ikd.signals import stopping
+
+WAITING = '''
+import time
+from ikd.signals import stopping
+with stopping() as stop:
+    print('ready', flush=True)
+    while not stop():
+        time.sleep(0.01)
+print('saved')
+'''
+DEAF = '''
+import hashlib
+from ikd.signals import stopping
+with stopping() as stop:
+    print('ready', flush=True)
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 10 ** 9)  # like a compilation: nothing of Python runs meanwhile
+'''
+
+
+def start(code):
+    """A process that runs this code and has said that it is ready."""
+    process = subprocess.Popen([sys.executable, '-W', 'error', '-c', code], stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE)
+    assert process.stdout.readline() == 'ready\n'
+    return process
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks(number):
+    process = start(WAITING)
+    process.send_signal(number)
+    shown, told = process.communicate(timeout=60)
+    assert process.returncode == 0 and shown == 'saved\n'
+    assert told == f'ikd: {number.name}: this step is finished and saved; a second signal ends the run at once\n'
+
+
+@pytest.mark.parametrize('numbers, code', [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,) * 2, 143),
+                                           ((signal.SIGTERM, signal.SIGINT), 130)])
+def test_the_second_ends_the_process_at_once(numbers, code):
+    """Though the main thread hears nothing."""
+    process = start(DEAF)
+    process.send_signal(numbers[0])
+    assert 'a second signal' in process.stderr.readline()
+    process.send_signal(numbers[1])
+    assert process.wait(timeout=60) == code
+    assert process.communicate() == ('', '')
+
+
+def handlers():
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+def test_nothing_is_left_behind(monkeypatch):
+    """Handlers, wake-up file, threads and open files are those of before, also after an error within."""
+    before = handlers(), threading.active_count(), len(os.listdir('/proc/self/fd'))
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            with stopping() as stop:
+                assert not stop() and handlers() != before[0]
+                raise ValueError
+        assert (handlers(), threading.active_count(), len(os.listdir('/proc/self/fd'))) == before
+        assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_in_another_thread_nothing_changes():
+    found = []
+
+    def run():
+        with stopping() as stop:
+            found.append((handlers(), stop()))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [(handlers(), False)]
+
+
+def test_ignored_signals_stay_ignored():
+    """As SIGINT is for a command in the background of a script, and SIGHUP's like under nohup."""
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stopping() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            assert not stop() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, old)
