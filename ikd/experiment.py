@@ -169,7 +169,8 @@ def open_workdir(config, workdir):
     try:
         with writing(workdir):
             workdir.mkdir(parents=True, exist_ok=True)
-        write_json(workdir / 'config.json', json.loads(config.to_json()))
+        with locked(workdir):
+            write_json(workdir / 'config.json', json.loads(config.to_json()))
     except Unwritable as error:
         raise InputError(f'{error}; make room there, or choose another --workdir') from error
 

@@ -23,7 +23,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tpu() { gcloud compute tpus "$@" --zone="$zone" --quiet; }
 everywhere() { tpu tpu-vm ssh "$name" --worker=all --command="$1"; }
 remove() { tpu queued-resources delete "$name" --force >/dev/null 2>&1 || true; }
-trap remove EXIT
+archive=$(mktemp)
+trap 'remove; rm -f "$archive"' EXIT
 trap 'exit 143' TERM INT
 
 prepare() {
@@ -33,8 +34,8 @@ prepare() {
     ((SECONDS < 60 * minutes)) || return 124
     sleep 30
   done
-  git -C "$root" archive --output=/tmp/ikd.tar HEAD
-  tpu tpu-vm scp /tmp/ikd.tar "$name:ikd.tar" --worker=all
+  git -C "$root" archive --format=tar --output="$archive" HEAD
+  tpu tpu-vm scp "$archive" "$name:ikd.tar" --worker=all
   everywhere "mkdir -p ikd runs && tar -xf ikd.tar -C ikd && python3 -m venv env && \
     env/bin/pip install -q -r ikd/requirements.txt 'jax[tpu]' && gcsfuse --implicit-dirs $bucket runs"
 }
