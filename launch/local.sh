@@ -19,14 +19,6 @@ python=${PYTHON:-python}
 pids=()
 asked=
 
-stop() { # what still runs; after a minute by SIGKILL
-  kill -TERM "${pids[@]}" 2>/dev/null || true
-  (sleep 60 && kill -KILL "${pids[@]}" 2>/dev/null) >/dev/null 2>&1 &
-  local killer=$!
-  wait "${pids[@]}" 2>/dev/null || true
-  kill "$killer" 2>/dev/null || true
-  wait "$killer" 2>/dev/null || true
-}
 trap 'asked=1; kill -TERM "${pids[@]}" 2>/dev/null || true' TERM INT
 
 for ((attempt = 0; ; attempt++)); do
@@ -52,7 +44,10 @@ for ((attempt = 0; ; attempt++)); do
     done
     exit "$code"
   fi
-  if ((code)); then stop; fi
+  if ((code)); then # timeout hands the signal on, and a minute later SIGKILL
+    kill -TERM "${pids[@]}" 2>/dev/null || true
+    wait || true
+  fi
   if ((code == 0 || code == 2 || code == 124 || attempt >= ${IKD_RESTARTS:-3})); then
     exit "$code"
   fi

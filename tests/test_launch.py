@@ -110,7 +110,7 @@ def test_slurm_trains_on_two_nodes(cluster, tmp_path):
 @pytest.mark.parametrize('event', ['the limit is near', 'a process dies'])
 def test_slurm_puts_a_job_back_that_goes_on(event, cluster, tmp_path):
     """Of the warning before the limit all processes save; whichever way it ended, the job trains the rest."""
-    command = [LAUNCH / 'slurm.sbatch', *arguments(tmp_path / 'run', '--config.epochs=60')]
+    command = [LAUNCH / 'slurm.sbatch', *arguments(tmp_path / 'run', '--config.epochs=20')]
     process = start(command, cluster)
     wait_for(lambda: len(read_records(tmp_path / 'run')) >= 2, process)
     if event == 'a process dies':
@@ -122,11 +122,11 @@ def test_slurm_puts_a_job_back_that_goes_on(event, cluster, tmp_path):
     assert (process.returncode == 0) == (event == 'the limit is near'), told
     assert (tmp_path / 'requeued').read_text() == f"requeue {cluster['SLURM_JOB_ID']}\n"
     trained = len(read_records(tmp_path / 'run'))
-    assert trained < 60 and not (tmp_path / 'run' / 'summary.json').exists()
+    assert trained < 20 and not (tmp_path / 'run' / 'summary.json').exists()
     again = subprocess.run(command, cwd=ROOT, env={**cluster, 'SLURM_RESTART_COUNT': '1'}, text=True,
                            capture_output=True, timeout=LIMIT)
     assert again.returncode == 0, again.stderr
-    assert [record['epoch'] for record in read_records(tmp_path / 'run')] == [*range(1, 61)]
+    assert [record['epoch'] for record in read_records(tmp_path / 'run')] == [*range(1, 21)]
 
 
 @pytest.mark.parametrize('per, gpus, expected', [
@@ -151,7 +151,7 @@ def test_slurm_gives_up_where_trying_again_is_no_use(cluster, tmp_path):
 @pytest.mark.slow
 def test_local_goes_on_after_a_process_has_died(tmp_path):
     """The second attempt starts from the checkpoint and finishes; then the summary is there."""
-    process = start([LAUNCH / 'local.sh', '2', '--', *arguments(tmp_path / 'run', '--config.epochs=60')],
+    process = start([LAUNCH / 'local.sh', '2', '--', *arguments(tmp_path / 'run', '--config.epochs=20')],
                     {**os.environ, 'PYTHON': sys.executable, 'JAX_NUM_CPU_DEVICES': '1'})
     wait_for(lambda: len(read_records(tmp_path / 'run')) >= 2, process)
     children = subprocess.run(['pgrep', '-P', str(process.pid)], capture_output=True, text=True).stdout.split()
@@ -181,9 +181,9 @@ def played(tmp_path):
 def test_local_starts_again_as_often_as_it_should(played):
     """Not after bad input; after another end so often; and one that fails takes the others with it."""
     assert played('exit 0') == (0, 2)
-    assert played('exit 2') == (2, 2)
-    assert played('[[ $IKD_PROCESS == 1 ]] && exit 1; exec sleep 50', IKD_RESTARTS='1') == (1, 4)
-    assert played('[[ $IKD_PROCESS == 1 ]] && exit 1; exec sleep 50', IKD_RESTARTS='0') == (1, 2)
+    assert played('sleep 0.5; exit 2') == (2, 2)
+    assert played('[[ $IKD_PROCESS == 0 ]] && exec sleep 50; sleep 0.5; exit 1', IKD_RESTARTS='1') == (1, 4)
+    assert played('[[ $IKD_PROCESS == 0 ]] && exec sleep 50; sleep 0.5; exit 1', IKD_RESTARTS='0') == (1, 2)
 
 
 def test_tpu_vm_asks_for_a_new_slice_until_the_run_ends(tmp_path):
