@@ -16,7 +16,11 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from ikd import processes
 from ikd.errors import InputError, Unwritable, writing
+
+# A State is host arrays, which the first process has in full: Orbax need not wait for the others.
+ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 
 
 class Unusable(Exception):
@@ -55,12 +59,17 @@ def manager(workdir, seed, index, name):
 
     It keeps the last two checkpoints, named after the steps of the stage, saves in the background, and has finished
     when the context is left. Unwritable, then at the latest, if a save failed. InputError if Orbax can't make sense
-    of the folder.
+    of the folder. None on a process that does not write.
     """
+    if not processes.first():
+        yield None
+        return
     directory = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}' / f'{index}-{name}'
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True, cleanup_tmp_directories=True)
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=False, cleanup_tmp_directories=True,
+                                           multiprocessing_options=ALONE)
     try:
         with writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
             saved = ocp.CheckpointManager(directory, item_handlers=ocp.StandardCheckpointHandler(), options=options)
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f'{directory} is damaged (its _CHECKPOINT_METADATA files cannot be read); remove the newest '
@@ -74,10 +83,13 @@ def manager(workdir, seed, index, name):
 
 
 def save(saved, step, state, rest=None):
-    """Save the host State reached after `step` steps of the stage, and a JSON value `rest`.
+    """Save the host State reached after `step` steps of the stage, and a JSON value `rest`. On a process
+    that does not write, whose manager is None: nothing.
 
     Unwritable if that fails, which may show at the next save only, or when the manager's context is left.
     """
+    if saved is None:
+        return
     with saving(saved.directory):
         # Where Orbax can't make its folders, its threads wait for them for minutes, and the process for the threads.
         probe = saved.directory / 'probe.tmp'
@@ -182,7 +194,8 @@ def last_tree(workdir, seed):
     folder = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}'
     try:
         last = max(folder.iterdir(), key=lambda stage: int(stage.name.partition('-')[0]))
-        with ocp.CheckpointManager(last) as saved:
+        options = ocp.CheckpointManagerOptions(create=False, multiprocessing_options=ALONE)
+        with ocp.CheckpointManager(last, options=options) as saved:
             step = saved.latest_step()
             return opened(last / str(step), lambda: saved.restore(step, args=ocp.args.StandardRestore()))[0]
     except (OSError, ValueError) as error:

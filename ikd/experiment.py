@@ -1,5 +1,6 @@
 """A run: every trial of one configuration, its directory, and its summary."""
 import functools
+import hashlib
 import json
 import math
 import pathlib
@@ -10,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, parallel, store
+from ikd import data, parallel, processes, store
 from ikd.config import digest, identity
 from ikd.errors import InputError, Stopped, Unwritable, writing
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
-from ikd.report.journal import read_json, read_records, save_figure, write_json
+from ikd.report.journal import locked, read_json, read_records, save_figure, write_json
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
@@ -31,42 +32,60 @@ def default_workdir(config, name):
     return pathlib.Path('runs') / f'{name}-{digest(resolve(config))}'
 
 
-def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None, stop=lambda: False):
+def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None, stop=lambda: False,
+        quiet=False):
     """Train every trial of `config` that `workdir` does not hold yet; returns the summary, also in summary.json.
 
-    Goes on from the newest checkpoints. `devices`: those to use, by default all of this process. `seeds`: those of
-    the trials, by default `seed`, `seed + 1`, ... finished(summary) is told whenever a trial, or trials trained
-    together, are done; stop() is asked every few steps. Raises InputError, before anything is written, for a config
-    that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number; Stopped
-    where stop() said so, all that was done being saved; Unwritable when a file can't be written.
+    Goes on from the newest checkpoints. `devices`: those to use, by default all, of all processes of this JAX
+    program, which must all call this alike; the first alone reads and writes. `seeds`: those of the trials, by
+    default `seed`, `seed + 1`, ... finished(summary) is told whenever a trial, or trials trained together, are done;
+    stop() is asked every few steps; quiet: show no progress. Raises InputError, before anything is written, for a
+    config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number;
+    Stopped where stop() said so, all that was done being saved; Unwritable when a file can't be written.
     """
-    config, workdir = resolve(config), pathlib.Path(workdir)
-    check_identity(config, workdir)
-    summary = read_summary(workdir)
+    config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
+    processes.check_alike('the configuration', digest(config))
+    summary = processes.told(lambda: check_identity(config, workdir) or read_summary(workdir))
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
-    missing = [seed for seed in seeds or range(config.seed, config.seed + config.trials) if seed not in done]
+    missing = [seed for seed in seeds_of(config, seeds) if seed not in done]
     if not missing:
         finished(summary)
         return summary
     with jax.default_matmul_precision(MATMUL[config.precision]):
-        dataset = load_data(config)
+        dataset = processes.in_turn(lambda: load_data(config))
+        processes.check_alike('the data', fingerprint(dataset))
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)
         check_fits(config, dataset)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
-        check_teachers(job_on(groups[0][0]), missing)
-        open_workdir(config, workdir)
+        processes.told(lambda: check_teachers(job_on(groups[0][0]), missing))
+        processes.told(lambda: open_workdir(config, workdir))
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
-        with closing(Progress(len(groups) * steps)) as progress:
+        with closing(Progress(len(groups) * steps, quiet=quiet or not processes.first())) as progress:
             for layout, seeds in groups:
                 if stop():
                     raise Stopped(f"stopped before seed {', '.join(map(str, seeds))}")
                 states = train_group(job_on(layout), seeds, progress, stop)
-                done.update(seeds)
-                if seeds[0] == config.seed:
+                if seeds[0] == config.seed and processes.first():
                     draw_results(job_on(layout), states[0])
-                summary = summarise(config, workdir, done, dataset)  # last, as a run that has it is not gone on with
+                # Last, as a run that has its summary is not gone on with.
+                summary = processes.told(lambda: summarise(config, workdir, seeds, dataset))
                 finished(summary)
     return summary
+
+
+def seeds_of(config, seeds=None):
+    """The seeds given, or those of all the config's trials."""
+    return range(config.seed, config.seed + config.trials) if seeds is None else seeds
+
+
+def fingerprint(dataset):
+    """A digest of a Dataset's arrays, for processes that must have the same; '' where there is one process."""
+    if jax.process_count() == 1:
+        return ''
+    digest = hashlib.sha256()
+    for array in dataset[:4]:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def draw_results(job, state):
@@ -150,7 +169,8 @@ def open_workdir(config, workdir):
     try:
         with writing(workdir):
             workdir.mkdir(parents=True, exist_ok=True)
-        write_json(workdir / 'config.json', json.loads(config.to_json()))
+        with locked(workdir):
+            write_json(workdir / 'config.json', json.loads(config.to_json()))
     except Unwritable as error:
         raise InputError(f'{error}; make room there, or choose another --workdir') from error
 
@@ -158,33 +178,35 @@ def open_workdir(config, workdir):
 def summarise(config, workdir, seeds, dataset):
     """Write and return summary.json: what was trained, each trial's last epoch, their mean and standard deviation.
 
-    Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial. train_seconds
-    is the time spent in training epochs of all stages, compilation included, evaluation not. A trial's `teachers` are
-    the accuracies of the stages that others learnt from, its `networks` each of two peers, of which the trial has the
-    mean.
+    seeds: those just finished, to which those of the summary that is there are added. Accuracy in percent, NLL in
+    nats, ECE in [0, 1]; sample standard deviation, None for one trial. train_seconds is the time spent in training
+    epochs of all stages, compilation included, evaluation not. A trial's `teachers` are the accuracies of the stages
+    that others learnt from, its `networks` each of two peers, of which the trial has the mean.
     """
-    trials, stages = [], recipe(config)
-    teachers = [stages[stage.teacher].name for stage in stages if stage.teacher is not None]
-    for seed in sorted(seeds):
-        records = read_records(workdir, seed)
-        last = {name: value for name, value in records[-1].items() if name.startswith('test_')}
-        seconds = math.fsum(record.get('seconds', 0) for record in records)
-        trials.append({'seed': seed, **last, 'train_seconds': round(seconds, 2)})
-        if 'networks' in records[-1]:
-            trials[-1]['networks'] = records[-1]['networks']
-        if teachers:
-            ended = {r['stage']: r['test_accuracy'] for r in records}  # the last record of each stage
-            trials[-1]['teachers'] = {name: ended[name] for name in teachers}
-    accuracies = [trial['test_accuracy'] for trial in trials]
-    summary = {
-        'method': config.method.name,
-        'explainer': config.method.explainer if config.method.name in EXPLAINED else None,
-        'model': config.model.name, 'vam': config.model.vam, 'dataset': config.data.name,
-        'train_images': len(dataset.train_images), 'test_images': len(dataset.test_images),
-        'epochs': config.epochs, 'precision': config.precision, 'trials': trials,
-        'test_accuracy_mean': statistics.fmean(accuracies),
-        'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,
-        **provenance(),
-    }
-    write_json(workdir / 'summary.json', summary)
-    return summary
+    with locked(workdir):
+        there = read_summary(workdir) or {'trials': []}
+        trials, stages = [], recipe(config)
+        teachers = [stages[stage.teacher].name for stage in stages if stage.teacher is not None]
+        for seed in sorted({*seeds, *(trial['seed'] for trial in there['trials'])}):
+            records = read_records(workdir, seed)
+            last = {name: value for name, value in records[-1].items() if name.startswith('test_')}
+            seconds = math.fsum(record.get('seconds', 0) for record in records)
+            trials.append({'seed': seed, **last, 'train_seconds': round(seconds, 2)})
+            if 'networks' in records[-1]:
+                trials[-1]['networks'] = records[-1]['networks']
+            if teachers:
+                ended = {r['stage']: r['test_accuracy'] for r in records}  # the last record of each stage
+                trials[-1]['teachers'] = {name: ended[name] for name in teachers}
+        accuracies = [trial['test_accuracy'] for trial in trials]
+        summary = {
+            'method': config.method.name,
+            'explainer': config.method.explainer if config.method.name in EXPLAINED else None,
+            'model': config.model.name, 'vam': config.model.vam, 'dataset': config.data.name,
+            'train_images': len(dataset.train_images), 'test_images': len(dataset.test_images),
+            'epochs': config.epochs, 'precision': config.precision, 'trials': trials,
+            'test_accuracy_mean': statistics.fmean(accuracies),
+            'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,
+            **provenance(),
+        }
+        write_json(workdir / 'summary.json', summary)
+        return summary

@@ -5,9 +5,11 @@
   python -m ikd.main --config=configs/le_cifar.py --config.data.dir=DIR  official files or a prepared TFDS set in DIR
 
 `--config` comes first, then what overrides it. Started again, a run goes on where it stopped; a finished one
-prints its summary. Ctrl-C or SIGTERM stop a run after its step, everything saved.
+prints its summary. Ctrl-C or SIGTERM stop a run after its step, everything saved. With --multihost the same command,
+started once on every host, is one run: see launch/.
 """
 import difflib
+import os
 import pathlib
 import sys
 import time
@@ -23,6 +25,14 @@ from ikd.signals import same_command, stopping
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
                                          'comma-separated list of arguments.', lock_config=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Where to write; by default runs/<config>-<argument>-<hash>.')
+MULTIHOST = flags.DEFINE_bool('multihost', False, 'This process is one of several: on Slurm, Cloud TPU and GKE by '
+                              'itself, elsewhere with the three flags that follow, or IKD_COORDINATOR, IKD_PROCESSES '
+                              'and IKD_PROCESS in the environment.')
+COORDINATOR = flags.DEFINE_string('coordinator', None, 'HOST:PORT of process 0.')
+PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes there are.')
+PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
+PEER_TIMEOUT = flags.DEFINE_integer('peer_timeout', 60, 'Seconds after which a process that no longer answers ends '
+                                    'the others.', lower_bound=5)
 
 
 def parse(argv):
@@ -73,18 +83,51 @@ def describe(summary, workdir, seconds):
             f"written to {workdir}/: {', '.join(sorted(path.name for path in pathlib.Path(workdir).iterdir()))}")
 
 
+def meet():
+    """Join the other processes if --multihost says that there are some: this one's `processes.Place`."""
+    from ikd import processes
+    given = {'coordinator': COORDINATOR.value, 'processes': PROCESSES.value, 'process': PROCESS.value}
+    if not MULTIHOST.value:
+        if named := [name for name, value in given.items() if value is not None]:
+            raise InputError(f'--{named[0]} goes with --multihost')
+        return processes.Place(0, 1)
+    for name, value in given.items():
+        said = os.environ.get(f'IKD_{name.upper()}')
+        if value is None and said:
+            if name != 'coordinator' and not said.isdecimal():
+                raise InputError(f'IKD_{name.upper()}={said} is not a number')
+            given[name] = said if name == 'coordinator' else int(said)
+    return processes.join(CONFIG.value.parallel, *given.values(), PEER_TIMEOUT.value)
+
+
+def spoken_for():
+    """Whether process 0 says what ends this one: under parallel=data all end alike."""
+    if flags.FLAGS.is_parsed():
+        own = PROCESS.value
+        if not MULTIHOST.value or (CONFIG.value and CONFIG.value.parallel == 'trials'):
+            return False
+    else:
+        own = None
+        if not any(argument.startswith('--multihost') for argument in sys.argv):
+            return False
+    return str(own or os.environ.get('IKD_PROCESS') or os.environ.get('SLURM_PROCID') or 0) != '0'
+
+
 def main(argv):
     """Train what the flags say and print what came of it."""
     del argv
     logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of every save, and of what it then raises
-    from ikd import experiment  # JAX is loaded after the flags have been read, so that a typing error shows at once
+    from ikd import experiment, processes  # with JAX, after the flags: so that a typing error shows at once
 
+    place = meet()
     started = time.perf_counter()
     keep_compiled(CONFIG.value.cache_dir)
     workdir = WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config())
-    with stopping() as stop:
-        summary = experiment.run(CONFIG.value, workdir, stop=stop)
-    print(describe(summary, workdir, time.perf_counter() - started))
+    with stopping() as stop, processes.ending_together():
+        seeds = processes.own_seeds(place, CONFIG.value)
+        summary = experiment.run(CONFIG.value, workdir, seeds=seeds, stop=stop, quiet=place.index > 0)
+    if place.index == 0 and summary:
+        print(describe(summary, workdir, time.perf_counter() - started))
 
 
 def cli():
@@ -95,14 +138,16 @@ def cli():
     try:
         app.run(main, flags_parser=parse)
     except (InputError, Diverged) as error:
-        print(f'ikd: {error}', file=sys.stderr)
+        if not spoken_for():
+            print(f'ikd: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except Unwritable as error:
         print(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}',
               file=sys.stderr)
         sys.exit(1)
     except Stopped as error:
-        print(f'ikd: {error}, all saved; go on with: {same_command()}', file=sys.stderr)
+        if not spoken_for():
+            print(f'ikd: {error}, all saved; go on with: {same_command()}', file=sys.stderr)
 
 
 if __name__ == '__main__':

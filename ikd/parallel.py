@@ -3,6 +3,7 @@
 Two ways to use several devices. `data`: one network, the batch divided, statistics and gradients averaged over
 the axis `AXIS`. `trials`: every device trains seeds of its own, nothing is exchanged; what belongs to a trial has
 a leading axis of trials outside the compiled functions, and none inside. On one device both are plain `jit`.
+Under `data` the devices may be those of several processes: each puts arrays on its own, and pmap joins them.
 """
 import functools
 from typing import NamedTuple
@@ -38,6 +39,11 @@ class Layout(NamedTuple):
         return self.trials > 1
 
     @property
+    def here(self):
+        """The devices of this process."""
+        return [device for device in self.devices if device.process_index == jax.process_index()]
+
+    @property
     def on_cpu(self):
         return self.devices[0].platform == 'cpu'
 
@@ -63,13 +69,13 @@ def way(layout, convolves):
 
 
 def layouts(mode, seeds, batch_size, devices=None, together=1):
-    """[(layout, seeds trained together), ...] for the seeds still to train, on the local devices.
+    """[(layout, seeds trained together), ...] for the seeds still to train; by default on all devices.
 
     mode 'data': one seed after another, each on every device; InputError where they can't divide the batch.
     mode 'trials': `together` seeds at a time on each device; those left over fill as many devices as they can, and
     where they can't be divided alike, one device each.
     """
-    devices = tuple(devices or jax.local_devices())
+    devices = tuple(devices or jax.devices())
     if mode == 'trials':
         return list(_groups(seeds, devices, together))
     if batch_size % len(devices):
@@ -103,13 +109,13 @@ def spread(layout, f, per_trial, shared, donate=(), compiler_options=None):
                       in_axes=(0, *[trial_axis] * per_trial, *[None] * shared),
                       donate_argnums=tuple(place + 1 for place in donate))
     # pmap wants one argument that is divided; under `data` none is, so each device is handed its number.
-    return functools.partial(mapped, _put(layout, np.arange(len(layout.devices)), PartitionSpec(AXIS)))
+    return functools.partial(mapped, _put(layout, np.arange(len(layout.here)), PartitionSpec(AXIS)))
 
 
 def _put(layout, tree, spec):
     if len(layout.devices) == 1:
         return jax.device_put(tree, layout.devices[0])
-    return jax.device_put(tree, NamedSharding(Mesh(layout.devices, (AXIS,)), spec))
+    return jax.device_put(tree, NamedSharding(Mesh(layout.here, (AXIS,)), spec))
 
 
 def replicate(layout, tree):

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ikd.checkpoint import Unusable, as_state, last_tree, one_voice, opened, saving, sealed
+from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, opened, saving, sealed
 from ikd.config import flatten, identity
 from ikd.errors import InputError, writing
 from ikd.report.journal import read_json, write_json
@@ -60,7 +60,7 @@ def fetch(directory, name, seed, example):
     if records is None:
         return None
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
             tree, _ = opened(entry / 'state', lambda: checkpointer.restore(entry / 'state'))
         return as_state(entry / 'state', tree, example), records
     except Unusable as error:
@@ -92,9 +92,14 @@ def adopt(workdir, seed, example):
             raise InputError(f"teacher.checkpoint={workdir} holds a {summary['model']} trained on "
                              f"{summary['dataset']}, whose weights have other shapes than those of teacher.model; "
                              "set teacher.model to the run's network, and use the same data")
-    taken = example._replace(seed=np.uint32(seed), step=np.int32(0), params=tree['params'],
-                             batch_stats=tree['batch_stats'], opt_state=(), extra={})
-    return taken, {name: value for name, value in trials[number].items() if name.startswith('test_')}
+    state = taken(example)._replace(seed=np.uint32(seed), step=np.int32(0), params=tree['params'],
+                                    batch_stats=tree['batch_stats'])
+    return state, {name: value for name, value in trials[number].items() if name.startswith('test_')}
+
+
+def taken(example):
+    """Of a State, or its shapes, what `adopt` takes."""
+    return example._replace(opt_state=(), extra={})
 
 
 def keep(directory, name, seed, state, records):
@@ -105,6 +110,7 @@ def keep(directory, name, seed, state, records):
     entry = pathlib.Path(directory).absolute() / name / f'seed{seed}'
     with writing(entry):
         entry.mkdir(parents=True, exist_ok=True)
-    with one_voice(), saving(entry), ocp.StandardCheckpointer() as checkpointer:
+    checkpointer = ocp.StandardCheckpointer(multiprocessing_options=ALONE)
+    with one_voice(), saving(entry), checkpointer:
         checkpointer.save(entry / 'state', sealed(state), force=True)
     write_json(entry / 'records.json', records)

@@ -1,5 +1,6 @@
 """One stage of a recipe: its compiled step, its epochs, its evaluation."""
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -186,9 +187,9 @@ def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: 
 
 
 def trace(program, state, knowledge, images, labels, directory, calls=5):
-    """Write an XProf trace of a few calls of `advance` to a directory, leaving the state as it is."""
+    """Write an XProf trace of a few calls of `advance` to a directory (None: nowhere), leaving the state as it is."""
     order, state = program.order(state), jax.tree.map(jnp.copy, state)  # advance overwrites its state
-    with jax.profiler.trace(str(directory)):
+    with jax.profiler.trace(str(directory)) if directory else nullcontext():
         for _ in range(calls):
             state, report = program.advance(state, knowledge, order, images, labels)
             jax.block_until_ready(report)

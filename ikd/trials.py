@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ikd import checkpoint, models, parallel, store, training
+from ikd import checkpoint, models, parallel, processes, store, training
 from ikd.config import network_options
 from ikd.epochs import check_finite, epoch_line, epoch_record, join, rest_of
 from ikd.errors import Stopped, Unwritable
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.figures import pixels
-from ikd.report.journal import Journal, read_records
+from ikd.report.journal import Journal, Silent, read_records
 
 PICTURES = 4  # a run, in the TensorBoard events
 
@@ -97,7 +97,8 @@ def train_group(job, seeds, progress, stop=lambda: False):
     """Train the seeds that the layout holds together through every stage; their last States. Stopped if stop()."""
     before = 0
     with ExitStack() as stack:
-        journals = [stack.enter_context(Journal(job.workdir, seed)) for seed in seeds]
+        journals = [stack.enter_context((Journal if processes.first() else Silent)(job.workdir, seed))
+                    for seed in seeds]
         group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop)
         for index, prepared in enumerate(job.stages):
             for result, state in zip(group.results, obtain_stage(group, index, before)):
@@ -120,10 +121,16 @@ def obtain_stage(group, index, before):
     directory = job.config.store or job.workdir.parent / 'store'
     name = store.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
     shapes = training.state_shapes(job.stages[index], job.image_shape)
-    found = [store.fetch(directory, name, seed, shapes) for seed in group.seeds]
-    if all(found):
+
+    def stored():
+        found = [store.fetch(directory, name, seed, shapes) for seed in group.seeds]
+        return found if all(found) else None
+
+    if found := processes.shared(stored, [shapes] * len(group.seeds)):
         return take_stage(group, index, before, found)
     states = train_stage(group, index, before)
+    if not processes.first():
+        return states
     try:
         for seed, state in zip(group.seeds, states):
             store.keep(directory, name, seed, state, stage_records(job, seed, before, stage.epochs))
@@ -136,14 +143,13 @@ def adopt_stage(group, index, before):
     """The networks that the run named by `Stage.given` ended with; the journal says how good they are."""
     stage = group.job.stages[index].stage
     shapes = training.state_shapes(group.job.stages[index], group.job.image_shape)
-    states = []
-    for seed, journal in zip(group.seeds, group.journals):
-        state, accuracies = store.adopt(stage.given, seed, shapes)
+    adopted = processes.shared(lambda: [store.adopt(stage.given, seed, shapes) for seed in group.seeds],
+                               [store.taken(shapes)] * len(group.seeds))
+    for seed, journal, (_, accuracies) in zip(group.seeds, group.journals, adopted):
         if all(record['stage'] != stage.name for record in read_records(group.job.workdir, seed)):
             journal.rewind(before)
             journal.write({'seed': seed, 'stage': stage.name, 'epoch': before, 'given': stage.given, **accuracies})
-        states.append(state)
-    return states
+    return [state for state, _ in adopted]
 
 
 def take_stage(group, index, before, found):
@@ -173,12 +179,13 @@ def train_stage(group, index, before):
     with ExitStack() as stack:
         saved = [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
                  for seed in group.seeds]
-        states, rests = zip(*checkpoint.newest(saved, begun, program.chunk) or [(state, None) for state in begun])
+        found = processes.shared(lambda: checkpoint.newest(saved, begun, program.chunk), begun)
+        states, rests = zip(*found or [(state, None) for state in begun])
         place = int(begun[0].step)  # where on its schedule the stage begins
         done, first = divmod(int(states[0].step) - place, program.steps)
-        for journal in group.journals:
-            journal.expect(before + done)
-            if done < stage.epochs:
+        processes.told(lambda: [journal.expect(before + done) for journal in group.journals])
+        if done < stage.epochs:
+            for journal in group.journals:
                 journal.rewind(before + done)
         group.progress.tick(done * program.steps + first)
         state = parallel.join(layout, states)
@@ -198,7 +205,8 @@ def train_stage(group, index, before):
                 raise Stopped(f'stopped in epoch {before + epoch} of {job.epochs}, after step {steps} of '
                               f'{program.steps}')
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
-                training.trace(program, state, knowledge, *job.resident, job.workdir / 'profile' / stage.name)
+                directory = job.workdir / 'profile' / stage.name if processes.first() else None
+                training.trace(program, state, knowledge, *job.resident, directory)
             tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
             check_finite(group.seeds, prepared, epoch, before, reports, tests)
             rate = float(prepared.schedule(place + (epoch - 1) * program.steps))
@@ -206,7 +214,8 @@ def train_stage(group, index, before):
                 record = epoch_record(job, seed, stage, before + epoch, rate, seconds, reports[i], tests[i])
                 group.journals[i].write(record)
                 group.progress.epoch(epoch_line(job, record))
-            if (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage):
+            due = (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)
+            if due and processes.first():
                 variables = training.variables_of(parallel.split(layout, state)[0])
                 figure = draw(job.explain, job.dataset, variables, f'epoch {before + epoch}', most=3)
                 group.journals[0].picture('explanations', pixels(figure), before + epoch)

@@ -1,5 +1,6 @@
 """What a run writes while it trains: `metrics.jsonl` and TensorBoard events."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -72,6 +73,18 @@ def read_records(workdir, seed=None):
     return [record for record in records if seed in (None, record['seed'])]
 
 
+@contextlib.contextmanager
+def locked(workdir):
+    """Nobody else changes the journal or the summary of a run, whose directory other processes may share."""
+    path = pathlib.Path(workdir) / 'checkpoints' / '.lock'
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open('a'))
+            fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed, also by a process that is killed
+        yield
+
+
 class Journal:
     """The record of one seed's training, an entry an epoch, in `metrics.jsonl` and `tensorboard/seed<seed>/`.
 
@@ -99,12 +112,13 @@ class Journal:
 
         A line that was cut off goes, too.
         """
-        kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
-        replace_text(self.path, ''.join(json.dumps(record) + '\n' for record in kept))
+        with locked(self.path.parent):
+            kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
+            replace_text(self.path, ''.join(json.dumps(record) + '\n' for record in kept))
 
     def write(self, record):
         """Append an epoch's record (a flat dict with `epoch`); its numbers become TensorBoard scalars."""
-        with writing(self.path), self.path.open('a') as lines:
+        with locked(self.path.parent), writing(self.path), self.path.open('a') as lines:
             lines.write(json.dumps(record, allow_nan=False) + '\n')
             lines.flush()
             os.fsync(lines.fileno())
@@ -128,3 +142,28 @@ class Journal:
     def __exit__(self, *error):
         with writing(self.folder):
             self.events.close()
+
+
+class Silent:
+    """The Journal of a process that does not write."""
+
+    def __init__(self, workdir, seed):
+        pass
+
+    def expect(self, epoch):
+        pass
+
+    def rewind(self, epoch):
+        pass
+
+    def write(self, record):
+        pass
+
+    def picture(self, name, image, epoch):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass

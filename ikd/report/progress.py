@@ -9,11 +9,13 @@ class Progress:
     """Shows `total` training steps going by on stderr, with the time left.
 
     Off a terminal there is a line when an epoch ends, at most one every `pause` seconds, and one at the end.
+    Nothing at all if `quiet`.
     """
 
-    def __init__(self, total, pause=5):
-        self.bar = tqdm(total=total, unit='step', disable=not sys.stderr.isatty(), dynamic_ncols=True)
+    def __init__(self, total, pause=5, quiet=False):
+        self.bar = tqdm(total=total, unit='step', disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True)
         self.total, self.done, self.started, self.pause, self.spoke = total, 0, time.monotonic(), pause, -pause
+        self.quiet = quiet
 
     def tick(self, steps):
         """So many more steps are done."""
@@ -24,7 +26,7 @@ class Progress:
         """An epoch has ended; `text` says how."""
         self.bar.set_postfix_str(text)
         now = time.monotonic() - self.started
-        if self.bar.disable and (now - self.spoke >= self.pause or self.done >= self.total):
+        if self.bar.disable and not self.quiet and (now - self.spoke >= self.pause or self.done >= self.total):
             left = now / max(self.done, 1) * (self.total - self.done)
             print(f'{100 * self.done / self.total:3.0f} %  {text}  ({now:.0f} s, {left:.0f} s left)', file=sys.stderr,
                   flush=True)

@@ -1,0 +1,186 @@
+"""Several processes, on one machine or many: how they meet, who writes, and how they agree.
+
+Under `parallel=data` the processes are one JAX program (`jax.distributed`) over all their devices, and take every
+step together. The first reads and writes; what it has read is told to the others, so that no file system need be
+shared.
+Under `parallel=trials` they share nothing but the run's directory: each is a program of its own with its own seeds.
+"""
+import contextlib
+import json
+import os
+import sys
+import traceback
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from ikd.errors import Diverged, InputError, Stopped, Unwritable
+
+ARRIVE = 300  # seconds that the first to start waits for the last
+
+
+class Place(NamedTuple):
+    """Which of how many processes this one is, counted from 0."""
+    index: int
+    count: int
+
+
+def join(mode, coordinator=None, count=None, index=None, timeout=60):
+    """Meet the other processes before anything else is asked of JAX: this one's Place.
+
+    coordinator (HOST:PORT of the first process), count and index: all given, or all None and found out from Slurm,
+    Cloud TPU, GKE or Open MPI; mode `trials` needs no coordinator, and finds out from Slurm only. Under `data` a
+    process that has not answered for `timeout` seconds takes all others down. InputError if that is not enough.
+    """
+    if mode == 'trials':
+        return Place(*_own_place(count, index))
+    given = (coordinator, count, index)
+    if None in given and given != (None, None, None):
+        raise InputError('give all of --coordinator=HOST:PORT, --processes=N and --process=I, or none of them on a '
+                         'cluster that says so itself')
+    place = {}
+    if coordinator:
+        if not coordinator.rpartition(':')[2].isdecimal() or not coordinator.rpartition(':')[0]:
+            raise InputError(f'--coordinator={coordinator}: give HOST:PORT of the process 0')
+        _check_place(count, index)
+        place = {'coordinator_address': coordinator, 'num_processes': count, 'process_id': index,
+                 'cluster_detection_method': 'deactivate'}
+    jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+    try:
+        jax.distributed.initialize(**place, heartbeat_timeout_seconds=timeout, initialization_timeout=ARRIVE)
+    except (RuntimeError, ValueError) as error:
+        cause = ' '.join(f'{error}'.split())[:200]
+        raise InputError(f'--multihost: the processes did not meet ({cause}); outside Slurm, Cloud TPU and GKE give '
+                         '--coordinator=HOST:PORT --processes=N --process=I') from error
+    return Place(jax.process_index(), jax.process_count())
+
+
+def _own_place(count, index):
+    """(index, count), as given or as Slurm says."""
+    if count is None and index is None and 'SLURM_PROCID' in os.environ:
+        count, index = int(os.environ['SLURM_NTASKS']), int(os.environ['SLURM_PROCID'])
+    if count is None or index is None:
+        raise InputError('--multihost with config.parallel=trials: give --processes=N and --process=I, or start ikd '
+                         'with srun')
+    _check_place(count, index)
+    return index, count
+
+
+def _check_place(count, index):
+    if not 0 <= index < count:
+        raise InputError(f'--process={index} of --processes={count}: processes are counted from 0')
+
+
+def own_seeds(place, config):
+    """The seeds that this process trains: under `trials` its share, whatever the others have finished; else all."""
+    if config.parallel == 'trials':
+        return range(config.seed + place.index, config.seed + config.trials, place.count)
+    return range(config.seed, config.seed + config.trials)
+
+
+@contextlib.contextmanager
+def ending_together():
+    """Ends this process at once where it can't go on, which takes the others down, too: none is waited for.
+
+    InputError and what else ikd ends with are left alone: all processes of a JAX program raise them alike.
+    """
+    try:
+        yield
+    except (InputError, Diverged, Stopped):
+        raise
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        if isinstance(error, Unwritable):
+            print(f'ikd: {error}; the last checkpoint is whole: make room, then start all again', file=sys.stderr,
+                  flush=True)
+        elif isinstance(error, jax.errors.JaxRuntimeError):
+            cause = ' '.join(f'{error}'.split())[:200]
+            print(f'ikd: process {jax.process_index()} cannot go on, most likely as another has ended ({cause}); '
+                  'start all again, and the run goes on from its last checkpoint', file=sys.stderr, flush=True)
+        else:
+            traceback.print_exc()
+        os._exit(1)  # without the ways out that wait for the other processes
+
+
+def first():
+    """Whether this process reads and writes: the first of a JAX program, or its only one."""
+    return jax.process_index() == 0
+
+
+def exchange(text):
+    """The texts of all processes, in their order, on every process."""
+    if jax.process_count() == 1:
+        return [text]
+    data = np.frombuffer(text.encode(), np.uint8)
+    with jax.transfer_guard('allow'):
+        lengths = np.asarray(multihost_utils.process_allgather(np.int32(len(data)))).ravel()
+        rows = multihost_utils.process_allgather(np.pad(data, (0, max(lengths) + 1 - len(data))))
+    return [row[:n].tobytes().decode() for row, n in zip(np.asarray(rows), lengths)]
+
+
+def agree(f):
+    """f(), called on every process; an InputError of one is raised on all, so that none waits for the others."""
+    value, error = None, ''
+    try:
+        value = f()
+    except InputError as problem:
+        if jax.process_count() == 1:
+            raise
+        error = f'{problem}'
+    for index, text in enumerate(exchange(error)):
+        if text:
+            raise InputError(f'process {index}: {text}' if index else text)
+    return value
+
+
+def in_turn(f):
+    """f() on the first process, then on the others, which find what it has left on a disk that they share."""
+    mine = agree(lambda: f() if first() else None)
+    return mine if jax.process_count() == 1 else agree(lambda: mine if first() else f())
+
+
+def told(f):
+    """What f() gives on the first process, a JSON value, on all; f is called there only."""
+    if jax.process_count() == 1:
+        return f()
+    return json.loads(exchange(agree(lambda: json.dumps(f()) if first() else ''))[0])
+
+
+def shared(f, examples):
+    """What f() gives on the first process, [(State, JSON value), ...] or None, on all; f is called there only.
+
+    examples: States of the same shapes, or those.
+    """
+    if jax.process_count() == 1:
+        return f()
+    found = agree(lambda: f() if first() else None)
+    rests = told(lambda: found and [rest for _, rest in found])
+    if rests is None:
+        return None
+    empty = lambda: jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), examples)
+    states = [state for state, _ in found] if first() else empty()
+    return list(zip(jax.device_get(multihost_utils.broadcast_one_to_all(states)), rests))
+
+
+def any_of(stop):
+    """A function that says on every process whether stop() says so on any; all must call it equally often."""
+    if jax.process_count() == 1:
+        return stop
+
+    def stops():
+        with jax.transfer_guard('allow'):
+            return bool(np.any(multihost_utils.process_allgather(np.bool_(stop()))))
+
+    return stops
+
+
+def check_alike(what, digest):
+    """InputError where processes have different digests of what must be the same for all."""
+    agree(lambda: None)
+    digests = exchange(digest)
+    different = [index for index, other in enumerate(digests) if other != digests[0]]
+    if different:
+        raise InputError(f'{what} of process {different[0]} is not that of process 0; give all the same')

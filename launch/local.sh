@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# N processes of one run on this machine:
+#
+#   launch/local.sh N -- --config=FILE [what else python -m ikd.main takes]
+#
+# IKD_MINUTES   wall-clock limit of the whole, 1440 by default; then exit code 124
+# IKD_RESTARTS  how often all are started again, from the last checkpoint, when one has died; 3 by default
+# IKD_PER=gpu   process i uses GPU i only
+set -euo pipefail
+
+if [[ $# -lt 3 || ! $1 =~ ^[1-9][0-9]*$ || $2 != -- ]]; then
+  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+n=$1
+shift 2
+limit=$((60 * ${IKD_MINUTES:-1440}))
+python=${PYTHON:-python}
+pids=()
+asked=
+
+trap 'asked=1; kill -TERM "${pids[@]}" 2>/dev/null || true' TERM INT
+
+for ((attempt = 0; ; attempt++)); do
+  IKD_COORDINATOR=127.0.0.1:$("$python" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+  export IKD_COORDINATOR IKD_PROCESSES=$n
+  left=$((limit - SECONDS))
+  ((left > 0)) || exit 124
+  pids=()
+  for ((i = 0; i < n; i++)); do
+    [[ ${IKD_PER:-} == gpu ]] && export JAX_LOCAL_DEVICE_IDS=$i
+    IKD_PROCESS=$i timeout --kill-after=60 "$left" "$python" -m ikd.main --multihost "$@" &
+    pids+=($!)
+  done
+  code=0
+  for ((i = 0; i < n; i++)); do
+    wait -n || code=$?
+    if ((code)) || [[ $asked ]]; then break; fi
+  done
+  if [[ $asked ]]; then # all have been told, and save
+    code=0
+    for pid in "${pids[@]}"; do
+      wait "$pid" || code=$?
+    done
+    exit "$code"
+  fi
+  if ((code)); then # timeout hands the signal on, and a minute later SIGKILL
+    kill -TERM "${pids[@]}" 2>/dev/null || true
+    wait || true
+  fi
+  if ((code == 0 || code == 2 || code == 124 || attempt >= ${IKD_RESTARTS:-3})); then
+    exit "$code"
+  fi
+  echo "launch/local.sh: a process ended with $code; all start again from the last checkpoint" >&2
+done

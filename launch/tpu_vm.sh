@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# One run on a Cloud TPU slice (v4 to v6e), made for it and deleted at the end:
+#
+#   launch/tpu_vm.sh NAME ZONE TYPE -- --config=FILE [...]      TYPE: v4-32, v5litepod-16, v6e-16, ...
+#
+# IKD_BUCKET    a Cloud Storage bucket, mounted on every host for the run's directory: checkpoints must outlive a
+#               preempted slice
+# IKD_RUNTIME   the TPU VM's software version; v2-alpha-tpuv6e by default
+# IKD_MINUTES   wall-clock limit of each attempt, 720 by default
+# IKD_RESTARTS  how often a new slice is asked for when one was preempted or a process died; 20 by default
+set -euo pipefail
+
+if [[ $# -lt 5 || $4 != -- ]]; then
+  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+name=$1 zone=$2 type=$3
+shift 4
+bucket=${IKD_BUCKET:?the bucket that keeps the run}
+minutes=${IKD_MINUTES:-720}
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+tpu() { gcloud compute tpus "$@" --zone="$zone" --quiet; }
+everywhere() { tpu tpu-vm ssh "$name" --worker=all --command="$1"; }
+remove() { tpu queued-resources delete "$name" --force >/dev/null 2>&1 || true; }
+archive=$(mktemp)
+trap 'remove; rm -f "$archive"' EXIT
+trap 'exit 143' TERM INT
+
+# Each step says for itself that a failure ends it: what is called under || is not left by set -e.
+prepare() {
+  tpu queued-resources create "$name" --node-id="$name" --accelerator-type="$type" \
+    --runtime-version="${IKD_RUNTIME:-v2-alpha-tpuv6e}" --spot || return
+  while true; do
+    case $(tpu queued-resources describe "$name" --format='value(state.state)') in
+      ACTIVE) break ;;
+      FAILED | SUSPENDED) return 1 ;;
+    esac
+    ((SECONDS < 60 * minutes)) || return 124
+    sleep 30
+  done
+  git -C "$root" archive --format=tar --output="$archive" HEAD || return
+  tpu tpu-vm scp "$archive" "$name:ikd.tar" --worker=all || return
+  everywhere "mkdir -p ikd runs && tar -xf ikd.tar -C ikd && python3 -m venv env && \
+    env/bin/pip install -q -r ikd/requirements.txt 'jax[tpu]' && gcsfuse --implicit-dirs $bucket runs"
+}
+
+printf -v arguments ' %q' "$@"
+run="cd ikd && IKD_COMMIT=$(git -C "$root" rev-parse HEAD) timeout --kill-after=120 ${minutes}m \
+  ../env/bin/python -m ikd.main --multihost$arguments --workdir=\$HOME/runs/$name"
+for ((attempt = 0; attempt <= ${IKD_RESTARTS:-20}; attempt++)); do
+  remove
+  SECONDS=0
+  code=0
+  { prepare && everywhere "$run"; } || code=$?
+  if ((code == 0 || code == 2)); then exit "$code"; fi
+  echo "tpu_vm.sh: ended with $code; a new slice goes on from the last checkpoint" >&2
+done
+exit "$code"
