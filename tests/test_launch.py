@@ -211,6 +211,7 @@ def test_the_jobset_has_what_a_jobset_needs():
     spec = manifest['spec']
     assert set(spec) == {'failurePolicy', 'replicatedJobs'} and spec['failurePolicy']['maxRestarts'] > 0
     for rule in spec['failurePolicy']['rules']:
+        assert re.fullmatch(r'[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?', rule['name'])
         assert rule['action'] in ('FailJobSet', 'RestartJobSet', 'RestartJobSetAndIgnoreMaxRestarts')
         assert set(rule['onJobFailureReasons']) <= {'BackoffLimitExceeded', 'DeadlineExceeded', 'FailedIndexes',
                                                     'MaxFailedIndexesExceeded', 'PodFailurePolicy'}

@@ -102,8 +102,7 @@ def test_two_devices_equal_one(method):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('network', ['hme_tree', 'hme_resnet18'])
-@pytest.mark.parametrize('loss', ['ls', 'kd'])
+@pytest.mark.parametrize('network, loss', [('hme_tree', 'ls'), ('hme_resnet18', 'kd')])
 def test_both_trees_learn_with_every_loss(network, loss, tmp_path, shared_store):
     """Routing entropies are recorded row by row, and the tree is drawn."""
     config = make_config('hme', epochs=5, store=shared_store, **{

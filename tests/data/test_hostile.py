@@ -161,7 +161,7 @@ def headers(draw):
     return bytes(header)
 
 
-@examples(40, 3000)
+@examples(40, 1000)
 def test_archives(examples, small, write_cifar, pack, tmp_path, audited):
     """Members of every kind among the real ones, and the whole harmed, inside gzip or outside."""
     archive = pack(write_cifar('cifar10', tmp_path / 'a' / 'b'), tmp_path / 'a' / 'cifar-10-binary.tar.gz')
@@ -263,7 +263,7 @@ def plant(directory, tree):
             path.symlink_to(LINKS.get(kind, path.name))
 
 
-@examples(100, 5000)
+@examples(100, 1000)
 def test_image_folders(examples, tmp_path, audited):
     number = itertools.count()
 
@@ -310,7 +310,7 @@ def test_prepared_sets(examples, grey, tmp_path, audited, file):
             assert path != cache or len(found[0]) == len(expected[0])
 
 
-@examples(300, 10000)
+@examples(300, 5000)
 def test_pictures(examples, audited):
     """Each format harmed: an array of the shape that was asked for, or an exception that names no program."""
     from ikd.data.images import decode, quiet
