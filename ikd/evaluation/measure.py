@@ -18,10 +18,11 @@ def measure(workdir, seed):
     """What Figures 2 and 3 need of a finished trial, ready for JSON.
 
     `class_names`; `class_cosines`: explainer -> the function of that name over the whole test set, for the run's own
-    and Grad*Input; `discriminativeness`: explainer -> the function of that name over 1,000 test images, for all.
+    and Grad*Input; `discriminativeness`: explainer -> the function of that name over 1,000 test images, for those of
+    `NAMES`.
     """
     trained = load(workdir, seed)
-    known = [name for name in EXPLAINERS if name != 'grad_cam' or trained.model.cam_tap]
+    known = [name for name in EXPLAINERS if name in NAMES and (name != 'grad_cam' or trained.model.cam_tap)]
     shown = dict.fromkeys((trained.config.method.explainer, 'grad_input'))
     return {'class_names': list(trained.class_names),
             'class_cosines': {name: rounded(class_cosines(trained, name)) for name in shown},
