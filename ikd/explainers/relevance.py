@@ -44,8 +44,8 @@ def lrp_z_plus(model, variables, images, class_chunk=None):
 
     R_i = sum_j (x_i w_ij)^+ / sum_i' (x_i' w_i'j)^+ R_j, beginning with the logit. Written so, it also holds where
     inputs are negative, as normalised pixels are (alpha = 1, beta = 0 in Bach et al. 2015, equation 60). A shortcut's
-    sum is a layer like others. A map adds up to the logit, but for what reaches a neuron that nothing but its bias
-    makes active.
+    sum is a layer like others. A map adds up to the logit, but for what reaches a neuron to which no input adds: one
+    that its bias makes active, or a logit below zero that nothing speaks for.
     """
     found, logits = shares('lrp_z_plus', model, variables, images, class_chunk)
     return found * spread(logits, found)

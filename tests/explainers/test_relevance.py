@@ -82,7 +82,7 @@ class SmallConv(nn.Module):
 
 
 def test_convolutional_network_layer_by_layer(grey):
-    """BatchNorm in the weights of the convolution, one of its gains negative; the convolution as a loop over places."""
+    """BatchNorm in the weights of the convolution, one of its gains negative; places one by one."""
     model = SmallConv()
     variables = filled(model, grey.shape[1:])
     variables['params']['norm']['scale'][1] = -0.7
@@ -134,7 +134,7 @@ def test_a_shortcut_gets_the_share_it_adds(grey):
 
 
 @pytest.mark.parametrize('name, options', [
-    ('mlp', {'widths': (16, 12)}), ('cnn2', {}), pytest.param('resnet8', {'width': 4}, marks=pytest.mark.slow),
+    ('mlp', {'widths': (64, 64)}), ('cnn2', {}), pytest.param('resnet8', {'width': 4}, marks=pytest.mark.slow),
     pytest.param('wrn16_2', {'width': 4}, marks=pytest.mark.slow)])
 def test_relevance_is_conserved_without_biases(grey, name, options):
     """Maps add up to the logit; epsilon's are Grad*Input; and the contrast of z+ adds up to zero."""
