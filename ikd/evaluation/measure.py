@@ -46,11 +46,12 @@ def examples(workdir, seed, explainer):
     config = trained.config.copy_and_resolve_references()
     config.method.explainer = explainer
     explain = jax.jit(functools.partial(explanations, config, trained.model))
-    title = f'{describe(trained.config)}: {NAMES[explainer]}, its cosine to the map of the true class'
+    title = f'{describe(trained.config)}: {NAMES.get(explainer, explainer)}, its cosine to the map of the true class'
     return draw(explain, trained.dataset, trained.variables, title)
 
 
 def describe(config):
     """`mlp after le (Grad) on mnist`, for a resolved config."""
-    explainer = f' ({NAMES[config.method.explainer]})' if config.method.name == 'le' else ''
-    return f'{config.model.name} after {config.method.name}{explainer} on {config.data.name}'
+    explainer = config.method.explainer
+    learnt = f' ({NAMES.get(explainer, explainer)})' if config.method.name == 'le' else ''
+    return f'{config.model.name} after {config.method.name}{learnt} on {config.data.name}'

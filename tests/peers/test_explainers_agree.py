@@ -16,9 +16,10 @@ PEERS = {
     'cnn6': lambda: torch_networks.PlainCNN(torch_networks.CNN6),
     'mlp': lambda: torch_networks.MLP((3, 32, 32)),
 }
-PAPERS = 'grad', 'grad_input', 'guided_backprop', 'grad_cam'  # of all networks, the others of two
-PAIRS = [(name, explainer) for name in PEERS for explainer in torch_explainers.EXPLAINERS
-         if not (name == 'mlp' and explainer in CAMS) and (explainer in PAPERS or name in ('cnn6', 'mlp'))]
+PAPERS = 'grad', 'grad_input', 'guided_backprop', 'grad_cam'
+PAIRS = [(name, explainer) for name in PEERS for explainer in PAPERS if (name, explainer) != ('mlp', 'grad_cam')]
+PAIRS += [('cnn6', 'grad_cam_plus_plus'), ('cnn6', 'layer_cam'), ('cnn6', 'guided_grad_cam'),
+          ('mlp', 'integrated_gradients')]
 OPTIONS = {'integrated_gradients': {'steps': 3}}
 
 
