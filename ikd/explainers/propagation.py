@@ -63,7 +63,7 @@ def evaluate(jaxpr, constants, inputs, rules, name):
             inner = eqn.params.get('call_jaxpr') or eqn.params['jaxpr']
             results = evaluate(getattr(inner, 'jaxpr', inner), getattr(inner, 'consts', ()), operands, rules, name)
         elif any(isinstance(operand, Signal) for operand in operands):
-            rule = rules.get(primitive.name)
+            rule = rules.get(primitive.name) if jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating) else None
             results = rule and rule(op, *operands)
             if results is None:
                 raise InputError(f"{name} has no rule for the operation '{primitive.name}' with which this network "
@@ -206,12 +206,13 @@ def scaled(op, *operands):
         return None
     signal, = signals
     value = op(*complete(signal.value))
+    slope = op(*complete(jnp.ones_like(signal.value)))
     if not signal.positive:
-        return Signal(handed_on(value, signal.value))
-    up = op(*complete(jnp.ones_like(signal.value))) > 0
+        return Signal(handed_on(value, jnp.where(slope == 0, 0, signal.value)))
 
     def positive(*inputs):
-        return jnp.where(up, signal.positive(*inputs), signal.positive(*(-x for x in inputs)))
+        turned = jnp.where(slope < 0, signal.positive(*(-x for x in inputs)), 0)
+        return jnp.where(slope > 0, signal.positive(*inputs), turned)
 
     return Signal(value, positive, signal.inputs)
 

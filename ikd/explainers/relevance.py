@@ -40,7 +40,7 @@ def shares(name, model, variables, images, class_chunk):
 
 
 def lrp_z_plus(model, variables, images, class_chunk=None):
-    """LRP's z+ rule (Montavon et al. 2017, equation 11): maps [b, k, h, w, c] with the sign of the logit.
+    """LRP's z+ rule (Montavon et al. 2017): maps [b, k, h, w, c] with the sign of the logit.
 
     R_i = sum_j (x_i w_ij)^+ / sum_i' (x_i' w_i'j)^+ R_j, beginning with the logit. Written so, it also holds where
     inputs are negative, as normalised pixels are (alpha = 1, beta = 0 in Bach et al. 2015, equation 60). A shortcut's
@@ -56,8 +56,9 @@ def contrastive_lrp(model, variables, images, relu=True, class_chunk=None):
 
     R is the relevance of the class, R_dual that of the dual class, for which the same score is divided evenly among
     all other classes. The score is the logit's absolute value, as in the authors' code, so that a class below zero is
-    explained like any other. relu=False keeps the sign; the map then adds up to zero. As relevance is linear in what
-    it begins with, all classes cost as much as `lrp_z_plus`.
+    explained like any other; unlike theirs, the rule is z+ at the pixels too, where it is z^B. relu=False keeps the
+    sign; the map then adds up to zero. Relevance is linear in what it begins with, so all classes cost as much as
+    `lrp_z_plus`.
     """
     found, logits = shares('contrastive_lrp', model, variables, images, class_chunk)
     others = (found.sum(1, keepdims=True) - found) / (found.shape[1] - 1)

@@ -12,7 +12,7 @@ from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, applicable, explain
 from tests.models.filled import filled
 
 FEW = {'smooth_grad': {'samples': 2}, 'integrated_gradients': {'steps': 2}, 'occlusion': {'size': 4, 'stride': 4}}
-SMALL = {'mlp': {'widths': (8, 8)}, 'resnet8': {'width': 4}, 'cnn2': {}, 'vgg8': {'width': 4},
+SMALL = {'mlp': {'widths': (8, 8)}, 'resnet8': {'width': 4}, 'cnn2': {}, 'vgg8': {'width': 16},
          'wrn16_2': {'width': 4}}
 
 

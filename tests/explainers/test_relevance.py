@@ -82,10 +82,10 @@ class SmallConv(nn.Module):
 
 
 def test_convolutional_network_layer_by_layer(grey):
-    """BatchNorm in the weights of the convolution, one of its gains negative; places one by one."""
+    """BatchNorm in the weights of the convolution, a gain negative and one zero; places one by one."""
     model = SmallConv()
     variables = filled(model, grey.shape[1:])
-    variables['params']['norm']['scale'][1] = -0.7
+    variables['params']['norm']['scale'][1:3] = -0.7, 0
     params = jax.tree.map(np.float64, variables['params'])
     stats = jax.tree.map(np.float64, variables['batch_stats'])['norm']
     gain = params['norm']['scale'] / np.sqrt(stats['var'] + 1e-5)
@@ -197,7 +197,7 @@ class Written(nn.Module):
 @pytest.mark.parametrize('after, operation', [
     (nn.softplus, None), (nn.leaky_relu, 'ge'), (nn.tanh, 'tanh'), (lambda x: x * nn.relu(x), 'mul'),
     (lambda x: 1 / (1 + nn.relu(x)), 'div'), (lambda x: jnp.maximum(x, 1.0), 'max'),
-    (lambda x: x @ x.T @ x, 'dot_general')])
+    (lambda x: x @ x.T @ x, 'dot_general'), (lambda x: jnp.eye(8)[x[:, 0].astype(int)], 'convert_element_type')])
 def test_what_has_no_rule_is_refused(grey, name, after, operation):
     model = Written(after)
     variables = filled(model, grey.shape[1:])
