@@ -58,7 +58,10 @@ def convolutions(config, dataset, index):
     return len(re.findall(r' convolution\(', lowered(config, dataset, index).compile().as_text()))
 
 
-@pytest.mark.parametrize('explainer, more', [('grad_cam', 0), ('grad', 9), ('grad_input', 9)])
+@pytest.mark.parametrize('explainer, more', [
+    ('grad_cam', 0), ('grad', 9), ('grad_input', 9),
+    *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (
+        ('grad_cam_plus_plus', 0), ('layer_cam', 0), ('guided_grad_cam', 9), ('lrp_epsilon', 9)))])
 def test_the_explanation_shares_the_forward_pass(dataset, explainer, more):
     """LE compiles to the convolutions of CE and, for input gradients, one backward convolution for each of ResNet8's
     nine, all classes in one. A forward pass of its own would add nine."""
