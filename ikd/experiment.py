@@ -54,7 +54,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         check_fits(config, dataset)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
         check_teachers(job_on(groups[0][0]), missing)
-        open_workdir(config, workdir)
+        open_workdir(config, workdir, dataset)
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps)) as progress:
             for layout, seeds in groups:
@@ -145,12 +145,16 @@ def check_step(prepared, teacher, job):
                    job.dataset.train_labels)
 
 
-def open_workdir(config, workdir):
-    """Create the directory and write config.json; InputError if that can't be done."""
+def open_workdir(config, workdir, dataset):
+    """Create the directory, write config.json and data.json, what is known of the data beside its images.
+
+    InputError if that can't be done.
+    """
     try:
         with writing(workdir):
             workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / 'config.json', json.loads(config.to_json()))
+        write_json(workdir / 'data.json', data.description(dataset))
     except Unwritable as error:
         raise InputError(f'{error}; make room there, or choose another --workdir') from error
 
