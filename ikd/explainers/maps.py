@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ikd.errors import InputError
-from ikd.models import has_convolutions, head
+from ikd.models import has_convolutions
 
 
 def class_gradients(f, x, class_chunk=None):
@@ -67,43 +67,3 @@ def guided_backprop(model, variables, images, class_chunk=None):
         raise InputError(f'guided_backprop swaps the ReLU of a network, and {type(model).__name__} has no field '
                          "'activation'; give it one and use it for every ReLU")
     return grad(model.clone(activation=guided_relu), variables, images, class_chunk)
-
-
-def grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
-    """Grad-CAM (Selvaraju et al. 2017): ReLU(sum_c w_kc A_c), w_kc = mean over positions of d a_k / d A_c.
-
-    A [b, h', w', c'] is the value of `tap` (default: the network's last feature map); relu=False keeps the sign.
-    Maps [b, k, h', w'], not upsampled. Only the network after the tap is differentiated, so at the last feature
-    map of a ResNet all classes cost one small matrix product.
-    """
-    tap = tap or getattr(model, 'cam_tap', None)
-    _, taps = model.apply(variables, images, train=False)
-    spatial = [name for name, value in taps.items() if value.ndim == 4]
-    if tap not in spatial:
-        choice = f"its feature maps are: {', '.join(spatial)}" if spatial else 'this one has none; use grad'
-        raise InputError(f"grad_cam needs a feature map as method.tap, not '{tap}'; {choice}")
-    features, f = taps[tap].astype(jnp.float32), head(model, variables, images, tap)
-    b, h, w, c = features.shape
-    # The sum of a gradient over positions is the gradient of what is added to all of them: [b, k, c], never [b, k,
-    # h, w, c].
-    lifted = class_gradients(lambda level: f(taps[tap] + level[:, None, None]), jnp.zeros((b, c), taps[tap].dtype),
-                             class_chunk)
-    weights = lifted.astype(jnp.float32) / (h * w)
-    maps = jnp.einsum('bkc,bhwc->bkhw', weights, features)
-    return jnp.maximum(maps, 0) if relu else maps
-
-
-EXPLAINERS = {'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_backprop, 'grad_cam': grad_cam}
-
-
-def explain(name, model, variables, images, **options):
-    """One saliency map for every class of every image: float32 [b, k, h, w, c], or [b, k, h, w] for Grad-CAM.
-
-    name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
-    [b, k] and taps. images: float [b, h, w, c] in the network's input scale. Options: `class_chunk` (classes computed
-    together; bounds the memory) for all; `tap` and `relu` for grad_cam. Raises InputError for an unknown name or a
-    tap that is not there.
-    """
-    if name not in EXPLAINERS:
-        raise InputError(f"unknown method.explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
-    return EXPLAINERS[name](model, variables, images, **options).astype(jnp.float32)
