@@ -86,8 +86,14 @@ def main(argv):
             print(json.dumps(measure(name, options.pairs, benchmarks)), flush=True)
 
 
-if __name__ == '__main__':
+def cli():
+    """The command line. One line and exit code 2 for bad input."""
     try:
         main(sys.argv[1:])
     except InputError as error:
-        sys.exit(f'ikd: {error}')
+        print(f'ikd: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    cli()

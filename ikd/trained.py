@@ -22,8 +22,8 @@ from ikd.validation import resolve
 class Trained(NamedTuple):
     """A trained network: its resolved config, its data, the Flax module, and what that is applied with.
 
-    variables: host arrays, `params`, `batch_stats` and `extra`. In `model.apply(variables, images, train=False)`
-    images are `data.resident.normalise(pixels, dataset.mean, dataset.std)`. seed: that of the trial.
+    variables: host arrays, `params`, `batch_stats` and `extra`. In `model.apply(variables, x, train=False)`, which
+    gives logits [b, k] and named taps, x is `inputs(images)`. seed: that of the trial.
     """
     config: Any
     dataset: Dataset
@@ -34,6 +34,10 @@ class Trained(NamedTuple):
     @property
     def class_names(self):
         return self.dataset.class_names
+
+    def inputs(self, images):
+        """Images uint8 [b, h, w, c] as the network takes them: float32, normalised as in training."""
+        return normalise(images, self.dataset.mean, self.dataset.std)
 
 
 def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os.PathLike | None = None,
@@ -80,7 +84,7 @@ def image_batches(trained, most=None, size=250):
     for start in range(0, n, size):
         places = np.arange(start, start + size)
         images, labels = dataset.test_images[places % n], dataset.test_labels[places % n]
-        yield normalise(images, dataset.mean, dataset.std), labels, places < n
+        yield trained.inputs(images), labels, places < n
 
 
 def explain_function(trained, explainer=None):

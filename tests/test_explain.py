@@ -214,7 +214,7 @@ def test_images_are_explained_in_batches_that_fit(n, k, size, monkeypatch):
     trained = SimpleNamespace(
         class_names=names, variables={}, model=SimpleNamespace(apply=apply),
         config=SimpleNamespace(precision='float32', method=SimpleNamespace(similarity='cosine')),
-        dataset=SimpleNamespace(mean=(0.0,), std=(1.0,)))
+        inputs=lambda images: images.astype(np.float32) / 255)
 
     def maps_and_similarities(trained, name):
         def function(variables, x, reference):

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd.data.limits import half_of_memory
-from ikd.data.resident import normalise
 from ikd.errors import InputError
 from ikd.experiment import MATMUL
 from ikd.explainers import class_similarity
@@ -78,7 +77,7 @@ def batches(trained, images, size):
     """(rows [size], images float32 [size, h, w, c] as the network takes them); the last is filled from the first."""
     for start in range(0, len(images), size):
         rows = np.arange(start, start + size) % len(images)
-        yield rows, normalise(images[rows], trained.dataset.mean, trained.dataset.std)
+        yield rows, trained.inputs(images[rows])
 
 
 def check_memory(n, explainers, shape):

@@ -1,6 +1,9 @@
 """Every explainer by name, and which of them can explain a given network."""
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -11,7 +14,8 @@ from ikd.explainers.maps import grad, grad_input, guided_backprop
 EXPLAINERS = {'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_backprop, 'grad_cam': grad_cam}
 
 
-def explain(name, model, variables, images, **options):
+def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
+            **options: Any) -> jax.Array:
     """One saliency map for every class of every image: float32 [b, k, h, w, c], or [b, k, h, w] for Grad-CAM.
 
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
