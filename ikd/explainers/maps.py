@@ -32,15 +32,21 @@ def class_gradients(f, x, class_chunk=None):
     return jnp.concatenate(parts, axis=1)
 
 
-def grad(model, variables, images, class_chunk=None):
-    """Grad (Simonyan et al. 2013): signed d a_k / d x for images [b, h, w, c]; maps [b, k, h, w, c].
+def classes_at_once(class_chunk, variables):
+    """class_chunk, where it is None the platform's choice for a pass through a whole network.
 
-    class_chunk None is the platform's choice: all classes at once, but one after another where convolutions run on
-    a CPU, which is twice as fast there (memory binds, not arithmetic).
+    All classes at once, but one after another where convolutions run on a CPU, which is twice as fast there (memory
+    binds, not arithmetic).
     """
     if class_chunk is None and jax.default_backend() == 'cpu' and has_convolutions(variables['params']):
-        class_chunk = 1
-    return class_gradients(lambda x: model.apply(variables, x, train=False)[0], images, class_chunk)
+        return 1
+    return class_chunk
+
+
+def grad(model, variables, images, class_chunk=None):
+    """Grad (Simonyan et al. 2013): signed d a_k / d x for images [b, h, w, c]; maps [b, k, h, w, c]."""
+    return class_gradients(lambda x: model.apply(variables, x, train=False)[0], images,
+                           classes_at_once(class_chunk, variables))
 
 
 def grad_input(model, variables, images, class_chunk=None):

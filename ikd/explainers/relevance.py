@@ -1,0 +1,70 @@
+"""Layer-wise relevance propagation (Bach et al. 2015): the logit of a class, divided among the pixels.
+
+For networks of affine operations, ReLUs and maxima, in which a maximum goes to its winner. BatchNorm in evaluation mode
+is merged with what comes before it, biases and shifts get no relevance. Of every class from one forward pass.
+"""
+import jax.numpy as jnp
+
+from ikd.errors import InputError
+from ikd.explainers.maps import class_gradients, classes_at_once
+from ikd.explainers.propagation import Z_PLUS_RULES, epsilon_rules, propagated
+
+
+def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None):
+    """LRP's epsilon rule (Bach et al. 2015, equation 58): maps [b, k, h, w, c], signed.
+
+    R_i = sum_j x_i w_ij R_j / (z_j + epsilon sign z_j), j the neurons: what is affine between two ReLUs, BatchNorm,
+    sums and means of shortcuts and pools included, is one layer. By Ancona et al. 2018, proposition 1, that is the
+    image times a gradient in which a ReLU's derivative is its output over its damped input, so with epsilon -> 0 it is
+    Grad*Input; for networks without biases it then adds up to the logit.
+    """
+    if epsilon <= 0:
+        raise InputError(f'epsilon is {epsilon}; it must be positive')
+
+    def logits(x):
+        return model.apply(variables, x, train=False)[0]
+
+    run = propagated(logits, images, epsilon_rules(epsilon), 'lrp_epsilon')
+    maps = class_gradients(run, images, classes_at_once(class_chunk, variables))
+    size = jnp.abs(logits(images))
+    return images[:, None] * maps * spread(size / (size + epsilon), maps)
+
+
+def shares(name, model, variables, images, class_chunk):
+    """The share of every pixel in one unit of relevance of every class by the z+ rule [b, k, h, w, c], and logits."""
+    def logits(x):
+        return model.apply(variables, x, train=False)[0]
+
+    run = propagated(logits, images, Z_PLUS_RULES, name)
+    return class_gradients(run, images, classes_at_once(class_chunk, variables)), logits(images)
+
+
+def lrp_z_plus(model, variables, images, class_chunk=None):
+    """LRP's z+ rule (Montavon et al. 2017, equation 11): maps [b, k, h, w, c] with the sign of the logit.
+
+    R_i = sum_j (x_i w_ij)^+ / sum_i' (x_i' w_i'j)^+ R_j, beginning with the logit. Written so, it also holds where
+    inputs are negative, as normalised pixels are (alpha = 1, beta = 0 in Bach et al. 2015, equation 60). Shortcuts and
+    their sums are affine layers like others. A map adds up to the logit, but for what reaches a neuron that nothing
+    but its bias makes active.
+    """
+    found, logits = shares('lrp_z_plus', model, variables, images, class_chunk)
+    return found * spread(logits, found)
+
+
+def contrastive_lrp(model, variables, images, relu=True, class_chunk=None):
+    """Contrastive LRP (Gu, Yang and Tresp 2018, CLRP1): ReLU(R - R_dual), by the z+ rule; maps [b, k, h, w, c].
+
+    R is the relevance of the class, R_dual that of the dual class, for which the same score is divided evenly among
+    all other classes. The score is the logit's absolute value, as in the authors' code, so that a class below zero is
+    explained like any other. relu=False keeps the sign; the map then adds up to zero. As relevance is linear in what
+    it begins with, all classes cost as much as `lrp_z_plus`.
+    """
+    found, logits = shares('contrastive_lrp', model, variables, images, class_chunk)
+    others = (found.sum(1, keepdims=True) - found) / (found.shape[1] - 1)
+    maps = (found - others) * spread(jnp.abs(logits), found)
+    return jnp.maximum(maps, 0) if relu else maps
+
+
+def spread(values, maps):
+    """Values [b, k] with the axes of maps [b, k, ...]."""
+    return values.reshape(*values.shape, *[1] * (maps.ndim - 2)).astype(maps.dtype)
