@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, parallel, store
+from ikd import data, models, parallel, store
 from ikd.config import digest, identity
 from ikd.errors import InputError, Stopped, Unwritable, writing
 from ikd.recipes import EXPLAINED, recipe
@@ -116,7 +116,8 @@ def check_fits(config, dataset):
     if config.batch_size > n:
         raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
     model = final_model(config, dataset)
-    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
+    models.check_outputs(model, shape[1:])
+    variables = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros(shape))
     jax.eval_shape(functools.partial(explanations, config, model), variables, jnp.zeros(shape), jnp.zeros(1, int))
 
 

@@ -131,7 +131,7 @@ def main(argv):
     from tqdm import tqdm
 
     from ikd.compiled import keep_compiled
-    from ikd.evaluation.explanations import explain_images
+    from ikd.evaluation.images import explain_images
     from ikd.report.journal import save_figure
     from ikd.report.overlays import overlay_figure
     from ikd.trained import load

@@ -84,7 +84,7 @@ def image_batches(trained, most=None, size=250):
     for start in range(0, n, size):
         places = np.arange(start, start + size)
         images, labels = dataset.test_images[places % n], dataset.test_labels[places % n]
-        yield trained.inputs(images), labels, places < n
+        yield normalise(images, dataset.mean, dataset.std), labels, places < n
 
 
 def explain_function(trained, explainer=None):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from configs import le_folder
 from ikd import experiment, explain, trials
-from ikd.evaluation import explanations
+from ikd.evaluation import images as given
 from ikd.report.overlays import overlay_figure, short, shown_classes
 from ikd.trained import load
 
@@ -184,7 +184,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, run, odd, monke
 
 
 def test_maps_that_do_not_fit_into_memory(run, odd, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(explanations, 'half_of_memory', lambda: 4 * 10 * 64 * 6 - 1)
+    monkeypatch.setattr(given, 'half_of_memory', lambda: 4 * 10 * 64 * 6 - 1)
     code, _, told = command(monkeypatch, capsys, f'--workdir={run}', f'--images={odd[0]}', f'--out={tmp_path}/out')
     assert code == 2 and '15,360 bytes' in told and 'give fewer images' in told
 
@@ -222,10 +222,10 @@ def test_images_are_explained_in_batches_that_fit(n, k, size, monkeypatch):
             return x[:, None, ..., 0] * reference[:, None, None, None], reference[:, None] + 0 * x[:, 0, 0]
         return function
 
-    monkeypatch.setattr(explanations, 'maps_and_similarities', maps_and_similarities)
+    monkeypatch.setattr(given, 'maps_and_similarities', maps_and_similarities)
     images = np.random.default_rng(0).integers(1, 255, (n, 2, 2, 1), dtype=np.uint8)
     labels = np.arange(n) % min(k, 7)
-    found = explanations.explain_images(trained, images, labels, ['one'], ticks.append)
+    found = given.explain_images(trained, images, labels, ['one'], ticks.append)
     assert {*seen} == {size} and sum(ticks) == n
     expected = images[:, None, ..., 0] / 255 * labels[:, None, None, None]
     np.testing.assert_allclose(found.maps['one'], expected, rtol=1e-5)
