@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from ikd.errors import InputError
+from ikd.explainers import CAMS
 
 # Fields that say where or how, not what: changing them continues the same experiment.
 NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
@@ -17,10 +18,10 @@ def default():
 
     method: `alpha` true-class target, `lam` weight of the label term (dml: of the peer's; None: 1 for srdl, else
     0.1), `weight` of the teacher's, `warmup_epochs` (None: 20 % of `epochs`), `explainer` (None: grad_cam, or grad
-    where the network has no feature maps), `similarity`, `tap` (None: the last feature map) and `relu` for grad_cam,
-    `bn` (`batch`: explain the training forward pass, its statistics as constants; `running`: explain with the running
-    averages); `temperature` (None: 1 for the cwtm methods, 3 for srdl, 4 for the others with a teacher), `beta` of
-    the confidence penalty and of cwtm_random, `rate` of dropout.
+    where the network has no feature maps), `similarity`, `tap` (None: the last feature map) and `relu` for grad_cam
+    and its kind, `bn` (`batch`: explain the training forward pass, its statistics as constants; `running`: explain
+    with the running averages); `temperature` (None: 1 for the cwtm methods, 3 for srdl, 4 for the others with a
+    teacher), `beta` of the confidence penalty and of cwtm_random, `rate` of dropout.
     teacher: the networks of the methods that have a teacher, and of takd's assistant (None: resnet14 for resnet8,
     else resnet20); `checkpoint`, the directory of a finished run to take the teacher from. store: where finished
     teachers and warm-ups are kept (None: `store/` beside the run).
@@ -112,7 +113,7 @@ def network_options(config):
 def explainer_options(config):
     """The options that the config's explainer takes, for `explainers.explain`."""
     options = {'class_chunk': config.class_chunk}
-    if config.method.explainer == 'grad_cam':
+    if config.method.explainer in CAMS:
         options |= {'tap': config.method.tap, 'relu': config.method.relu}
     return options
 

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from ikd.config import apply_arguments, default, digest, flatten, identity
+from ikd.config import apply_arguments, default, digest, explainer_options, flatten, identity
 from ikd.errors import InputError
 from ikd.validation import resolve
 
@@ -60,6 +60,7 @@ def test_settings_of_the_paper():
 @pytest.mark.parametrize('field, value, message', [
     ('method.name', 'lee', "unknown method.name 'lee'; choose one of: ce, dropout, "),
     ('method.explainer', 'gradcam', "unknown method.explainer 'gradcam'; choose one of: grad, "),
+    ('method.explainer', 'occlusion', 'method.explainer=occlusion passes through the network many'),
     ('method.similarity', 'cos', "unknown method.similarity 'cos'; choose one of: cosine, "),
     ('method.bn', 'eval', "unknown method.bn 'eval'"),
     ('model.name', 'resnet9', "unknown model.name 'resnet9'; choose one of: mlp, "),
@@ -95,8 +96,21 @@ def test_bad_values_are_named(field, value, message):
 def test_grad_cam_needs_feature_maps():
     with pytest.raises(InputError, match='method.explainer=grad_cam needs feature maps, and mlp has none; choose gr'):
         resolve(make(**{'model.name': 'mlp', 'method.explainer': 'grad_cam'}))
+    with pytest.raises(InputError, match='method.explainer=layer_cam needs feature maps, and mlp has none'):
+        resolve(make(**{'model.name': 'mlp', 'method.explainer': 'layer_cam'}))
     assert resolve(make(**{'model.name': 'mlp'})).method.explainer == 'grad'
     assert resolve(make()).method.explainer == 'grad_cam'
+
+
+def test_what_cannot_train_can_still_be_looked_at():
+    assert resolve(make(**{'method.name': 'ce', 'method.explainer': 'occlusion'})).method.explainer == 'occlusion'
+
+
+@pytest.mark.parametrize('explainer, options', [
+    ('grad', {'class_chunk'}), ('contrastive_lrp', {'class_chunk'}),
+    ('layer_cam', {'class_chunk', 'tap', 'relu'}), ('guided_grad_cam', {'class_chunk', 'tap', 'relu'})])
+def test_class_activation_maps_have_the_tap_and_the_relu(explainer, options):
+    assert {*explainer_options(resolve(make(**{'method.explainer': explainer})))} == options
 
 
 @pytest.mark.parametrize('method, lam, temperature, epochs, weight', [

@@ -8,6 +8,7 @@ import pytest
 from ikd import checkpoint, experiment, models, parallel, training, trials
 from ikd.config import default
 from ikd.errors import Diverged, InputError, Stopped
+from ikd.explainers import CAMS
 from ikd.report.journal import read_records
 from ikd.validation import resolve
 
@@ -252,7 +253,8 @@ def test_cross_entropy_and_the_warm_up_of_le_are_the_same_training(undisturbed, 
     assert first['train_loss'] == warmup['train_loss'] and first['test_nll'] == warmup['test_nll']
 
 
-@pytest.mark.parametrize('explainer', ['grad', 'grad_input', 'guided_backprop'])
+@pytest.mark.parametrize('explainer', ['grad', 'grad_input', 'guided_backprop', *(
+    pytest.param(name, marks=pytest.mark.slow) for name in (*CAMS, 'lrp_epsilon', 'lrp_z_plus', 'contrastive_lrp'))])
 def test_every_explainer_trains(tmp_path, explainer):
     experiment.run(make_config(**{'method.explainer': explainer, 'epochs': 2}), tmp_path, ONE)
     records = read_records(tmp_path)

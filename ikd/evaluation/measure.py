@@ -18,10 +18,11 @@ def measure(workdir, seed):
     """What Figures 2 and 3 need of a finished trial, ready for JSON.
 
     `class_names`; `class_cosines`: explainer -> the function of that name over the whole test set, for the run's own
-    and Grad*Input; `discriminativeness`: explainer -> the function of that name over 1,000 test images, for all.
+    and Grad*Input; `discriminativeness`: explainer -> the function of that name over 1,000 test images, for those of
+    `NAMES`.
     """
     trained = load(workdir, seed)
-    known = [name for name in EXPLAINERS if name != 'grad_cam' or trained.model.cam_tap]
+    known = [name for name in EXPLAINERS if name in NAMES and (name != 'grad_cam' or trained.model.cam_tap)]
     shown = dict.fromkeys((trained.config.method.explainer, 'grad_input'))
     return {'class_names': list(trained.class_names),
             'class_cosines': {name: rounded(class_cosines(trained, name)) for name in shown},
@@ -45,11 +46,12 @@ def examples(workdir, seed, explainer):
     config = trained.config.copy_and_resolve_references()
     config.method.explainer = explainer
     explain = jax.jit(functools.partial(explanations, config, trained.model))
-    title = f'{describe(trained.config)}: {NAMES[explainer]}, its cosine to the map of the true class'
+    title = f'{describe(trained.config)}: {NAMES.get(explainer, explainer)}, its cosine to the map of the true class'
     return draw(explain, trained.dataset, trained.variables, title)
 
 
 def describe(config):
     """`mlp after le (Grad) on mnist`, for a resolved config."""
-    explainer = f' ({NAMES[config.method.explainer]})' if config.method.name == 'le' else ''
-    return f'{config.model.name} after {config.method.name}{explainer} on {config.data.name}'
+    explainer = config.method.explainer
+    learnt = f' ({NAMES.get(explainer, explainer)})' if config.method.name == 'le' else ''
+    return f'{config.model.name} after {config.method.name}{learnt} on {config.data.name}'

@@ -8,20 +8,31 @@ import jax
 import jax.numpy as jnp
 
 from ikd.errors import InputError
-from ikd.explainers.cam import grad_cam
+from ikd.explainers.cam import grad_cam, grad_cam_plus_plus, guided_grad_cam, layer_cam
 from ikd.explainers.maps import grad, grad_input, guided_backprop
+from ikd.explainers.occlusion import occlusion
+from ikd.explainers.paths import integrated_gradients, smooth_grad
+from ikd.explainers.relevance import contrastive_lrp, lrp_epsilon, lrp_z_plus
 
-EXPLAINERS = {'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_backprop, 'grad_cam': grad_cam}
+ALL = 2 ** 31  # classes at once, which is traced in no time
+CAMS = {'grad_cam': grad_cam, 'grad_cam_plus_plus': grad_cam_plus_plus, 'layer_cam': layer_cam,
+        'guided_grad_cam': guided_grad_cam}
+# A network can learn from these: they read the forward pass that is there.
+ONE_PASS = {'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_backprop, **CAMS,
+            'lrp_epsilon': lrp_epsilon, 'lrp_z_plus': lrp_z_plus, 'contrastive_lrp': contrastive_lrp}
+EXPLAINERS = {**ONE_PASS, 'smooth_grad': smooth_grad, 'integrated_gradients': integrated_gradients,
+              'occlusion': occlusion}
 
 
 def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
             **options: Any) -> jax.Array:
-    """One saliency map for every class of every image: float32 [b, k, h, w, c], or [b, k, h, w] for Grad-CAM.
+    """One saliency map for every class of every image: float32 [b, k, h, w, c], or without colours [b, k, h, w].
 
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
     [b, k] and taps. images: float [b, h, w, c] in the network's input scale. Options: `class_chunk` (classes computed
-    together; bounds the memory) for all; `tap` and `relu` for grad_cam. Raises InputError for an unknown name or a
-    tap that is not there.
+    together; bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their
+    docstrings. Raises InputError for an unknown name, a tap that is not there, and a network that the explainer can't
+    explain.
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown method.explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
@@ -32,12 +43,12 @@ def applicable(model, variables, image_shape):
     """Which explainers can explain a network: (their names, name -> why not, in one line, for the others).
 
     Both in the order of `EXPLAINERS`. variables: arrays or shapes; image_shape: (h, w, c). Each explainer is traced
-    with its defaults on one image and says itself what it misses; nothing is computed.
+    on one image and says itself what it misses; nothing is computed.
     """
     image, reasons = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32), {}
     for name in EXPLAINERS:
         try:
-            jax.eval_shape(partial(explain, name, model), variables, image)
+            jax.eval_shape(partial(explain, name, model, class_chunk=ALL), variables, image)
         except InputError as error:
             reasons[name] = str(error)
     return tuple(name for name in EXPLAINERS if name not in reasons), reasons

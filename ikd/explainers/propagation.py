@@ -1,8 +1,8 @@
 """Backward passes that carry relevance instead of gradients through a network's primitive operations.
 
 The network is traced, and each operation on what depends on the image is evaluated as a rule has it. So nothing is
-asked of how the network is written, BatchNorm in evaluation mode and biases are seen for what they are, constants, and
-an operation without a rule is found: softmax attention, gates, other activations than ReLU.
+asked of how the network is written; biases and BatchNorm in evaluation mode are seen for what they are, constants;
+and an operation without a rule is found: softmax attention, gates, other activations than ReLU.
 """
 from collections.abc import Callable
 from functools import partial
@@ -17,8 +17,8 @@ from ikd.errors import InputError
 
 CALLS = ('jit', 'pjit', 'closed_call', 'custom_jvp_call', 'custom_vjp_call', 'remat2', 'checkpoint')
 PLACING = ('reshape', 'transpose', 'squeeze', 'broadcast_in_dim', 'convert_element_type', 'slice', 'dynamic_slice',
-           'concatenate', 'stack', 'unstack', 'split', 'gather', 'pad', 'rev', 'copy')
-MAXIMA = ('reduce_max', 'reduce_window_max')
+           'concatenate', 'stack', 'gather', 'pad', 'rev', 'copy')
+CHOOSING = ('reduce_max', 'reduce_window_max', 'split', 'unstack')
 SUMS = ('reduce_sum', 'reduce_window_sum')
 PRODUCTS = ('conv_general_dilated', 'dot_general')
 
@@ -38,7 +38,7 @@ def propagated(f, x, rules, name):
     """The function x -> f(x) whose vector-Jacobian product is the propagation of relevance by `rules`.
 
     rules: name of a primitive -> rule(op, *operands), operands Signals and constants; it gives a Signal (or a list of
-    them, as op does), or None where it can't. InputError for an operation without a rule, in the name of the explainer.
+    them, as op does), or None where it can't. InputError, in the explainer's name, for an operation without a rule.
     """
     traced = jax.make_jaxpr(f)(x)
 
@@ -66,12 +66,11 @@ def evaluate(jaxpr, constants, inputs, rules, name):
             rule = rules.get(primitive.name)
             results = rule and rule(op, *operands)
             if results is None:
-                raise InputError(f"{name} has no rule for the operation '{primitive.name}', which this network applies "
-                                 'to what it makes of an image; use grad_input or integrated_gradients')
+                raise InputError(f"{name} has no rule for the operation '{primitive.name}' with which this network "
+                                 'goes on from what it has made of an image; use grad_input')
         else:
             results = op(*operands)
-        known.update(zip(eqn.outvars, results if isinstance(results, list | tuple) and not isinstance(results, Signal)
-                         else [results]))
+        known.update(zip(eqn.outvars, results if primitive.multiple_results else [results]))
     return read(jaxpr.outvars)
 
 
@@ -106,7 +105,7 @@ def relu(backward):
     """The rule for max(x, 0), x -> ReLU(x) having a backward pass of its own; there is none for other maxima."""
     def rule(op, *operands):
         signals, _ = split(operands)
-        zero = [v for v in operands if isinstance(v, int | float | np.generic | np.ndarray) and not np.any(v)]
+        zero = [v for v in operands if not isinstance(v, Signal | jax.Array) and not np.any(np.asarray(v))]
         return Signal(backward(carried(signals[0]))) if len(signals) == 1 and zero else None
 
     return rule
@@ -126,7 +125,7 @@ damped_relu.defvjp(lambda epsilon, z: (jnp.maximum(z, 0), z),
 
 def epsilon_rules(epsilon):
     """Rules under which cotangent times value is the relevance of the epsilon rule; epsilon > 0."""
-    return {**dict.fromkeys((*PLACING, *MAXIMA, *SUMS, 'add', 'add_any', 'sub', 'neg'), plain),
+    return {**dict.fromkeys((*PLACING, *CHOOSING, *SUMS, 'add', 'add_any', 'sub', 'neg'), plain),
             **dict.fromkeys((*PRODUCTS, 'mul'), by_constants), 'div': quotient(by_constants),
             'max': relu(partial(damped_relu, epsilon))}
 
@@ -195,10 +194,9 @@ def placed(op, *operands):
     """What places values, and with them what their inputs add."""
     signals, complete = split(operands)
     signal, *more = signals
-    results = op(*complete(signal.value)) if signal.positive and not more else None
-    if results is None or isinstance(results, list | tuple):
+    if more or not signal.positive:
         return plain(op, *operands)
-    return Signal(results, lambda *inputs: op(*complete(signal.positive(*inputs))), signal.inputs)
+    return Signal(op(*complete(signal.value)), lambda *inputs: op(*complete(signal.positive(*inputs))), signal.inputs)
 
 
 def scaled(op, *operands):
@@ -238,7 +236,7 @@ def subtracted(op, x, y):
 
 
 Z_PLUS_RULES = {
-    **dict.fromkeys(PLACING, placed), **dict.fromkeys(MAXIMA, plain), **dict.fromkeys(SUMS, total),
+    **dict.fromkeys(PLACING, placed), **dict.fromkeys(CHOOSING, plain), **dict.fromkeys(SUMS, total),
     **dict.fromkeys(PRODUCTS, product), **dict.fromkeys(('add', 'add_any'), added), 'sub': subtracted,
     'mul': scaled, 'div': quotient(scaled), 'neg': negated,
     'max': relu(lambda x: handed_on(jnp.maximum(x, 0), x)),

@@ -1,7 +1,7 @@
 """Layer-wise relevance propagation (Bach et al. 2015): the logit of a class, divided among the pixels.
 
-For networks of affine operations, ReLUs and maxima, in which a maximum goes to its winner. BatchNorm in evaluation mode
-is merged with what comes before it, biases and shifts get no relevance. Of every class from one forward pass.
+For networks of affine operations, ReLUs and maxima. A maximum hands its relevance to the winner, BatchNorm in
+evaluation mode is merged with what comes before it, biases and shifts get none. Every class from one forward pass.
 """
 import jax.numpy as jnp
 
@@ -15,8 +15,8 @@ def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None):
 
     R_i = sum_j x_i w_ij R_j / (z_j + epsilon sign z_j), j the neurons: what is affine between two ReLUs, BatchNorm,
     sums and means of shortcuts and pools included, is one layer. By Ancona et al. 2018, proposition 1, that is the
-    image times a gradient in which a ReLU's derivative is its output over its damped input, so with epsilon -> 0 it is
-    Grad*Input; for networks without biases it then adds up to the logit.
+    image times a gradient in which a ReLU's derivative is its output over its damped input; as epsilon -> 0 it is
+    Grad*Input, and in networks without biases it adds up to the logit.
     """
     if epsilon <= 0:
         raise InputError(f'epsilon is {epsilon}; it must be positive')
@@ -43,9 +43,9 @@ def lrp_z_plus(model, variables, images, class_chunk=None):
     """LRP's z+ rule (Montavon et al. 2017, equation 11): maps [b, k, h, w, c] with the sign of the logit.
 
     R_i = sum_j (x_i w_ij)^+ / sum_i' (x_i' w_i'j)^+ R_j, beginning with the logit. Written so, it also holds where
-    inputs are negative, as normalised pixels are (alpha = 1, beta = 0 in Bach et al. 2015, equation 60). Shortcuts and
-    their sums are affine layers like others. A map adds up to the logit, but for what reaches a neuron that nothing
-    but its bias makes active.
+    inputs are negative, as normalised pixels are (alpha = 1, beta = 0 in Bach et al. 2015, equation 60). A shortcut's
+    sum is a layer like others. A map adds up to the logit, but for what reaches a neuron to which no input adds: one
+    that its bias makes active, or a logit below zero that nothing speaks for.
     """
     found, logits = shares('lrp_z_plus', model, variables, images, class_chunk)
     return found * spread(logits, found)

@@ -1,9 +1,76 @@
-"""Which explainers explain which network, and what the others say."""
+"""What all explainers have in common, and which of them explain which network."""
+from functools import partial
+
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from ikd.explainers import EXPLAINERS, applicable
+from ikd import models
+from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, applicable, explain
+from tests.models.filled import filled
+
+FEW = {'smooth_grad': {'samples': 2}, 'integrated_gradients': {'steps': 2}, 'occlusion': {'size': 4, 'stride': 4}}
+SMALL = {'mlp': {'widths': (8, 8)}, 'resnet8': {'width': 4}, 'cnn2': {}, 'vgg8': {'width': 4},
+         'wrn16_2': {'width': 4}}
+
+
+def every(model, names, variables, images, **options):
+    return {name: explain(name, model, variables, images, class_chunk=3, **FEW.get(name, {}), **options)
+            for name in names}
+
+
+@pytest.fixture(scope='module')
+def small(digits):
+    """small(name): a network of 3 classes, its variables, and three digits of 8x8 grey pixels as it sees them."""
+    images = 2 * digits[0][:3, ::4, ::4, :1] - 0.5
+
+    def make(name, **options):
+        model = models.create(name, 3, **SMALL[name], **options)
+        return model, filled(model, images.shape[1:]), images
+
+    return make
+
+
+@pytest.mark.parametrize('name', ['mlp', 'cnn2', *(pytest.param(name, marks=pytest.mark.slow)
+                                                   for name in ('resnet8', 'vgg8', 'wrn16_2'))])
+def test_maps_of_every_class_of_every_network(small, name):
+    """Finite, float32, the image's size and colours where they are the image's, none all zero, or a reason; and an
+    image's map does not depend on its neighbours."""
+    model, variables, images = small(name)
+    names, reasons = applicable(model, variables, images.shape[1:])
+    assert (names, {*reasons}) == ((tuple(EXPLAINERS), set()) if model.cam_tap else
+                                   (tuple(n for n in EXPLAINERS if n not in CAMS), {*CAMS}))
+    run = jax.jit(partial(every, model, names))
+    maps, changed = run(variables, images), run(variables, images[[0, 1, 1]])
+    for explainer, value in maps.items():
+        size = value.shape[2:4] if explainer in CAMS and explainer != 'guided_grad_cam' else (8, 8)
+        colours = () if explainer in CAMS and explainer != 'guided_grad_cam' or explainer == 'occlusion' else (1,)
+        assert value.shape == (3, 3, *size, *colours) and value.dtype == jnp.float32, explainer
+        assert np.isfinite(value).all() and np.any(value != 0), explainer
+        np.testing.assert_allclose(changed[explainer][:2], value[:2], rtol=1e-4, atol=1e-6, err_msg=explainer)
+
+
+def test_bfloat16_networks_have_float32_maps(small):
+    """All explainers of a convolutional network, as shapes; computed the one that divides most."""
+    model, variables, images = small('cnn2', dtype=jnp.bfloat16)
+    shapes = jax.eval_shape(partial(every, model, tuple(EXPLAINERS)), variables, images)
+    assert {value.dtype for value in shapes.values()} == {jnp.dtype('float32')}
+    names = 'lrp_z_plus',
+    rough = jax.jit(partial(every, model, names))(variables, images)
+    exact = jax.jit(partial(every, model.clone(dtype=jnp.float32), names))(variables, images)
+    for name in names:
+        cosine = (exact[name] * rough[name]).sum() / np.sqrt((exact[name] ** 2).sum() * (rough[name] ** 2).sum())
+        assert 0.95 < cosine < 0.9999999, name
+
+
+@pytest.mark.parametrize('name', ['lrp_z_plus', 'smooth_grad'])
+def test_classes_in_chunks_give_the_same_maps(small, name):
+    model, variables, images = small('mlp')
+    two, at_once = (jax.jit(partial(explain, name, model, class_chunk=chunk, **FEW.get(name, {})))(variables, images)
+                    for chunk in (2, 3))
+    np.testing.assert_allclose(two, at_once, rtol=1e-4, atol=1e-6)
 
 
 class HardWired(nn.Module):
@@ -14,21 +81,36 @@ class HardWired(nn.Module):
         return nn.Dense(3)(nn.relu(nn.Dense(4)(images.reshape(len(images), -1)))), {}
 
 
-def test_all_explain_a_residual_network(network):
-    names, reasons = applicable(*network('resnet8'), (32, 32, 3))
-    assert names == tuple(EXPLAINERS) and reasons == {}
+class Gated(nn.Module):
+    """A network whose features weigh each other."""
 
-
-def test_those_that_need_feature_maps_do_not_explain_a_perceptron(network):
-    names, reasons = applicable(*network('mlp'), (32, 32, 3))
-    assert 'grad' in names and 'this one has none; use grad' in reasons['grad_cam']
-    assert {*names, *reasons} == {*EXPLAINERS} and not {*names} & {*reasons}
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = images.reshape(len(images), -1)
+        return nn.Dense(3)(nn.relu(nn.Dense(4)(x)) * nn.sigmoid(nn.Dense(4)(x))), {}
 
 
 @pytest.mark.parametrize('as_shapes', [False, True])
-def test_a_network_of_ones_own(digits, as_shapes):
-    model = HardWired()
+@pytest.mark.parametrize('kind, missing', [
+    (HardWired, {*CAMS, 'guided_backprop'}),
+    (Gated, {*CAMS, 'guided_backprop', 'lrp_epsilon', 'lrp_z_plus', 'contrastive_lrp'})])
+def test_a_network_of_ones_own(digits, kind, missing, as_shapes):
+    model = kind()
     make = jax.eval_shape if as_shapes else lambda f, *args: f(*args)
     names, reasons = applicable(model, make(model.init, jax.random.key(0), digits[0]), (32, 32, 3))
-    assert 'grad' in names and "HardWired has no field 'activation'" in reasons['guided_backprop']
+    assert {*reasons} == missing and names == tuple(name for name in EXPLAINERS if name not in missing)
+    assert f"{kind.__name__} has no field 'activation'" in reasons['guided_backprop']
+    assert 'and it has none; use grad' in reasons['layer_cam']
     assert all('\n' not in reason for reason in reasons.values())
+
+
+def test_a_tree_of_experts_has_relevance_but_no_last_feature_map():
+    """Learnt routing does not depend on the image, so it is affine like all else."""
+    model = models.create('hme_tree', 2, width=2, experts=(1, 1), hidden=4)
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    names, reasons = applicable(model, variables, (8, 8, 1))
+    assert {*reasons} == {*CAMS} and {'lrp_epsilon', 'lrp_z_plus'} < {*names}
+
+
+def test_what_a_network_can_learn_from():
+    assert {*EXPLAINERS} - {*ONE_PASS} == {'smooth_grad', 'integrated_gradients', 'occlusion'}

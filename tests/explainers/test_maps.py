@@ -1,4 +1,4 @@
-"""Class maps against a loop of jax.grad, closed forms and the limits of every option."""
+"""The paper's four class maps against a loop of jax.grad, closed forms and the limits of every option."""
 from functools import cache, partial
 
 import flax.linen as nn
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from ikd.errors import InputError
-from ikd.explainers import EXPLAINERS, class_gradients, explain
+from ikd.explainers import class_gradients, explain
 from ikd.explainers.maps import guided_relu
 from ikd.models import Tap, head
 
 NETWORKS = ('resnet8', 'cnn6', 'mlp')
+EXPLAINERS = 'grad', 'grad_input', 'guided_backprop', 'grad_cam'
 PAIRS = [(name, explainer) for name in NETWORKS for explainer in EXPLAINERS
          if (name, explainer) != ('mlp', 'grad_cam')]
 each_pair = pytest.mark.parametrize('name, explainer', PAIRS)
@@ -240,7 +241,7 @@ def test_a_network_of_ones_own_is_explained(digits):
 
 @pytest.mark.parametrize('name, explainer, options, message', [
     ('mlp', 'lime', {}, "unknown method.explainer 'lime'; choose one of: grad, "),
-    ('mlp', 'grad_cam', {}, 'method.tap, .* this one has none; use grad'),
+    ('mlp', 'grad_cam', {}, 'method.tap, .* it has none; use grad'),
     ('resnet8', 'grad_cam', {'tap': 'group4'}, "not 'group4'; its feature maps are: stem, .* group3"),
     ('resnet8', 'grad_cam', {'tap': 'pooled'}, "not 'pooled'; its feature maps are: stem, .* group3"),
 ])

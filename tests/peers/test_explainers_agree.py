@@ -3,7 +3,8 @@ import jax
 import numpy as np
 import pytest
 
-from ikd.explainers import explain
+from ikd import keys
+from ikd.explainers import CAMS, explain
 
 torch = pytest.importorskip('torch')
 
@@ -15,8 +16,11 @@ PEERS = {
     'cnn6': lambda: torch_networks.PlainCNN(torch_networks.CNN6),
     'mlp': lambda: torch_networks.MLP((3, 32, 32)),
 }
-PAIRS = [(name, explainer) for name in PEERS for explainer in torch_explainers.EXPLAINERS
-         if (name, explainer) != ('mlp', 'grad_cam')]
+PAPERS = 'grad', 'grad_input', 'guided_backprop', 'grad_cam'
+PAIRS = [(name, explainer) for name in PEERS for explainer in PAPERS if (name, explainer) != ('mlp', 'grad_cam')]
+PAIRS += [('cnn6', 'grad_cam_plus_plus'), ('cnn6', 'layer_cam'), ('cnn6', 'guided_grad_cam'),
+          ('mlp', 'integrated_gradients')]
+OPTIONS = {'integrated_gradients': {'steps': 3}}
 
 
 @pytest.fixture(scope='module')
@@ -50,10 +54,20 @@ def test_logits_agree(network, peer, digits, name):
 @pytest.mark.parametrize('name, explainer', PAIRS)
 def test_maps_agree(network, peer, digits, name, explainer):
     images, (model, variables) = digits[0][:2], network(name)
-    maps = jax.jit(lambda x: explain(explainer, model, variables, x))(images)
+    maps = jax.jit(lambda x: explain(explainer, model, variables, x, **OPTIONS.get(explainer, {})))(images)
     theirs = torch_explainers.EXPLAINERS[explainer](peer(name), to_torch(images)).numpy()
     if theirs.ndim == 5:
         theirs = np.moveaxis(theirs, 2, -1)
     assert maps.shape == theirs.shape
     # of some classes the ReLU of Grad-CAM leaves a sliver, so there the measure is all maps of an image
-    assert relative_error(maps, theirs, rows=2 if explainer == 'grad_cam' else 20) < 1e-5
+    assert relative_error(maps, theirs, rows=2 if explainer in CAMS else 20) < 1e-5
+
+
+def test_smooth_grad_agrees_on_the_same_noise(network, peer, digits):
+    images, key, (model, variables) = digits[0][:2], jax.random.key(3), network('mlp')
+    maps = jax.jit(lambda x: explain('smooth_grad', model, variables, x, samples=3, noise=0.1, key=key))(images)
+    width = 0.1 * (images.max((1, 2, 3)) - images.min((1, 2, 3)))
+    noise = np.stack([scale * np.asarray(jax.random.normal(example_key, (3, *images.shape[1:])))
+                      for scale, example_key in zip(width, keys.per_example(key, 2))], axis=1)
+    theirs = torch_explainers.smooth_grad(peer('mlp'), to_torch(images), torch.tensor(np.moveaxis(noise, -1, 2)))
+    assert relative_error(maps, np.moveaxis(theirs.numpy(), 2, -1), rows=20) < 1e-5
