@@ -75,7 +75,11 @@ def main(argv):
     options = parser.parse_args(argv)
     benchmarks = BENCHMARKS | (ON_ACCELERATORS if jax.default_backend() != 'cpu' else {})
     if options.peer:
-        from tests.peers.benchmarks import PEERS
+        try:
+            from tests.peers.benchmarks import PEERS
+        except ModuleNotFoundError as error:
+            raise InputError(f'--peer needs PyTorch and tests/peers of the repository ({error}); run it there'
+                             ) from error
         benchmarks |= PEERS
     names = options.only.split(',') if options.only else list(benchmarks)
     unknown = [name for name in names if name not in benchmarks]
@@ -86,8 +90,14 @@ def main(argv):
             print(json.dumps(measure(name, options.pairs, benchmarks)), flush=True)
 
 
-if __name__ == '__main__':
+def cli():
+    """The command line. One line and exit code 2 for bad input."""
     try:
         main(sys.argv[1:])
     except InputError as error:
-        sys.exit(f'ikd: {error}')
+        print(f'ikd: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    cli()

@@ -1,7 +1,8 @@
 """Compare finished runs: `python -m ikd.compare RUN RUN...` prints a table of them, paired by seed with the first.
 
-  python -m ikd.compare runs/ce_cifar-* runs/le_cifar-*
+  python -m ikd.compare runs/ce_cifar-* runs/le_cifar-*    the first is what the others are compared with
 """
+import argparse
 import sys
 
 from ikd.errors import InputError
@@ -9,9 +10,18 @@ from ikd.experiment import read_summary
 from ikd.report.comparison import comparison, label
 
 
-def main(workdirs):
-    """Print the table of the runs in `workdirs`; InputError if one is not finished."""
-    if not workdirs or workdirs[0].startswith('-'):
+def parse(argv):
+    """The command line's options; argparse exits with 2 for what it doesn't know."""
+    parser = argparse.ArgumentParser(prog='python -m ikd.compare', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('runs', nargs='*', metavar='RUN', help='the directory of a finished run')
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Print the table of the runs named; InputError if one is not finished."""
+    workdirs = parse(argv).runs
+    if not workdirs:
         raise InputError('give the directories of finished runs: python -m ikd.compare RUN RUN...')
     summaries = [read_summary(workdir) for workdir in workdirs]
     for workdir, summary in zip(workdirs, summaries):
@@ -20,8 +30,14 @@ def main(workdirs):
     print(comparison(summaries, [label(summary) for summary in summaries]), end='')
 
 
-if __name__ == '__main__':
+def cli():
+    """The command line. One line and exit code 2 for bad input."""
     try:
         main(sys.argv[1:])
     except InputError as error:
-        sys.exit(f'ikd: {error}')
+        print(f'ikd: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    cli()

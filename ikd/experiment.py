@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, parallel, processes, store
+from ikd import data, models, parallel, processes, store
 from ikd.config import digest, identity
 from ikd.errors import InputError, Stopped, Unwritable, writing
 from ikd.recipes import EXPLAINED, recipe
@@ -58,7 +58,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         check_fits(config, dataset)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
         processes.told(lambda: check_teachers(job_on(groups[0][0]), missing))
-        processes.told(lambda: open_workdir(config, workdir))
+        processes.told(lambda: open_workdir(config, workdir, dataset))
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps, quiet=quiet or not processes.first())) as progress:
             for layout, seeds in groups:
@@ -135,7 +135,8 @@ def check_fits(config, dataset):
     if config.batch_size > n:
         raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
     model = final_model(config, dataset)
-    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
+    models.check_outputs(model, shape[1:])
+    variables = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros(shape))
     jax.eval_shape(functools.partial(explanations, config, model), variables, jnp.zeros(shape), jnp.zeros(1, int))
 
 
@@ -164,13 +165,17 @@ def check_step(prepared, teacher, job):
                    job.dataset.train_labels)
 
 
-def open_workdir(config, workdir):
-    """Create the directory and write config.json; InputError if that can't be done."""
+def open_workdir(config, workdir, dataset):
+    """Create the directory, write config.json and data.json, what is known of the data beside its images.
+
+    InputError if that can't be done.
+    """
     try:
         with writing(workdir):
             workdir.mkdir(parents=True, exist_ok=True)
         with locked(workdir):
             write_json(workdir / 'config.json', json.loads(config.to_json()))
+            write_json(workdir / 'data.json', data.description(dataset))
     except Unwritable as error:
         raise InputError(f'{error}; make room there, or choose another --workdir') from error
 

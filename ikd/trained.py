@@ -1,10 +1,12 @@
 """Networks that finished runs ended with, to be looked at: restored, never trained on."""
+import os
 import pathlib
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from ikd import data
 from ikd.checkpoint import last_tree
 from ikd.config import default, explainer_options
 from ikd.data import Dataset
@@ -20,8 +22,8 @@ from ikd.validation import resolve
 class Trained(NamedTuple):
     """A trained network: its resolved config, its data, the Flax module, and what that is applied with.
 
-    variables: host arrays, `params`, `batch_stats` and `extra`. In `model.apply(variables, images, train=False)`
-    images are `data.resident.normalise(pixels, dataset.mean, dataset.std)`. seed: that of the trial.
+    variables: host arrays, `params`, `batch_stats` and `extra`. In `model.apply(variables, x, train=False)`, which
+    gives logits [b, k] and named taps, x is `inputs(images)`. seed: that of the trial.
     """
     config: Any
     dataset: Dataset
@@ -33,13 +35,20 @@ class Trained(NamedTuple):
     def class_names(self):
         return self.dataset.class_names
 
+    def inputs(self, images):
+        """Images uint8 [b, h, w, c] as the network takes them: float32, normalised as in training."""
+        return normalise(images, self.dataset.mean, self.dataset.std)
 
-def load(workdir, seed=None, data_dir=None):
+
+def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os.PathLike | None = None,
+         images: bool = True) -> Trained:
     """The network that a finished run in the directory workdir ended with: Trained. Nothing is written.
 
     seed: which of the run's trials; None: the one of the smallest seed. data_dir: where the data is now, if that is
-    not where the run's config says. InputError, in one line, for a directory without a finished run, a trial or a
-    checkpoint that is not there, and data that can't be read.
+    not where the run's config says. images=False: the data set has none, so that its files need not be there, nor
+    be read; a run of an earlier version of ikd, which kept no data.json, reads them all the same. InputError, in one
+    line, for a directory without a finished run, a trial or a checkpoint that is not there, and data that can't be
+    read.
     """
     workdir = pathlib.Path(workdir)
     summary, fields = read_summary(workdir), read_json(workdir / 'config.json')
@@ -57,7 +66,8 @@ def load(workdir, seed=None, data_dir=None):
     if data_dir is not None:
         config.data.dir = str(data_dir)
     tree = last_tree(workdir, seed)
-    dataset = load_data(config)
+    described = None if images else read_json(workdir / 'data.json')
+    dataset = data.without_images(described) if described else load_data(config)
     variables = {name: tree[name] for name in ('params', 'batch_stats', 'extra')}
     return Trained(config, dataset, final_model(config, dataset), variables, seed)
 

@@ -1,6 +1,7 @@
 """One stage of a recipe: its compiled step, its epochs, its evaluation."""
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import optax
 
 from ikd import explainers, keys, metrics, models, parallel
 from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
+from ikd.errors import InputError
 from ikd.objectives import Batch, Outputs
 from ikd.stages import Stage, State
 
@@ -139,7 +141,10 @@ def prepare(stage, model, teacher, data, config, layout):
     steps, axis_name, image_shape = n // b, layout.axis_name, data.train_images.shape[1:]
     if stage.wrap:
         model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
+    shapes = jax.eval_shape(partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, *image_shape)))
+    if axis_name and shapes.get('batch_stats') and not hasattr(model, 'axis_name'):
+        raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
+                         'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
     trained = frozenset(stage.trains(model, image_shape, tuple(shapes['params'])))
     optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
     prepared = Prepared(stage, model, trained, optimizer, schedule, None)

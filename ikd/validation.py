@@ -84,15 +84,20 @@ def resolve(config):
 
 
 def resolve_explainer(config):
-    """Fill in the explainer and its tap, which must go with the network."""
+    """Fill in the explainer and its tap, which must go with the network.
+
+    A network without the field `cam_tap` is taken to have a feature map, the last of which is found with the images.
+    """
     method, model = config.method, create(config.model.name, 2)
+    has_maps = getattr(model, 'cam_tap', True)
     if method.explainer is None:
-        method.explainer = 'grad_cam' if model.cam_tap else 'grad'
+        method.explainer = 'grad_cam' if has_maps else 'grad'
     _one_of(config, 'method.explainer', EXPLAINERS)
     if method.tap is None:
-        method.tap = model.cam_tap
-    _check(method.explainer not in CAMS or method.tap, f"method.explainer={method.explainer} needs feature maps, and "
-           f"{config.model.name} has none; choose grad, grad_input or guided_backprop")
+        method.tap = getattr(model, 'cam_tap', None)
+    _check(method.explainer not in CAMS or method.tap or has_maps,
+           f'method.explainer={method.explainer} needs feature maps, and {config.model.name} has none; choose grad, '
+           'grad_input or guided_backprop')
     _check(method.name not in EXPLAINED or method.explainer in ONE_PASS,
            f'method.explainer={method.explainer} passes through the network many times for one map, too often for a '
            f"training step; method.name={method.name} learns from one of: {', '.join(ONE_PASS)}")

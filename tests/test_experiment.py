@@ -80,7 +80,7 @@ def count_epochs(monkeypatch):
 def test_the_directory_of_a_run(undisturbed):
     workdir, summary = undisturbed
     assert {path.name for path in workdir.iterdir()} == {
-        'config.json', 'metrics.jsonl', 'checkpoints', 'tensorboard', 'explanations.png', 'summary.json'}
+        'config.json', 'data.json', 'metrics.jsonl', 'checkpoints', 'tensorboard', 'explanations.png', 'summary.json'}
     assert summary == json.loads((workdir / 'summary.json').read_text())
     (trial,) = summary['trials']
     assert set(trial) == {'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds'}

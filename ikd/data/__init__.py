@@ -36,6 +36,24 @@ class Dataset(NamedTuple):
     std: tuple[float, ...]
 
 
+def description(dataset):
+    """What is to be known of a Dataset beside its images, as JSON has it: class names, image shape, mean and std."""
+    return {'class_names': list(dataset.class_names), 'image_shape': list(dataset.train_images.shape[1:]),
+            'mean': list(dataset.mean), 'std': list(dataset.std)}
+
+
+def without_images(described):
+    """The Dataset that `description` told of, with no image in it. InputError if it is not one."""
+    try:
+        h, w, c = described['image_shape']
+        names, mean, std = (tuple(described[field]) for field in ('class_names', 'mean', 'std'))
+        images, labels = np.empty((0, h, w, c), np.uint8), np.empty(0, np.int32)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'no description of a data set ({error}): remove the file data.json, and the data is read '
+                         'instead') from error
+    return Dataset(images, labels, images, labels, names, mean, std)
+
+
 def load(name, directory=None, size=None):
     """Returns the Dataset called name, its images resized to size x size pixels if size is given.
 

@@ -107,6 +107,20 @@ def read(directory, size=None):
     return images[:split], labels[:split], images[split:], labels[split:], listing.class_names
 
 
+def read_each(paths, shape):
+    """(images uint8 [n, h, w, c], faults) of image files, made alike by `images.decode` for a shape [h, w, c].
+
+    faults: for each path None, or in a line why it can't be read; images holds those without a fault, in order.
+    """
+    def read_one(path):
+        _header(path)
+        return decode(path, shape[-1], shape[:2])
+
+    tried = _try_each(read_one, paths)
+    found = [image for image, fault in tried if not fault]
+    return np.array(found, np.uint8).reshape(-1, *shape), [fault for _, fault in tried]
+
+
 def unreadable(directory):
     """The images of a folder that `read` refuses: (path, reason) each, in the order of their names."""
     listing = files(directory)

@@ -15,6 +15,7 @@ GREY = ('1', 'L', 'LA', 'I;16', 'I;16L', 'I;16B')
 TURN = Image.Transpose
 TURNS = {2: TURN.FLIP_LEFT_RIGHT, 3: TURN.ROTATE_180, 4: TURN.FLIP_TOP_BOTTOM, 5: TURN.TRANSPOSE,
          6: TURN.ROTATE_270, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_90}
+SIDEWAYS = (TURN.TRANSPOSE, TURN.ROTATE_270, TURN.TRANSVERSE, TURN.ROTATE_90)
 
 
 def resize(image, size):
@@ -49,19 +50,20 @@ def opened(file):
 def decode(file, channels, size=None):
     """The image in a file (a path or a binary file) as uint8 [h, w, channels]; channels is 1 (grey) or 3 (colour).
 
-    With a size: the largest square in the middle, resized bicubically to size x size. So nothing is distorted, but
-    the ends of the longer side are lost. Whatever the size: the first frame of an animation, transparent pixels over
-    white, the upper 8 of 16 bits, turned as EXIF says. Raises what `opened` raises, whatever Pillow makes of damaged
-    pixels, and ValueError for 32-bit pixels, whose range is unknown.
+    With a size, pixels a side or (h, w): the largest square, or rectangle of that shape, in the middle, resized
+    bicubically. So nothing is distorted, but the ends of the longer side are lost. Whatever the size: the first frame
+    of an animation, transparent pixels over white, the upper 8 of 16 bits, turned as EXIF says. Raises what `opened`
+    raises, whatever Pillow makes of damaged pixels, and ValueError for 32-bit pixels, whose range is unknown.
     """
     with opened(file) as picture:
         if size is not None:
-            picture.draft(None, (2 * size, 2 * size))  # decodes a large JPEG at a fraction of its size
+            h, w = (size, size) if np.ndim(size) == 0 else size
+            picture.draft(None, (2 * max(h, w),) * 2)  # decodes a large JPEG at a fraction of its size
         picture.load()  # a TIFF is turned by Pillow here, and says no more that it should be
         turn = _turn(picture)
         picture = _plain(picture)
         if size is not None:
-            picture = _middle_square(picture, size)
+            picture = _middle(picture, *((w, h) if turn in SIDEWAYS else (h, w)))
         if picture.mode == 'RGBA':
             picture = Image.alpha_composite(Image.new('RGBA', picture.size, 'white'), picture)
         if turn is not None:
@@ -81,11 +83,10 @@ def _plain(picture):
     return picture.convert('L' if picture.mode in GREY else 'RGB')
 
 
-def _middle_square(picture, size):
-    w, h = picture.size
-    side = min(w, h)
-    box = ((w - side) / 2, (h - side) / 2, (w + side) / 2, (h + side) / 2)
-    return picture.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=2)
+def _middle(picture, h, w):
+    across, down = min(picture.width, picture.height * w / h), min(picture.height, picture.width * h / w)
+    x, y = (picture.width - across) / 2, (picture.height - down) / 2
+    return picture.resize((w, h), Image.Resampling.BICUBIC, (x, y, x + across, y + down), reducing_gap=2)
 
 
 def _turn(picture):

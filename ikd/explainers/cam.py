@@ -13,9 +13,9 @@ from ikd.models import head
 
 def feature_map(model, variables, images, tap):
     """The value of a tap [b, h', w', c'], and the network from it on as a function; InputError if it is no map."""
-    tap = tap or getattr(model, 'cam_tap', None)
     _, taps = model.apply(variables, images, train=False)
     spatial = [name for name, value in taps.items() if value.ndim == 4]
+    tap = tap or getattr(model, 'cam_tap', spatial[-1] if spatial else None)
     if tap not in spatial:
         there = f"not '{tap}'; its feature maps are: {', '.join(spatial)}" if spatial else 'and it has none; use grad'
         raise InputError(f'{type(model).__name__}: class activation maps need a feature map as method.tap, {there}')

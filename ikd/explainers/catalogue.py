@@ -1,6 +1,9 @@
 """Every explainer by name, and which of them can explain a given network."""
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -21,7 +24,8 @@ EXPLAINERS = {**ONE_PASS, 'smooth_grad': smooth_grad, 'integrated_gradients': in
               'occlusion': occlusion}
 
 
-def explain(name, model, variables, images, **options):
+def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
+            **options: Any) -> jax.Array:
     """One saliency map for every class of every image: float32 [b, k, h, w, c], or without colours [b, k, h, w].
 
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits

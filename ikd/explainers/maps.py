@@ -21,6 +21,8 @@ def class_gradients(f, x, class_chunk=None):
     if class_chunk is not None and class_chunk < 1:
         raise InputError(f'class_chunk is {class_chunk}; it must be at least 1, or None')
     logits, pull_back = jax.vjp(f, x)
+    if logits.ndim != 2:
+        raise InputError(f'explanations are of logits [b, k], not {logits.shape}; a network returns (logits, taps)')
     k = logits.shape[-1]
     one_hot = jnp.eye(k, dtype=logits.dtype)
 

@@ -7,12 +7,13 @@ from ikd.explainers.similarity import class_similarity
 ROUNDING = 1e-6  # weights below it are what float32 leaves of a cosine of -1
 
 
-def targets(maps, labels, alpha=0.9, similarity='cosine'):
+def targets(maps: jax.Array, labels: jax.Array, alpha: float = 0.9, similarity: str = 'cosine') -> jax.Array:
     """Targets q [b, k], rows summing to 1, from maps [b, k, ...] and true classes labels int [b].
 
     The true class gets `alpha`, the others share 1 - alpha in proportion to how alike their map and the true
     class's are (equation 6). If the true class's map is zero all others count alike (cosine 0); if all others are
-    its exact opposite the sum is zero and they share alike. No gradient flows into q.
+    its exact opposite the sum is zero and they share alike. No gradient flows into q. similarity: a key of
+    `SIMILARITIES`, else InputError.
     """
     maps = jax.lax.stop_gradient(maps)
     k = maps.shape[1]

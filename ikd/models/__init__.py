@@ -1,7 +1,11 @@
 """Networks: Flax modules whose pure `apply(variables, images, train=False)` gives logits and named taps.
 
-Every network has `cam_tap`, its last feature map or None, and `group_taps`, the ends of its groups, first to last.
+ikd's own have `cam_tap`, their last feature map or None, and `group_taps`, the ends of their groups, first to last.
+Other modules need neither: `MODELS['mine'] = Mine` makes one known that takes the field `num_classes` and whose
+`__call__(self, x, train)` gives logits [b, k] and `Taps`.
 """
+import inspect
+from collections.abc import Mapping
 from functools import partial
 
 import jax
@@ -27,38 +31,62 @@ MODELS = {
     'wrn40_1': partial(WideResNet, depth=40, widen=1),
     'vgg8': VGG8, 'hme_tree': HMETree, 'hme_resnet18': HMEResNet18,
 }
+NEUTRAL = {'dtype': jnp.float32, 'dropout_rate': 0.0}  # where a network that lacks the field is none the worse
 
 __all__ = ['MODELS', 'HMEResNet18', 'HMETree', 'MLP', 'Peers', 'PlainCNN', 'Regressed', 'ResNet', 'Tap', 'Taps',
-           'VGG8', 'WideResNet', 'create', 'has_convolutions', 'head', 'init', 'parts_before', 'tap_shapes']
+           'VGG8', 'WideResNet', 'check_outputs', 'create', 'has_convolutions', 'head', 'init', 'parts_before',
+           'tap_shapes']
 
 
 def create(name, num_classes, **options):
     """The network called `name` (a key of `MODELS`) as a Flax module.
 
     Options are the module's fields: `activation`, `dropout_rate`, `axis_name` (the mapped device axis that
-    BatchNorm and Dropout span), `dtype` of the activations; `width` and `vam_block` of those that have them.
-    InputError for an unknown name, or a width or virtual attention the network can't have.
+    BatchNorm and Dropout span), `dtype` of the activations; `width` and `vam_block` of those that have them. Where
+    its value makes no difference, a network may lack a field. InputError for an unknown name, or an option that the
+    network can't have.
     """
     if name not in MODELS:
         raise InputError(f"unknown model.name '{name}'; choose one of: {', '.join(MODELS)}")
-    kind = getattr(MODELS[name], 'func', MODELS[name])
-    if 'vam_block' in options and not hasattr(kind, 'vam_block'):
-        why = 'needs convolutions, and mlp has none' if kind is MLP else f'is not for {name}, which routes by itself'
-        raise InputError(f'model.vam {why}; choose another model.name, or leave model.vam False')
-    if 'width' in options and not hasattr(kind, 'width'):
-        raise InputError(f'model.width does not apply to {name}; leave it out')
-    return MODELS[name](num_classes=num_classes, **options)
+    fields = inspect.signature(MODELS[name]).parameters
+    lacking = [field for field in options if field not in fields]
+    for field in lacking:
+        if field != 'axis_name' and options[field] != NEUTRAL.get(field):
+            raise InputError(_lacks(name, field))
+    return MODELS[name](num_classes=num_classes, **{field: options[field] for field in options if field in fields})
+
+
+def _lacks(name, field):
+    """What to say of a network without a field that the config asks for."""
+    if field == 'vam_block':
+        why = {MLP: 'needs convolutions, and mlp has none', HMETree: f'is not for {name}, which routes by itself',
+               HMEResNet18: f'is not for {name}, which routes by itself'}.get(MODELS[name], f'is not for {name}')
+        return f'model.vam {why}; choose another model.name, or leave model.vam False'
+    if field == 'width':
+        return f'model.width does not apply to {name}; leave it out'
+    needs = {'dtype': 'precision=bfloat16', 'dropout_rate': 'method.name=dropout'}.get(field, 'this run')
+    return f"{needs} needs a network with the field '{field}', and {name} has none; add it, or choose another"
+
+
+def check_outputs(model, image_shape):
+    """InputError unless a network gives logits [b, k] and named taps for images [h, w, c]; nothing is computed."""
+    outputs, _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0),
+                                jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    if not (isinstance(outputs, tuple) and len(outputs) == 2 and getattr(outputs[0], 'ndim', 0) >= 2
+            and isinstance(outputs[1], Mapping)):
+        raise InputError(f'{type(model).__name__} must return (logits [b, k], taps), its feature maps by name, as '
+                         'ikd.models.Taps collects them')
 
 
 def init(model, key, image_shape):
     """Fresh variables (`params`, and `batch_stats` if the network has BatchNorm) for images [h, w, c]."""
-    return jax.jit(model.init)(key, jnp.zeros((1, *image_shape)))
+    return jax.jit(partial(model.init, train=False))(key, jnp.zeros((1, *image_shape)))
 
 
 def tap_shapes(model, image_shape):
     """The shape of every tap for an image [h, w, c]: name -> tuple, without the batch. Nothing is computed."""
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    (_, taps), _ = jax.eval_shape(model.init_with_output, jax.random.key(0), images)
+    (_, taps), _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), images)
     return {name: value.shape[1:] for name, value in taps.items()}
 
 

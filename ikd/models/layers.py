@@ -4,6 +4,7 @@ The papers' networks were PyTorch's, so padding, initial values and BatchNorm fo
 (methods as in the code of Mirzadeh et al. 2020, which 2009.09140 says it follows).
 """
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -24,26 +25,38 @@ class Tap(nn.Module):
 
 
 class Taps(dict):
-    """Collects a forward pass's taps: `x = taps('group3', x)` inside a compact method."""
+    """Collects a forward pass's taps: `x = taps('group3', x)` inside a compact method. A tree, as a dict is."""
 
     def __call__(self, name, x):
         self[name] = x = Tap(name=name)(x)
         return x
 
 
+jax.tree_util.register_pytree_node(Taps, lambda taps: (tuple(taps.values()), tuple(taps)),
+                                   lambda names, values: Taps(zip(names, values)))
+
+
 def head(model, variables, images, tap):
     """The network from `tap` on, as a function of the tap's value alone.
 
     Returns `f(value) -> logits [b, k]`, evaluation-mode BatchNorm. What lies before the tap is traced but
-    never used, so XLA drops it.
+    never used, so XLA drops it. f raises InputError for a network in which there is no `Tap` of that name.
     """
     def f(value):
+        met = []
+
         def put_in(call, args, kwargs, context):
-            here = isinstance(context.module, Tap) and context.module.name == tap
-            return value if here else call(*args, **kwargs)
+            if not (isinstance(context.module, Tap) and context.module.name == tap):
+                return call(*args, **kwargs)
+            met.append(tap)
+            return value
 
         with nn.intercept_methods(put_in):
-            return model.apply(variables, images, train=False)[0]
+            logits = model.apply(variables, images, train=False)[0]
+        if not met:
+            raise InputError(f"{type(model).__name__} returns '{tap}', but goes on with another value: write "
+                             f"x = taps('{tap}', x), taps being ikd.models.Taps()")
+        return logits
 
     return f
 
@@ -64,7 +77,8 @@ def parts_before(model, images_shape, tap):
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(images_shape, jnp.float32))
+        jax.eval_shape(partial(model.init, train=False), jax.random.key(0),
+                       jax.ShapeDtypeStruct(images_shape, jnp.float32))
     if tap not in taps:
         raise InputError(f"{type(model).__name__} has no tap '{tap}'; its taps are: {', '.join(taps)}")
     return parts

@@ -88,6 +88,10 @@ def features_first(config, name, distance, **how):
 def paired_taps(config):
     """The ends of the groups of student and teacher, in pairs; InputError where they have unlike numbers."""
     names = config.model.name, config.teacher.model
+    for name in names:
+        if not getattr(create(name, 2), 'group_taps', None):
+            raise InputError(f"method.name={config.method.name} compares groups, and {name} has no 'group_taps', the "
+                             'names of the taps at their ends; give it some, or choose another method')
     ours, theirs = (create(name, 2).group_taps for name in names)
     if len(ours) != len(theirs):
         raise InputError(f'method.name={config.method.name} compares groups, but {names[0]} has {len(ours)} and '

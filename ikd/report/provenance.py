@@ -14,13 +14,14 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'ml-collection
 def git_commit():
     """The commit ikd is run from, with `-dirty` if tracked files outside results/ differ from it.
 
-    Without a repository, as in a container, what the variable IKD_COMMIT says, or None.
+    Without its own repository, as in a container or installed by pip, what the variable IKD_COMMIT says, or None.
     """
     def git(*arguments):
         command = ['git', '-C', str(pathlib.Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
     try:
+        git('ls-files', '--error-unmatch', pathlib.Path(__file__).name)  # a repository around it need not be ikd's
         changed = git('diff', '--name-only', 'HEAD', '--', ':(top)', ':(top,exclude)results')
         return git('rev-parse', 'HEAD') + ('-dirty' if changed else '')
     except (OSError, subprocess.SubprocessError):

@@ -73,7 +73,7 @@ def test_colour_under_full_transparency_does_not_bleed():
     assert found[0, 0, 0] == 0 and found[0, -1, 1] == 255
 
 
-@pytest.mark.parametrize('size', [None, 6])
+@pytest.mark.parametrize('size', [None, 6, (4, 8)])
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF'])
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_turned_as_exif_says(scene, orientation, kind, size):
@@ -93,6 +93,14 @@ def test_damaged_exif_does_not_matter(scene):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         np.testing.assert_array_equal(decode(file, 3), np.asarray(scene))
+
+
+@pytest.mark.parametrize('size, box', [
+    ((16, 8), (12, 0, 28, 32)), ((4, 20), (0, 12, 40, 20)), ((8, 10), (0, 0, 40, 32))])
+def test_the_middle_rectangle_is_kept(scene, size, box):
+    """Of 32x40 pixels what has the shape asked for, as large as can be."""
+    expected = scene.resize(size[::-1], Image.Resampling.BICUBIC, box, reducing_gap=2)
+    np.testing.assert_array_equal(decode(saved(scene), 3, size), np.asarray(expected))
 
 
 @pytest.mark.parametrize('wide', [True, False])

@@ -26,6 +26,9 @@ def test_the_commit_is_dirty_by_code_alone(repository, tmp_path, monkeypatch):
     monkeypatch.setenv('IKD_COMMIT', 'told')
     assert git_commit() == 'told'
     repository('init', '-q')
+    repository('add', 'results')
+    repository('commit', '-qm', "somebody's own, in which ikd lies untracked")
+    assert git_commit() == 'told'
     repository('add', '.')
     repository('commit', '-qm', 'x')
     commit = repository('rev-parse', 'HEAD')

@@ -1,0 +1,88 @@
+"""What a trained network sees in images: its maps of every class by any explainers, and what it says."""
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ikd.data.limits import half_of_memory
+from ikd.errors import InputError
+from ikd.experiment import MATMUL
+from ikd.explainers import class_similarity
+from ikd.trained import explain_function
+
+SIZE = 16  # images at a time
+
+
+class Explained(NamedTuple):
+    """n images, as a network of k classes sees them; arrays of the host.
+
+    maps: explainer -> float32 [n, k, h, w, c] or [n, k, h', w']. similarities: explainer -> float32 [n, k], how alike
+    each class's map and that of the class `reference` are, in [-1, 1], by the run's similarity. probabilities:
+    float32 [n, k]. reference: int [n], the true class where it is known, else the predicted one.
+    """
+    maps: dict[str, np.ndarray]
+    similarities: dict[str, np.ndarray]
+    probabilities: np.ndarray
+    reference: np.ndarray
+
+
+def explain_images(trained, images, labels, explainers, tick=lambda steps: None):
+    """The Explained of images, uint8 [n, h, w, c], by the explainers named.
+
+    labels: int [n], -1 where the true class is not known. tick(m) is told whenever an explainer has done m images.
+    InputError if the maps would take more than half of the memory.
+    """
+    n, k = len(images), len(trained.class_names)
+    size = max(1, min(n, SIZE, 100 * SIZE // k))
+    reference, probabilities = predict(trained, images, labels, size)
+    maps, similarities = {}, {}
+    for name in explainers:
+        function = jax.jit(maps_and_similarities(trained, name))
+        parts = []
+        for rows, x in batches(trained, images, size):
+            if not parts:
+                shape = jax.eval_shape(function, trained.variables, x, reference[rows])[0].shape
+                check_memory(n, len(explainers), shape[1:])
+            parts.append(jax.device_get(function(trained.variables, x, reference[rows])))
+            tick(min(size, n - (len(parts) - 1) * size))
+        maps[name], similarities[name] = (np.concatenate(part)[:n] for part in zip(*parts))
+    return Explained(maps, similarities, probabilities, reference)
+
+
+def predict(trained, images, labels, size):
+    """(reference int [n], probabilities float32 [n, k]) of `Explained`, `size` images at a time."""
+    @jax.jit
+    def probabilities(variables, x):
+        with jax.default_matmul_precision(MATMUL[trained.config.precision]):
+            return jax.nn.softmax(trained.model.apply(variables, x, train=False)[0].astype(jnp.float32))
+
+    found = [probabilities(trained.variables, x) for _, x in batches(trained, images, size)]
+    found = np.concatenate(jax.device_get(found))[:len(images)]
+    return np.where(np.asarray(labels) < 0, found.argmax(-1), labels), found
+
+
+def maps_and_similarities(trained, name):
+    """The pure function (variables, images, reference) -> maps [b, k, ...] and their similarities [b, k]."""
+    explain = explain_function(trained, name)
+
+    def function(variables, x, reference):
+        maps = explain(variables, x)
+        return maps, class_similarity(maps, reference, trained.config.method.similarity) - 1
+
+    return function
+
+
+def batches(trained, images, size):
+    """(rows [size], images float32 [size, h, w, c] as the network takes them); the last is filled from the first."""
+    for start in range(0, len(images), size):
+        rows = np.arange(start, start + size) % len(images)
+        yield rows, trained.inputs(images[rows])
+
+
+def check_memory(n, explainers, shape):
+    """InputError if float32 maps of n images by so many explainers, each of this shape, are too many."""
+    needed, most = 4 * n * explainers * int(np.prod(shape)), half_of_memory()
+    if needed > most:
+        raise InputError(f'the maps of {n} images would take {needed:,} bytes, but half of the memory here is '
+                         f'{most:,}: give fewer images, or one --explainer')

@@ -1,0 +1,186 @@
+"""Why a trained network says so: `python -m ikd.explain --workdir=RUN`, for images of yours or of the test set.
+
+  python -m ikd.explain --workdir=RUN                                  a test image of each class, ten at most
+  python -m ikd.explain --workdir=RUN --images=a.png,b.jpg             yours
+  python -m ikd.explain --workdir=RUN --images=photos/ --explainer=all --out=seen/
+
+RUN is the directory of a finished run of `python -m ikd.main`. For each image it prints the likeliest classes and
+writes a picture with a map of every class; `explanations.npz` has the numbers. Images may have any size and mode; the
+middle is resized to what the network takes. Those in a folder called like a class are taken to be of that class.
+"""
+import argparse
+import os
+import pathlib
+import sys
+import warnings
+
+from ikd.errors import InputError, Unwritable
+
+EXAMPLES = 10  # test images
+LIKELIEST = 3
+
+
+def parse(argv):
+    """The command line's options; argparse exits with 2 for what it doesn't know."""
+    parser = argparse.ArgumentParser(prog='python -m ikd.explain', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--workdir', required=True, help='the directory of a finished run')
+    parser.add_argument('--images', help='files and folders, separated by commas; without it some test images')
+    parser.add_argument('--explainer', help="a name, or all that apply; by default the run's own")
+    parser.add_argument('--out', help='where pictures and numbers go; by default RUN/explained')
+    parser.add_argument('--seed', type=int, help="which of the run's trials; by default the first")
+    parser.add_argument('--data', help='where the data is now, if test images are shown and it has moved')
+    return parser.parse_args(argv)
+
+
+def listed(text, out):
+    """The paths that --images names: files as they stand, of folders the image files in them, however deep.
+
+    What has a name that begins with a dot is left alone, and so is what lies in the folder `out`.
+    """
+    from ikd.data.images import SUFFIXES
+
+    paths = []
+    for part in [text] if os.path.exists(text) else filter(None, text.split(',')):
+        top = pathlib.Path(part)
+        if not top.is_dir():
+            paths.append(top)
+            continue
+        inside = [path for path in sorted(top.rglob('*')) if path.suffix.lower() in SUFFIXES
+                  and not any(name.startswith('.') for name in path.relative_to(top).parts)
+                  and out.resolve() not in path.resolve().parents]
+        if not inside:
+            raise InputError(f"{top} has no image ({', '.join(SUFFIXES)}); correct --images")
+        paths += inside
+    return paths
+
+
+def read(paths, shape, class_names):
+    """(names, images uint8 [n, h, w, c], labels) of the files that can be read; the others are told of on stderr.
+
+    labels: int [n], by the names of the folders, -1 for those of no class. InputError if no file can be read.
+    """
+    import numpy as np
+
+    from ikd.data.folder import read_each
+    from ikd.data.limits import printable
+
+    images, faults = read_each(paths, shape)
+    for path, fault in zip(paths, faults):
+        if fault:
+            print(f'ikd: skipped {printable(path)} ({fault})', file=sys.stderr)
+    kept = [path for path, fault in zip(paths, faults) if not fault]
+    if not kept:
+        raise InputError('no image is left to explain; give others with --images')
+    folders = [path.absolute().parent.name for path in kept]
+    labels = [class_names.index(folder) if folder in class_names else -1 for folder in folders]
+    return [printable(path) for path in kept], images, np.array(labels)
+
+
+def examples(dataset):
+    """(names, images, labels) of the first test image of each class, of ten classes at most."""
+    import numpy as np
+
+    places = np.unique(dataset.test_labels, return_index=True)[1][:EXAMPLES]
+    return [f'test image {place}' for place in places], dataset.test_images[places], dataset.test_labels[places]
+
+
+def chosen(asked, trained):
+    """(names of explainers, notes on those that were asked for and do not apply). InputError if none is left."""
+    from ikd.explainers import EXPLAINERS, applicable
+
+    asked = asked or trained.config.method.explainer
+    if asked != 'all' and asked not in EXPLAINERS:
+        raise InputError(f"unknown --explainer={asked}; choose one of: all, {', '.join(EXPLAINERS)}")
+    names, reasons = applicable(trained.model, trained.variables, trained.dataset.train_images.shape[1:])
+    if asked in reasons:
+        raise InputError(f"--explainer={asked} does not go with this network: {reasons[asked]}; choose one of: all, "
+                         f"{', '.join(names)}")
+    if asked != 'all':
+        return (asked,), []
+    return names, [f'not for this network: {name} ({reason})' for name, reason in reasons.items()]
+
+
+def picture_names(names, explainer):
+    """A file name for the picture of each image: `<its name>-<explainer>.png`, with a number where two are alike."""
+    found = {}
+    for name in names:
+        stem = pathlib.PurePath(name).stem.replace(' ', '_')
+        ways = (f'{stem}{number}-{explainer}.png' for number in ('', *(f'-{i}' for i in range(2, len(names) + 1))))
+        found[next(way for way in ways if way not in found)] = name
+    return list(found)
+
+
+def save_arrays(path, trained, names, images, labels, explained):
+    """Write explanations.npz: what `numpy.load` gives without unpickling anything."""
+    import numpy as np
+
+    from ikd.report.journal import replacing
+
+    arrays = {f'{kind}_{name}': values for kind in ('maps', 'similarities')
+              for name, values in getattr(explained, kind).items()}
+    with replacing(path) as temporary, temporary.open('wb') as file:
+        np.savez(file, files=np.array(names), class_names=np.array(trained.class_names), images=images, labels=labels,
+                 reference=explained.reference, probabilities=explained.probabilities, **arrays)
+
+
+def main(argv):
+    """Explain, draw, write."""
+    options = parse(argv)
+    import numpy as np  # loaded, like JAX, after the flags have been read, so that a typing error shows at once
+    from tqdm import tqdm
+
+    from ikd.compiled import keep_compiled
+    from ikd.evaluation.images import explain_images
+    from ikd.report.journal import save_figure
+    from ikd.report.overlays import overlay_figure
+    from ikd.trained import load
+
+    out = pathlib.Path(options.out or pathlib.Path(options.workdir) / 'explained')
+    paths = listed(options.images, out) if options.images else None
+    trained = load(options.workdir, options.seed, options.data, images=paths is None)
+    config, dataset = trained.config, trained.dataset
+    keep_compiled(config.cache_dir)
+    explainers, notes = chosen(options.explainer, trained)
+    names, images, labels = read(paths, dataset.train_images.shape[1:], trained.class_names) if paths else examples(
+        dataset)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'cannot write to {out} ({error.strerror}); choose another --out') from error
+    with tqdm(total=len(explainers) * len(names), desc='explaining', disable=None) as bar:
+        explained = explain_images(trained, images, labels, explainers, bar.update)
+    save_arrays(out / 'explanations.npz', trained, names, images, labels, explained)
+    title = f'{config.model.name} after {config.method.name} on {config.data.name}, seed {trained.seed}'
+    pictures = picture_names(names, options.explainer or explainers[0])
+    for i, picture in enumerate(tqdm(pictures, desc='drawing', disable=None)):
+        rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
+        truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''
+        figure = overlay_figure(pathlib.PurePath(names[i]).name, images[i], rows, explained.probabilities[i],
+                                int(labels[i]), trained.class_names, title + truth, notes)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'Glyph .* missing from font')  # names in scripts that it has not
+            save_figure(figure, out / picture)
+    for name, picture, probabilities in zip(names, pictures, explained.probabilities):
+        likeliest = np.argsort(-probabilities, kind='stable')[:LIKELIEST]
+        says = ', '.join(f'{trained.class_names[label]} {probabilities[label]:.2f}' for label in likeliest)
+        print(f'{name}: {says}  ->  {out / picture}')
+    for note in notes:
+        print(note)
+    print(f"{len(names)} picture{'s' * (len(names) > 1)} and explanations.npz written to {out}/")
+
+
+def cli():
+    """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        print(f'ikd: {error}', file=sys.stderr)
+        sys.exit(2)
+    except Unwritable as error:
+        print(f'ikd: {error}; make room, or choose another --out', file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    cli()

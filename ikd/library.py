@@ -1,0 +1,24 @@
+"""Training as a function: what `import ikd` gives beside `ikd.trained.load` and `ikd.explainers`."""
+import os
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ikd import experiment
+
+
+def train(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, Any]:
+    """Train every trial of a config that the directory workdir does not hold yet, as `python -m ikd.main` does.
+
+    config: `ikd.config.default()` with fields changed, or what `get_config` of a file in configs/ gives; it is not
+    changed. Goes on from checkpoints in workdir; a run that is finished is not trained again. On all devices of this
+    process. By default LE (2009.09140, algorithm 1).
+
+    Returns the summary, which is also in workdir/summary.json: `test_accuracy_mean` and `test_accuracy_std` in
+    percent (std None for one trial), `trials`, a dict each with `seed`, `test_accuracy` in percent, `test_nll` in
+    nats, `test_ece` in [0, 1], `train_seconds`; versions, device and commit. `ikd.load(workdir)` has the network.
+
+    Raises `ikd.errors.InputError`, before anything is written, for a config that can't be run or is not the one of
+    workdir; Diverged when a loss is no longer a number; Unwritable when a file can't be written.
+    """
+    return experiment.run(config, workdir)

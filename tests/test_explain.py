@@ -1,0 +1,268 @@
+"""Why a network says so: for images of any kind, without the data it was trained on, every number checked."""
+import json
+import pathlib
+import re
+import shutil
+import sys
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from PIL import Image
+
+from configs import le_folder
+from ikd import experiment, explain, trials
+from ikd.evaluation import images as given
+from ikd.report.overlays import overlay_figure, short, shown_classes
+from ikd.trained import load
+
+NAMES = tuple(sorted('zero one two three four five six seven eight nine'.split()))
+
+
+@pytest.fixture(scope='module')
+def run(digits_folder, tmp_path_factory):
+    """The directory of a finished run of an MLP on a folder of images that is not there any more."""
+    folder = tmp_path_factory.mktemp('photos')
+    shutil.copytree(digits_folder, folder / 'digits')
+    config = le_folder.get_config('smoke')
+    config.update_from_flattened_dict({'data.dir': str(folder / 'digits'), 'data.augment': 'none', 'epochs': 4,
+                                       'model.name': 'mlp', 'optimizer.learning_rate': 0.02})
+    workdir = tmp_path_factory.mktemp('explained') / 'run'
+    with pytest.MonkeyPatch.context() as patch:
+        for module in experiment, trials:
+            patch.setattr(module, 'draw', lambda *args, **more: Figure())
+        experiment.run(config, workdir, jax.devices()[:1])
+    shutil.rmtree(folder)
+    return workdir
+
+
+@pytest.fixture
+def odd(digits_folder, tmp_path):
+    """A folder of images as people have them, each of a digit: name -> its uint8 [8, 8] where nothing is resized."""
+    folder = tmp_path / 'odd'
+    (folder / 'three').mkdir(parents=True)
+    (folder / '.hidden').mkdir()
+    grey = {name: np.asarray(Image.open(min((digits_folder / name).iterdir()))) for name in NAMES}
+    save = lambda pixels, name: Image.fromarray(pixels).save(folder / name)
+    save(grey['zero'], 'grey.png')
+    save(grey['three'].astype(np.uint16) * 257, 'three/deep.png')
+    save(np.dstack([grey['one']] * 3 + [np.full((8, 8), 255, np.uint8)]), 'rgba.png')
+    Image.fromarray(grey['two']).convert('P').save(folder / 'palette.gif')
+    Image.fromarray(grey['four']).resize((900, 1200)).save(folder / 'huge.jpg')
+    save(grey['five'][:1, :2], 'tiny.bmp')
+    Image.fromarray(grey['six']).resize((300, 300)).save(folder / 'cut.jpg')
+    (folder / 'cut.jpg').write_bytes((folder / 'cut.jpg').read_bytes()[:1000])
+    (folder / 'text.png').write_text('no image')
+    (folder / 'notes.txt').write_text('left alone')
+    save(grey['six'], '.hidden/six.png')
+    return folder, {'grey.png': grey['zero'], 'deep.png': grey['three'], 'rgba.png': grey['one'],
+                    'palette.gif': grey['two']}
+
+
+def command(monkeypatch, capsys, *arguments):
+    """The command line: (exit code, stdout, stderr)."""
+    monkeypatch.setattr(sys, 'argv', ['explain', *map(str, arguments)])
+    code = 0
+    try:
+        explain.cli()
+    except SystemExit as error:
+        code = error.code
+    return code, *capsys.readouterr()
+
+
+def test_a_folder_of_odd_images(run, odd, tmp_path, monkeypatch, capsys):
+    """All that can be read is explained; numbers agree with the network, NumPy's cosine and one another."""
+    folder, known = odd
+    out = tmp_path / 'out'
+    code, said, told = command(monkeypatch, capsys, f'--workdir={run}', f'--images={folder}', f'--out={out}')
+    assert code == 0
+    (cut, why), (text, reason) = re.findall(r'^ikd: skipped \S*/(\S+) \((.*)\)$', told, re.MULTILINE)
+    assert (cut, text) == ('cut.jpg', 'text.png') and 'truncated' in why and reason.startswith('not of PNG, JPEG')
+    with np.load(out / 'explanations.npz') as file:
+        arrays = dict(file)  # without pickles, as numpy.load refuses them by default
+    files = [pathlib.Path(name).name for name in arrays['files']]
+    assert files == ['grey.png', 'huge.jpg', 'palette.gif', 'rgba.png', 'deep.png', 'tiny.bmp']
+    assert tuple(arrays['class_names']) == NAMES
+    for name, pixels in known.items():
+        np.testing.assert_array_equal(arrays['images'][files.index(name), ..., 0], pixels)
+    three = NAMES.index('three')
+    assert arrays['labels'].tolist() == [-1, -1, -1, -1, three, -1]
+
+    trained = load(run, images=False)
+    assert trained.dataset.train_images.shape == (0, 8, 8, 1)
+    x = (arrays['images'] / 255 - trained.dataset.mean) / np.array(trained.dataset.std)
+    logits = np.asarray(trained.model.apply(trained.variables, x.astype(np.float32), train=False)[0], np.float64)
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    np.testing.assert_allclose(arrays['probabilities'], powers / powers.sum(1, keepdims=True), atol=1e-5)
+    reference = np.where(arrays['labels'] < 0, logits.argmax(1), arrays['labels'])
+    np.testing.assert_array_equal(arrays['reference'], reference)
+    maps = arrays['maps_grad'].reshape(6, 10, -1).astype(np.float64)
+    nudge = np.zeros((1, 8, 8, 1), np.float32)
+    nudge[0, 3, 4] = 1e-2  # a finite difference where the logits are almost linear
+    moved = [np.asarray(trained.model.apply(trained.variables, x[:1].astype(np.float32) + sign * nudge,
+                                            train=False)[0], np.float64) for sign in (1, -1)]
+    np.testing.assert_allclose(arrays['maps_grad'][0, :, 3, 4, 0], (moved[0] - moved[1])[0] / 2e-2, atol=0.02)
+    true = maps[np.arange(6), reference]
+    cosines = (maps * true[:, None]).sum(-1) / np.linalg.norm(maps, axis=-1) / np.linalg.norm(true, axis=-1)[:, None]
+    np.testing.assert_allclose(arrays['similarities_grad'], cosines, atol=1e-5)
+
+    assert {path.name for path in out.iterdir()} == {
+        'explanations.npz', *(f'{name.partition(".")[0]}-grad.png' for name in files)}
+    first = NAMES[logits[0].argmax()]
+    assert re.search(rf'grey\.png: {first} {arrays["probabilities"][0].max():.2f}, .*grey-grad\.png', said)
+    assert '6 pictures and explanations.npz' in said and 'hidden' not in said + told
+    assert imread(out / 'grey-grad.png').shape[1] > 1000
+
+
+def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, capsys):
+    """A row for each that applies, and the reason why another does not."""
+    shown = []
+    monkeypatch.setattr('ikd.report.overlays.overlay_figure', lambda *args: shown.append(args) or Figure())
+    image = min((digits_folder / 'one').iterdir())
+    explainers = ('grad', 'grad_input')
+    answer = explainers, {'grad_cam': 'it has no feature map'}
+    monkeypatch.setattr('ikd.explainers.applicable', lambda *args: answer)
+    code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', f'--images={image}', '--explainer=all',
+                            f'--out={tmp_path}')
+    assert code == 0 and 'not for this network: grad_cam (it has no feature map)' in said
+    (name, _, rows, *_, notes), = shown
+    assert name == image.name and tuple(rows) == explainers and 'no feature map' in notes[0]
+    with np.load(tmp_path / 'explanations.npz') as arrays:
+        np.testing.assert_allclose(arrays['maps_grad_input'][0], load(run, images=False).dataset.std[0] ** -1 * (
+            arrays['images'][0] / 255 - load(run, images=False).dataset.mean) * arrays['maps_grad'][0], atol=1e-5)
+        assert arrays['labels'] == NAMES.index('one')
+
+
+def test_which_explainers_apply_is_the_networks_to_say(run, monkeypatch):
+    names, notes = explain.chosen('all', load(run, images=False))
+    assert {'grad', 'grad_input', 'guided_backprop'} <= {*names} and 'grad_cam' not in names
+    assert any(note.startswith('not for this network: grad_cam (') for note in notes)
+
+
+def test_test_images_need_the_data(run, digits_folder, tmp_path, monkeypatch, capsys):
+    """Where the data is told anew, one of each class is shown; without data.json it is read for your images, too."""
+    monkeypatch.setattr(explain, 'EXAMPLES', 3)
+    workdir = tmp_path / 'run'
+    shutil.copytree(run, workdir)
+    code, said, told = command(monkeypatch, capsys, f'--workdir={workdir}')
+    assert (code, said) == (2, '') and told.count('\n') == 1 and 'does not exist' in told
+    code, said, _ = command(monkeypatch, capsys, f'--workdir={workdir}', f'--data={digits_folder}')
+    assert code == 0 and len(re.findall('^test image', said, re.MULTILINE)) == 3
+    with np.load(workdir / 'explained' / 'explanations.npz') as arrays:
+        assert sorted(arrays['labels']) == [0, 1, 2] and (arrays['labels'] == arrays['reference']).all()
+    (workdir / 'data.json').unlink()
+    image = min((digits_folder / 'one').iterdir())
+    yours = f'--workdir={workdir}', f'--images={image}'
+    assert command(monkeypatch, capsys, *yours)[0] == 2
+    assert command(monkeypatch, capsys, *yours, f'--data={digits_folder}')[0] == 0
+    (workdir / 'data.json').write_text(json.dumps({'class_names': ['a']}))
+    code, _, told = command(monkeypatch, capsys, *yours)
+    assert code == 2 and told.count('\n') == 1 and 'remove the file data.json' in told
+
+
+@pytest.mark.parametrize('arguments, parts', [
+    (['--workdir=nowhere'], ['nowhere', '--workdir']),
+    (['--workdir={run}', '--images={odd}/text.png,{odd}/none.png'], ['no image is left', '--images']),
+    (['--workdir={run}', '--images={odd}/.hidden/none'], ['no image is left']),
+    (['--workdir={run}', '--images={odd}/empty'], ['has no image (.png']),
+    (['--workdir={run}', '--images={odd}', '--explainer=gradcam'], ["unknown --explainer=gradcam", 'all, grad']),
+    (['--workdir={run}', '--images={odd}', '--explainer=grad_cam'], ['does not go with this network', 'choose one']),
+    (['--workdir={run}', '--images={odd}', '--seed=7'], ['no trial of seed 7']),
+    (['--workdir={run}', '--images={odd}/grey.png', '--out={odd}/grey.png'], ['cannot write', '--out']),
+])
+def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, run, odd, monkeypatch, capsys):
+    (odd[0] / 'empty').mkdir()
+    code, said, told = command(monkeypatch, capsys, *(text.format(run=run, odd=odd[0]) for text in arguments))
+    assert (code, said) == (2, '')
+    *skipped, last = told.splitlines()
+    assert all('skipped' in line for line in skipped) and last.startswith('ikd: ')
+    for part in parts:
+        assert part in last
+
+
+def test_maps_that_do_not_fit_into_memory(run, odd, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(given, 'half_of_memory', lambda: 4 * 10 * 64 * 6 - 1)
+    code, _, told = command(monkeypatch, capsys, f'--workdir={run}', f'--images={odd[0]}', f'--out={tmp_path}/out')
+    assert code == 2 and '15,360 bytes' in told and 'give fewer images' in told
+
+
+def test_pictures_never_take_the_place_of_an_image(odd, tmp_path):
+    """Nor of one another, and what is in the folder for pictures is not explained."""
+    names = ['a/x.png', 'b/x.jpg', 'x-2.gif', 'two words.png', 'x.png']
+    pictures = explain.picture_names(names, 'grad')
+    assert pictures == ['x-grad.png', 'x-2-grad.png', 'x-2-2-grad.png', 'two_words-grad.png', 'x-3-grad.png']
+    folder, _ = odd
+    before = explain.listed(str(folder), tmp_path / 'out')
+    (folder / 'seen').mkdir()
+    shutil.copy(folder / 'grey.png', folder / 'seen' / 'grey-grad.png')
+    assert explain.listed(str(folder), folder / 'seen') == before
+    both = folder / 'a,b.png'
+    shutil.copy(folder / 'grey.png', both)
+    assert explain.listed(str(both), tmp_path) == [both]
+    assert explain.listed(f'{folder}/rgba.png,{folder}/tiny.bmp', tmp_path) == [folder / 'rgba.png',
+                                                                                folder / 'tiny.bmp']
+
+
+@pytest.mark.parametrize('n, k, size', [(5, 10, 5), (40, 10, 16), (40, 100, 16), (40, 800, 2), (3, 5000, 1)])
+def test_images_are_explained_in_batches_that_fit(n, k, size, monkeypatch):
+    """The last is filled up and cut off again; fewer at a time where there are many classes."""
+    names, seen, ticks = tuple(map(str, range(k))), [], []
+    apply = lambda variables, x, train: (x.sum((1, 2)) * np.arange(k), {})
+    trained = SimpleNamespace(
+        class_names=names, variables={}, model=SimpleNamespace(apply=apply),
+        config=SimpleNamespace(precision='float32', method=SimpleNamespace(similarity='cosine')),
+        inputs=lambda images: images.astype(np.float32) / 255)
+
+    def maps_and_similarities(trained, name):
+        def function(variables, x, reference):
+            seen.append(len(x))
+            return x[:, None, ..., 0] * reference[:, None, None, None], reference[:, None] + 0 * x[:, 0, 0]
+        return function
+
+    monkeypatch.setattr(given, 'maps_and_similarities', maps_and_similarities)
+    images = np.random.default_rng(0).integers(1, 255, (n, 2, 2, 1), dtype=np.uint8)
+    labels = np.arange(n) % min(k, 7)
+    found = given.explain_images(trained, images, labels, ['one'], ticks.append)
+    assert {*seen} == {size} and sum(ticks) == n
+    expected = images[:, None, ..., 0] / 255 * labels[:, None, None, None]
+    np.testing.assert_allclose(found.maps['one'], expected, rtol=1e-5)
+    np.testing.assert_array_equal(found.similarities['one'][:, 0], labels)
+    assert found.probabilities.shape == (n, k)
+
+
+def test_of_many_classes_the_likeliest_are_shown():
+    p = np.linspace(1, 2, 21) / 31.5
+    assert shown_classes(p[:20], 3).tolist() == [*range(20)]
+    assert shown_classes(p, 15).tolist() == [*range(20, 10, -1)]
+    assert shown_classes(p, 3).tolist() == [*range(20, 10, -1), 3]
+    assert short('abcdefghij', 10) == 'abcdefghij' and short('abcdefghijk', 10) == 'abcd…ghijk'
+    assert len(short('x' * 50, 15)) == 15
+
+
+@pytest.mark.parametrize('k, label, columns', [(2, 0, 2), (120, -1, 10), (120, 77, 11)])
+def test_what_the_picture_says(k, label, columns):
+    draw = np.random.default_rng(0)
+    p = np.full(k, 0.4 / (k - 1))
+    p[1] = 0.6
+    names = [f'class {i}' for i in range(k)]
+    explained = {'grad': (draw.normal(size=(k, 6, 4, 3)), np.linspace(-1, 1, k)),
+                 'grad_cam': (draw.normal(size=(k, 3, 2)), np.linspace(1, -1, k))}
+    image = draw.integers(0, 255, (6, 4, 3), np.uint8)
+    figure = overlay_figure('dog.png', image, explained, p, label, names, 'title',
+                            ['not for this network: lrp (too young)'])
+    axes = figure.axes
+    assert len(axes) == 1 + 2 * columns and axes[0].get_xlabel() == 'class 1 0.60'
+    assert [a.get_ylabel() for a in axes if a.get_ylabel()] == ['grad', 'grad_cam']
+    titles = {a.get_title().partition('\n')[0]: a for a in axes if a.get_title()}
+    assert len(titles) == columns and titles['class 1'].get_title() == 'class 1\n0.60'
+    assert titles['class 1'].title.get_color() == ('firebrick' if label >= 0 else 'black')
+    framed = [a for a in axes if a.spines['left'].get_edgecolor()[:3] == (0, 128 / 255, 0)]
+    reference = 1 if label < 0 else label
+    assert len(framed) == 2 and titles[f'class {reference}'] in framed
+    assert {float(a.get_xlabel()) for a in framed} == {round(x[reference], 2) for _, x in explained.values()}
+    text = ' '.join(' '.join(t.get_text().split()) for t in figure.texts)
+    assert 'dog.png' in text and 'too young' in text and ('true class' in text) == (label >= 0)
+    assert (f'{columns} of {k} classes' in text) == (k == 120)
