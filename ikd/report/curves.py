@@ -7,8 +7,8 @@ import numpy as np
 
 from ikd.report.html import element, join
 
-WIDTH, HEIGHT = 400, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 22
+WIDTH, HEIGHT = 320, 190
+LEFT, RIGHT, TOP, BOTTOM = 40, 8, 8, 22
 LOG_FROM = 50  # the ratio of largest to smallest from which an axis is logarithmic
 
 
@@ -87,32 +87,33 @@ def draw(curve, x, y):
     return join(*drawn)
 
 
-def plot(title, runs, names, percent=False):
+def plot(title, runs, names, last, percent=False):
     """A plot with its numbers: a <figure>, or None if no run has a value.
 
-    runs: `values_of` of each run, {} for one without the field; names: what they are called. Below the plot are the
-    means at the last epoch, or at the one under the pointer.
+    runs: `values_of` of each run, {} for one without the field; names: what they are called; last: the epoch at the
+    axis's end. Below the plot are the means at each run's last epoch, or at the one under the pointer.
     """
     every = [point for trials in runs for curve in trials.values() for point in curve.items()]
     if not every:
         return None
     epochs = sorted({epoch for epoch, _ in every})
     place, marks, logarithmic = scale([value for _, (_, value) in every], percent)
-    span = max(epochs[-1] - epochs[0], 1)
-    x = lambda epoch: LEFT + (WIDTH - LEFT - RIGHT) * (epoch - epochs[0]) / span
+    first = min(epochs[0], 1)  # a teacher that is given has epoch 0
+    x = lambda epoch: LEFT + (WIDTH - LEFT - RIGHT) * (epoch - first) / max(last - first, 1)
     y = lambda value: TOP + (HEIGHT - TOP - BOTTOM) * (1 - place(value))
     axes = [join(element('line', x1=LEFT, x2=WIDTH - RIGHT, y1=f'{y(mark):.1f}', y2=f'{y(mark):.1f}', class_='grid'),
                  element('text', short(mark), x=LEFT - 6, y=f'{y(mark) + 3.5:.1f}', text_anchor='end'))
             for mark in marks]
     axes += [element('text', short(mark), x=f'{x(mark):.1f}', y=HEIGHT - 6, text_anchor='middle')
-             for mark in round_steps(epochs[0], epochs[-1], 7) if mark == int(mark)]
+             for mark in round_steps(first, last, 7) if mark == int(mark)]
     drawn, means = [], [mean_over_trials(trials) for trials in runs]
     for i, (trials, mean) in enumerate(zip(runs, means)):
         thin = [element('g', draw(curve, x, y), class_='trial') for curve in trials.values()]
         drawn.append(element('g', *(thin if len(thin) > 1 else []), draw(mean, x, y), class_=f'run{i}'))
     cursor = element('line', x1=0, x2=0, y1=TOP, y2=HEIGHT - BOTTOM, class_='cursor')
     heading = f'{title}, logarithmic' if logarithmic else title
-    svg = element('svg', *axes, *reversed(drawn), cursor, viewBox=f'0 0 {WIDTH} {HEIGHT}', role='img', aria_label=heading)
+    svg = element('svg', *axes, *reversed(drawn), cursor, viewBox=f'0 0 {WIDTH} {HEIGHT}', role='img',
+                  aria_label=heading)
     texts = [[short(mean[epoch][1]) if epoch in mean else '\N{EN DASH}' for epoch in epochs] for mean in means]
     ends = [short(mean[max(mean)][1]) if mean else '\N{EN DASH}' for mean in means]
     end = epochs[-1] if len({max(mean) for mean in means if mean}) == 1 else 'last'

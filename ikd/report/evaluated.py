@@ -1,4 +1,6 @@
 """What `python -m ikd.evaluate` has measured of a run's network, as a part of a report."""
+import shlex
+
 import numpy as np
 
 from ikd.report.html import element, join, paragraph, picture, table
@@ -18,7 +20,7 @@ def evaluation(run):
     folder = run.workdir / 'evaluation'
     found = read_json(folder / 'evaluation.json')
     if found is None:
-        return paragraph('Not evaluated yet. ', element('code', f'python -m ikd.evaluate --workdir={run.workdir}'),
+        return paragraph('Not evaluated yet. ', element('code', shlex.join(['python', '-m', 'ikd.evaluate', f'--workdir={run.workdir}'])),
                          ' measures calibration, robustness and how faithful the explanations are.', class_='note')
     network = found.get('network', {})
     pictures = [picture((folder / f'{name}.png').read_bytes(), name, caption) for name, caption in PICTURES.items()
@@ -35,7 +37,7 @@ def facts(found):
              if network.get(field) is not None]
     start = f"The network of seed {run.get('seed', '?')} on {run.get('images', '?')} test images"
     text = f"{start}: {', '.join(known)}." if known else f'{start}.'
-    pairs = confused(network.get('confusion', []), network.get('class_names', []))
+    pairs = confused(network.get('confusion') or [], network.get('class_names') or [])
     if pairs:
         text += f" Most often confused: {', '.join(pairs)}."
     return text
@@ -87,9 +89,10 @@ def explainers(found):
 
 
 def estimate(one):
-    """`0.52 [0.50, 0.54]`; nothing where there is no value."""
+    """`0.520`, below it `[0.500, 0.540]`; nothing where there is no value."""
     if not one or one.get('value') is None:
         return ''
     if None in (one.get('low'), one.get('high')):
         return number(one['value'], decimals=3)
-    return '{} [{}, {}]'.format(*(number(one[field], decimals=3) for field in ('value', 'low', 'high')))
+    value, low, high = (number(one[field], decimals=3) for field in ('value', 'low', 'high'))
+    return join(value, element('small', f'[{low}, {high}]'))

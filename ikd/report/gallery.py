@@ -6,7 +6,7 @@ import numpy as np
 from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
-from ikd.evaluation.measure import NAMES
+from ikd.evaluation.measure import NAMES, describe
 from ikd.report.html import element, join, paragraph, picture
 from ikd.report.matrix import matrix_figure
 from ikd.report.paper_figures import ROWS
@@ -40,6 +40,8 @@ def figure2(run, data_dir=None):
 
     Or why they can't be had. data_dir: where the data is now, None: where the run's config says.
     """
+    if run.summary is None:
+        return paragraph('Not drawn yet: it needs a trial that is finished.', class_='note')
     try:
         network = trained.load(run.workdir, data_dir=data_dir)
     except InputError as error:
@@ -51,15 +53,15 @@ def figure2(run, data_dir=None):
     found = class_cosines(network, most=MOST_IMAGES, size=max(1, min(250, MOST_FLOATS // floats)))
     images = min(MOST_IMAGES, len(network.dataset.test_labels))
     pairs = [pair for pair in EXPECTED.get(run.fields['data.name'], ()) if {*pair} <= {*network.class_names}]
-    drawn = []
+    drawn, title = [], describe(network.config)
     for kind, rows in ROWS.items():
         name = kind.replace('_', ' ')
-        figure = matrix_figure({name: (found[kind], rows)}, network.class_names, '', pairs)
+        figure = matrix_figure({name: (found[kind], rows)}, network.class_names, title, pairs)
         drawn.append(picture(png(figure), f'Mean cosine between the maps of two classes, {name}'))
     alike = ', '.join('/'.join(pair) for pair in most_alike(found['all_images'], network.class_names))
     caption = (f'Mean cosine between the {explainer_of(run)} maps of two classes over the first {images:,} test '
-               f"images, seed {network.seed}. By true class: the map of the row's class against the column's over the row's "
-               f"images; all images: over all. {100 * found['zero_maps']:.1f} % of the maps are "
+               f"images, seed {network.seed}. By true class: the row's map against the column's, over the images of "
+               f"the row's class; all images: over all. {100 * found['zero_maps']:.1f} % of the maps are "
                f'zero; their cosines count as 0. Most alike: {alike}.'
                + (' Framed: the pairs that the paper finds more alike than others.' if pairs else ''))
     return join(element('div', *drawn, class_='pictures'), paragraph(caption, class_='caption'))

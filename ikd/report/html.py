@@ -8,7 +8,6 @@ from html import escape
 POLICY = "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'"
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 VOID = ('img', 'input', 'meta')
-WIDE = 700  # pixels; a wider picture scrolls in its frame instead of being made too small to read
 
 
 class Html(str):
@@ -57,7 +56,7 @@ def picture(png, alt, caption=None):
         return paragraph(f'{alt}: the file is not a PNG picture.', class_='note')
     width, height = struct.unpack('>II', png[16:24])
     image = element('img', src='data:image/png;base64,' + base64.b64encode(png).decode(), alt=alt, width=width,
-                    height=height, class_='wide' if width > WIDE else None)
+                    height=height)
     return element('figure', element('div', image, class_='scroll', tabindex=0),
                    caption and element('figcaption', caption), class_='picture')
 

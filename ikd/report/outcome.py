@@ -15,6 +15,7 @@ from ikd.report.statistics import (
     share_interval,
 )
 
+SAME_DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit')
 NAMES_OF = {'test_accuracy': 'accuracy (%)', 'test_nll': 'NLL (nats)', 'test_ece': 'ECE'}
 
 
@@ -65,9 +66,11 @@ def final(runs):
     """The final table, every trial, and what differs on the same seeds."""
     head = ['', 'accuracy (%)', '95 % interval', 'NLL (nats)', 'ECE', 'training (s)', 'trials']
     rows = [[run_name(i, run), *summary_cells(run)] for i, run in enumerate(runs)]
-    caption = ('Test set, last epoch: mean ± sample standard deviation over trials; 95 % interval of the mean '
-               'accuracy (Student\'s t), which one trial has not. NLL: negative log-likelihood; ECE: expected '
-               'calibration error, 15 bins. Training: seconds a trial, of all stages, compilation included.')
+    held_out = any(run.fields['data.holdout'] for run in runs)
+    caption = (f"{'Images held out of the training set' if held_out else 'Test set'}, last epoch: mean ± sample "
+               "standard deviation over trials; 95 % interval of the mean accuracy (Student's t), which one trial "
+               'has not. NLL: negative log-likelihood; ECE: expected calibration error, 15 bins. Training: seconds a '
+               'trial, of all stages, compilation included.')
     return join(table(head, rows, caption), differences(runs), folded('Every trial', every_trial(runs)))
 
 
@@ -98,9 +101,10 @@ def every_trial(runs):
 
 
 def differences(runs):
-    """The first run minus each other, on the seeds that both have finished; nothing where there are none."""
+    """The first run minus each other on the same data, on the seeds that both have finished; None without any."""
     first, *others = runs
-    pairs = [(run, seeds) for run in others if first.summary and run.summary
+    data = lambda run: [run.fields.get(field) for field in SAME_DATA]
+    pairs = [(run, seeds) for run in others if first.summary and run.summary and data(run) == data(first)
              and (seeds := sorted(first.values('test_accuracy').keys() & run.values('test_accuracy').keys()))]
     if not pairs:
         return None

@@ -61,9 +61,9 @@ def curves(runs):
     """Every curve of every run, and a legend whose boxes hide runs."""
     fields = [*dict.fromkeys(field for run in runs for record in run.records for field in record)]
     parts = [field for field in fields if field.startswith('train_') and field not in CURVES]
-    names = [run.name for run in runs]
+    names, last = [run.name for run in runs], max((r['epoch'] for run in runs for r in run.records), default=1)
     draw = lambda titles: [drawn for field, title in titles.items() if (drawn := plot(
-        title, [values_of(run.records, field) for run in runs], names, field.endswith('accuracy')))]
+        title, [values_of(run.records, field) for run in runs], names, last, field.endswith('accuracy')))]
     main = draw(CURVES)
     loss = draw({field: field.removeprefix('train_').replace('_', ' ') for field in parts})
     if not main:

@@ -45,14 +45,18 @@ h3 { font-size: 1.0625rem; font-weight: 600; font-style: italic; margin: 1.9rem 
 .banner { border-left: 3px solid var(--run1); padding: .1rem 0 .1rem .9rem; margin: 1.4rem 0 0; }
 code, pre { font: .86em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 pre { background: var(--tint); border-radius: 4px; padding: .8rem 1rem; margin: .5rem 0; white-space: pre-wrap; }
-.scroll { overflow-x: auto; max-width: 100%; }
+.scroll { overflow-x: auto; max-width: 100%; background:
+    linear-gradient(to right, var(--paper) 40%, transparent) left / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 2.5rem 100% no-repeat local,
+    linear-gradient(to right, var(--line), transparent) left / .8rem 100% no-repeat,
+    linear-gradient(to left, var(--line), transparent) right / .8rem 100% no-repeat; }
 .scroll + .scroll { margin-top: 1.4rem; }
 table { border-collapse: collapse; border-block: 1.5px solid var(--strong); font-size: .95rem; line-height: 1.35; }
 th { font-weight: 600; border-bottom: 1px solid var(--strong); vertical-align: bottom; }
 th, td { text-align: right; padding: .38rem 0 .38rem 1.5rem; white-space: nowrap; overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tbody tr + tr td { border-top: 1px solid var(--line); }
-td.from { white-space: normal; min-width: 9rem; }
+td small { display: block; color: var(--soft); }
 .words th, .words td { text-align: left; vertical-align: top; }
 .run::before { content: ""; display: inline-block; width: .85em; height: .2em; margin-right: .45em;
   vertical-align: .25em; background: var(--own); border-radius: 1px; }
@@ -76,7 +80,6 @@ td.from { white-space: normal; min-width: 9rem; }
 .picture { margin-top: 1.2rem; }
 .picture .scroll { background: #fff; border-radius: 4px; border: 1px solid var(--line); }
 img { display: block; max-width: 100%; height: auto; }
-img.wide { width: 100%; min-width: 42rem; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 1.6rem; }
 details { margin-top: 1.2rem; }
 summary { cursor: pointer; }
@@ -87,6 +90,7 @@ dd { margin: 0; }
   th, td { padding-left: 1.1rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd + dt { margin-top: .6rem; }
+  .picture img { width: auto; max-width: 42rem; min-width: 100%; }
 }
 @media print {
   body { max-width: none; }
