@@ -35,9 +35,14 @@ def main(argv):
     print(f'written to {path} ({size_of(path)})')
 
 
-if __name__ == '__main__':
+def cli():
+    """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
     try:
         main(sys.argv[1:])
     except (InputError, Unwritable) as error:
         print(f'ikd: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+if __name__ == '__main__':
+    cli()

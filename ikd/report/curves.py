@@ -116,10 +116,10 @@ def plot(title, runs, names, last, percent=False):
                   aria_label=heading)
     texts = [[short(mean[epoch][1]) if epoch in mean else '\N{EN DASH}' for epoch in epochs] for mean in means]
     ends = [short(mean[max(mean)][1]) if mean else '\N{EN DASH}' for mean in means]
-    end = epochs[-1] if len({max(mean) for mean in means if mean}) == 1 else 'last'
-    readout = [element('span', 'epoch ', element('b', end))]
+    reached = {max(mean) for mean in means if mean}
+    readout = [element('span', 'epoch ', element('b', *reached if len(reached) == 1 else ['last']))]
     readout += [element('span', f'{name} ', element('b', value), class_=f'run run{i}')
                 for i, (name, value) in enumerate(zip(names, ends))]
     data = json.dumps({'places': [round(x(epoch), 1) for epoch in epochs], 'epochs': epochs, 'values': texts})
-    return element('figure', element('h4', heading), svg, element('p', *readout, class_='readout'), class_='curve',
-                   data_values=data)
+    below = element('p', *(join(one, ' ') for one in readout), class_='readout')
+    return element('figure', element('h4', heading), svg, below, class_='curve', data_values=data)

@@ -20,8 +20,9 @@ def evaluation(run):
     folder = run.workdir / 'evaluation'
     found = read_json(folder / 'evaluation.json')
     if found is None:
-        return paragraph('Not evaluated yet. ', element('code', shlex.join(['python', '-m', 'ikd.evaluate', f'--workdir={run.workdir}'])),
-                         ' measures calibration, robustness and how faithful the explanations are.', class_='note')
+        command = shlex.join(['python', '-m', 'ikd.evaluate', f'--workdir={run.workdir}'])
+        return paragraph('Not evaluated yet. ', element('code', command), ' measures calibration, robustness and how '
+                         'faithful the explanations are.', class_='note')
     network = found.get('network', {})
     pictures = [picture((folder / f'{name}.png').read_bytes(), name, caption) for name, caption in PICTURES.items()
                 if (folder / f'{name}.png').is_file()]
