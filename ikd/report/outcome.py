@@ -46,14 +46,14 @@ def headline(run):
     """The number and its interval: over trials, or over test images where there is one trial."""
     accuracies = [*run.values('test_accuracy').values()]
     mean, half = mean_interval(accuracies)
-    if half is not None:
+    if run.summary is None:
+        half, about = None, f"test accuracy so far, {plural(len(accuracies), 'trial')}"
+    elif half is not None:
         about = f'test accuracy: the mean of {len(accuracies)} trials and half of its 95 % interval (t)'
-    elif run.summary:
+    else:
         n = run.summary['test_images']
         low, high = (100 * bound for bound in share_interval(mean / 100, n))
         about = f'test accuracy of one trial; 95 % interval for {n:,} test images: {low:.2f} to {high:.2f}'
-    else:
-        about = 'test accuracy so far, of one trial'
     return paragraph(element('b', f'{shown(mean, half)} %'), element('span', about), class_='headline')
 
 
@@ -66,7 +66,7 @@ def final(runs):
     """The final table, every trial, and what differs on the same seeds."""
     head = ['', 'accuracy (%)', '95 % interval', 'NLL (nats)', 'ECE', 'training (s)', 'trials']
     rows = [[run_name(i, run), *summary_cells(run)] for i, run in enumerate(runs)]
-    held_out = any(run.fields['data.holdout'] for run in runs)
+    held_out = any(run.fields.get('data.holdout') for run in runs)
     caption = (f"{'Images held out of the training set' if held_out else 'Test set'}, last epoch: mean ± sample "
                "standard deviation over trials; 95 % interval of the mean accuracy (Student's t), which one trial "
                'has not. NLL: negative log-likelihood; ECE: expected calibration error, 15 bins. Training: seconds a '
@@ -75,14 +75,13 @@ def final(runs):
 
 
 def summary_cells(run):
-    """The cells of a run in the final table."""
-    cells = []
+    """The cells of a run in the final table; trials that are not finished, at unlike epochs, have no spread."""
+    spread_out, cells = len(run.trials) > 1 and run.summary, []
     for measure, decimals in MEASURES.items():
         values = [*run.values(measure).values()]
-        spread = np.std(values, ddof=1) if len(values) > 1 else None
-        cells.append(shown(np.mean(values), spread, decimals))
+        cells.append(shown(np.mean(values), np.std(values, ddof=1) if spread_out else None, decimals))
     _, half = mean_interval([*run.values('test_accuracy').values()])
-    cells.insert(1, '' if half is None else f'± {half:.2f}')
+    cells.insert(1, f'± {half:.2f}' if spread_out else '')
     seconds = np.mean([*run.values('train_seconds').values()])
     return [*cells, f'{seconds:,.0f}', len(run.trials)]
 

@@ -10,6 +10,7 @@ from ikd.evaluation.measure import NAMES
 from ikd.recipes import EXPLAINED
 from ikd.report.journal import read_json, read_records
 
+NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')
 MEASURES = ('test_accuracy', 'test_nll', 'test_ece')
 
 
@@ -38,14 +39,17 @@ class Run(NamedTuple):
 def read_run(workdir):
     """The Run in the directory workdir; InputError if there is none, or none that has finished an epoch."""
     workdir = pathlib.Path(workdir)
-    config, summary, records = read_json(workdir / 'config.json'), read_json(workdir / 'summary.json'), []
+    config, summary = read_json(workdir / 'config.json'), read_json(workdir / 'summary.json')
     if config is None:
         raise InputError(f'{workdir} is not the directory of a run; give the --workdir of one that has a config.json')
+    fields = flatten(config) if isinstance(config, dict) else {}
+    if missing := {*NEEDED} - {*fields}:
+        raise InputError(f"{workdir}/config.json is no config of a run: it has no {', '.join(sorted(missing))}; put back "
+                         'a copy')
     records = read_records(workdir)
     tested = {record['seed']: record for record in records if all(name in record for name in MEASURES)}
     if not summary and not tested:
         raise InputError(f'{workdir} has no finished epoch yet; wait for the first one')
-    fields = flatten(config)
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     trials = summary['trials'] if summary else [so_far(records, seed, tested[seed]) for seed in sorted(tested)]
     return Run(workdir, label(fields), config, fields, summary, records, trials, unfinished(fields, tested, done))
@@ -76,10 +80,15 @@ def label(fields):
 def named_apart(runs):
     """The runs, those of the same name with their directories in their names."""
     counts = collections.Counter(run.name for run in runs)
-    return [run._replace(name=f'{run.name} ({run.workdir})') if counts[run.name] > 1 else run for run in runs]
+    folders = [run.workdir.resolve().name for run in runs]
+    short = len({*folders}) == len(folders)
+    return [run._replace(name=f'{run.name} ({folder if short else run.workdir})') if counts[run.name] > 1 else run
+            for run, folder in zip(runs, folders)]
 
 
 def stages(run):
     """`warmup to epoch 2, introspective to epoch 10`."""
-    last = {record['stage']: record['epoch'] for record in run.records}
+    last = {}
+    for record in run.records:
+        last[record['stage']] = max(record['epoch'], last.get(record['stage'], 0))
     return ', '.join(f'{stage} to epoch {epoch}' for stage, epoch in last.items())

@@ -17,6 +17,7 @@ from ikd.evaluation.class_cosines import class_cosines, most_alike
 from ikd.report.__main__ import cli, main
 from ikd.report.journal import read_records
 from ikd.report.page import report
+from ikd.report.runs import named_apart, read_run
 from ikd.trained import load
 from tests.report.browser import chromium
 
@@ -205,8 +206,19 @@ def test_an_unfinished_run(runs, tmp_path):
     text = text_of(report(workdir))
     accuracy = json.loads(lines[1])['test_accuracy']
     assert 'Not finished. Seed 0 has finished epoch 2, of the stage introspective. Not begun: seed 1.' in text
-    assert f'{accuracy:.2f} % test accuracy so far' in text and 'le, Grad-CAM (unfinished)' in text
+    assert f'{accuracy:.2f} % test accuracy so far, 1 trial' in text and 'le, Grad-CAM (unfinished)' in text
+    (workdir / 'metrics.jsonl').write_text(''.join(line for line in lines if '"epoch": 3' not in line))
+    two = text_of(report(workdir)).partition('Test set')[0]
+    assert 'so far, 2 trials' in two and '±' not in two
     assert text.count('Not drawn yet') == 2 and 'Differences' not in text_of(report(runs[1], [workdir]))
+
+
+def test_runs_of_the_same_name_are_told_apart_by_their_directories(runs, tmp_path):
+    places = tmp_path / 'a' / 'run', tmp_path / 'b' / 'run', tmp_path / 'c'
+    for place in places:
+        shutil.copytree(runs[1], place, ignore=shutil.ignore_patterns('checkpoints'))
+    found = [[run.name for run in named_apart([read_run(place) for place in of])] for of in (places[1:], places[:2])]
+    assert found == [['ce (run)', 'ce (c)'], [f'ce ({tmp_path}/a/run)', f'ce ({tmp_path}/b/run)']]
 
 
 def test_one_trial_has_the_interval_of_its_test_images(runs, tmp_path):
@@ -229,6 +241,26 @@ def test_bad_input(arguments, message):
     with pytest.raises(InputError, match=message) as error:
         main(arguments)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('config, message', [('{', 'is damaged'), ('[]', 'is no config of a run'),
+                                             ('{"epochs": 3, "method": {"name": "ce"}}', 'it has no data.name')])
+def test_a_damaged_config(config, message, tmp_path):
+    (tmp_path / 'config.json').write_text(config)
+    with pytest.raises(InputError, match=message):
+        report(tmp_path)
+
+
+def test_a_method_of_the_users_own(runs, tmp_path):
+    """What needs ikd's recipe is not there, and said; everything else is."""
+    workdir = tmp_path / 'own'
+    shutil.copytree(runs[1], workdir)
+    config = json.loads((workdir / 'config.json').read_text())
+    config['method'] |= {'name': 'averaged', 'further': 1}
+    (workdir / 'config.json').write_text(json.dumps(config))
+    text = text_of(report(workdir))
+    assert 'by the method averaged' in text and 'ce to epoch 3' in text and 'method.further 1' in text
+    assert "unknown method.name 'averaged'" in text and 'No config of ikd fits' in text
 
 
 def test_the_command(tmp_path, runs, capsys, monkeypatch):
