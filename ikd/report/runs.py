@@ -44,8 +44,8 @@ def read_run(workdir):
         raise InputError(f'{workdir} is not the directory of a run; give the --workdir of one that has a config.json')
     fields = flatten(config) if isinstance(config, dict) else {}
     if missing := {*NEEDED} - {*fields}:
-        raise InputError(f"{workdir}/config.json is no config of a run: it has no {', '.join(sorted(missing))}; put back "
-                         'a copy')
+        raise InputError(f"{workdir}/config.json is no config of a run: it has no {', '.join(sorted(missing))}; put "
+                         'back a copy')
     records = read_records(workdir)
     tested = {record['seed']: record for record in records if all(name in record for name in MEASURES)}
     if not summary and not tested:
