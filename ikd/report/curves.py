@@ -68,8 +68,9 @@ def scale(values, percent=False):
         low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
         return (lambda value: (math.log10(value) - low) / (high - low)), powers(10 ** low, 10 ** high), True
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1
+    marks = [low] if low == high else None
     low, high = low - room, min(high + room, 100) if percent and high <= 100 else high + room
-    return (lambda value: (value - low) / (high - low)), round_steps(low, high), False
+    return (lambda value: (value - low) / (high - low)), marks or round_steps(low, high), False
 
 
 def short(value):

@@ -3,7 +3,7 @@ import shlex
 
 import numpy as np
 
-from ikd.report.html import element, join, paragraph, picture, table
+from ikd.report.html import command_line, element, join, paragraph, picture, table
 from ikd.report.journal import read_json
 from ikd.report.markdown import number
 
@@ -21,7 +21,7 @@ def evaluation(run):
     found = read_json(folder / 'evaluation.json')
     if found is None:
         command = shlex.join(['python', '-m', 'ikd.evaluate', f'--workdir={run.workdir}'])
-        return paragraph('Not evaluated yet. ', element('code', command), ' measures calibration, robustness and how '
+        return paragraph('Not evaluated yet. ', command_line(command), ' measures calibration, robustness and how '
                          'faithful the explanations are.', class_='note')
     network = found.get('network', {})
     pictures = [picture((folder / f'{name}.png').read_bytes(), name, caption) for name, caption in PICTURES.items()

@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import re
+import shlex
 import struct
 from html import escape
 
@@ -36,6 +37,12 @@ def element(name, /, *children, **attributes):
 
 def paragraph(*children, **attributes):
     return element('p', *children, **attributes)
+
+
+def command_line(text):
+    """A command for a shell, whose lines end between its words unless one is longer than the page is wide."""
+    words = (join(element('span', shlex.quote(word)), ' ') for word in shlex.split(text))
+    return element('code', *words, class_='command')
 
 
 def table(head, rows, caption=None, words=False):

@@ -7,7 +7,7 @@ from ikd.report.command import command
 from ikd.report.curves import plot, values_of
 from ikd.report.evaluated import evaluation
 from ikd.report.gallery import figure1, figure2, trees
-from ikd.report.html import document, element, folded, join, paragraph, section, table
+from ikd.report.html import command_line, document, element, folded, join, paragraph, section, table
 from ikd.report.outcome import final, headline, plural, run_name, sentence
 from ikd.report.runs import named_apart, read_run, stages
 from ikd.report.style import MOST_RUNS, SCRIPT, STYLE
@@ -92,6 +92,7 @@ def config_difference(runs):
 def facts(run):
     """How a run was made: its command, commit, versions, devices, data, times; every field of its config."""
     again, summary = command(run.config), run.summary
+    how = element('pre', command_line(again)) if again else paragraph('No config of ikd fits; its fields are below.')
     found = {'directory': run.workdir, 'data': f"{run.fields['data.name']}"}
     if summary:
         device = summary['device']
@@ -106,8 +107,7 @@ def facts(run):
     rows = [join(element('dt', name), element('dd', value)) for name, value in found.items()]
     fields = table(['field', 'value'], [[element('code', field), str(value)] for field, value in run.fields.items()],
                    words=True)
-    return join(element('pre', again) if again else paragraph('No config of ikd fits; its fields are below.'),
-                element('dl', *rows), folded('Every field of its config', fields))
+    return join(how, element('dl', *rows), folded('Every field of its config', fields))
 
 
 def size_of(path):

@@ -44,7 +44,8 @@ h3 { font-size: 1.0625rem; font-weight: 600; font-style: italic; margin: 1.9rem 
 .caption, figcaption { margin-top: .6rem; max-width: 44rem; }
 .banner { border-left: 3px solid var(--run1); padding: .1rem 0 .1rem .9rem; margin: 1.4rem 0 0; }
 code, pre { font: .86em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-pre { background: var(--tint); border-radius: 4px; padding: .8rem 1rem; margin: .5rem 0; white-space: pre-wrap; }
+pre { background: var(--tint); border-radius: 4px; padding: .8rem 1rem; margin: .5rem 0; white-space: normal; }
+.command span { display: inline-block; max-width: 100%; }
 .scroll { overflow-x: auto; max-width: 100%; background:
     linear-gradient(to right, var(--paper) 40%, transparent) left / 2.5rem 100% no-repeat local,
     linear-gradient(to left, var(--paper) 40%, transparent) right / 2.5rem 100% no-repeat local,

@@ -76,6 +76,7 @@ def test_the_axis(values, percent, logarithmic):
     places = [place(value) for value in values]
     assert 0 <= places[0] <= places[1] <= 1 and (values[0] == values[1]) == (places[0] == places[1])
     assert all(-1e-9 <= place(mark) <= 1 + 1e-9 for mark in marks)
+    assert values[0] < values[1] or marks == values[:1]
     if percent:
         assert place(100) == pytest.approx(1)
 

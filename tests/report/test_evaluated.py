@@ -1,5 +1,8 @@
 """What an evaluation says in a report."""
+import html
 import json
+import re
+import shlex
 
 import pytest
 
@@ -60,8 +63,9 @@ def test_its_pictures_are_inside(shown, tmp_path):
     assert page.count('<img') == 1 and 'how sure the network is' in page
 
 
-def test_how_to_get_one(shown):
-    assert 'python -m ikd.evaluate' in (page := shown(None)) and 'it&#x27;&quot;&#x27;&quot;&#x27;s mine' in page
+def test_how_to_get_one(shown, tmp_path):
+    said = html.unescape(re.sub('<[^>]*>', '', shown(None)))
+    assert f'python -m ikd.evaluate {shlex.quote(f"--workdir={tmp_path}/it{chr(39)}s mine")}' in said
 
 
 def test_a_damaged_one(shown):

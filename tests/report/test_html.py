@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ikd.report.html import Html, document, element, join, picture, section, table
+from ikd.report.html import Html, command_line, document, element, join, picture, section, table
 
 
 def test_text_is_escaped_and_markup_is_not():
@@ -17,6 +17,12 @@ def test_text_is_escaped_and_markup_is_not():
     assert element('img', src='"><script>', alt='') == '<img src="&quot;&gt;&lt;script&gt;" alt="">'
     assert element('a', data_x='1', class_='y', hidden=None, open=False) == '<a data-x="1" class="y"></a>'
     assert '<b' not in table(['<b>'], [['<b>']], '<b>') + section('<b>', '<b>')
+
+
+def test_a_command_can_be_copied():
+    found = command_line("python -m ikd '--workdir=my <run>'")
+    assert found == ('<code class="command"><span>python</span> <span>-m</span> <span>ikd</span> '
+                     '<span>&#x27;--workdir=my &lt;run&gt;&#x27;</span> </code>')
 
 
 def test_a_page_is_ascii_and_its_policy_allows_its_own_style_and_script_alone():
