@@ -1,7 +1,7 @@
 """What a few paired seeds can say: differences and their intervals, many comparisons, what is too small to find."""
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import ncf, t
+from scipy.stats import binomtest, ncf, t
 
 
 def paired_difference(ours, theirs, confidence=0.95):
@@ -15,6 +15,17 @@ def paired_difference(ours, theirs, confidence=0.95):
         return float(difference.mean()), None
     error = difference.std(ddof=1) / np.sqrt(n)
     return float(difference.mean()), float(t.ppf((1 + confidence) / 2, n - 1) * error)
+
+
+def mean_interval(values, confidence=0.95):
+    """(mean, half the width of its confidence interval) of values [n]: Student's t, None for a single value."""
+    return paired_difference(values, np.zeros(len(values)), confidence)
+
+
+def share_interval(share, n, confidence=0.95):
+    """(low, high), in [0, 1]: Wilson's interval of a share of n independent images, such as an accuracy."""
+    found = binomtest(round(share * n), n).proportion_ci(confidence, method='wilson')
+    return float(found.low), float(found.high)
 
 
 def paired_p(ours, theirs):

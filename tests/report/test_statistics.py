@@ -1,9 +1,16 @@
 """Against SciPy's tests, closed forms, a simulation and a hand-worked example."""
 import numpy as np
 import pytest
-from scipy.stats import norm, ttest_1samp, ttest_rel
+from scipy.stats import norm, t, ttest_1samp, ttest_rel
 
-from ikd.report.statistics import detectable_difference, holm, paired_difference, paired_p
+from ikd.report.statistics import (
+    detectable_difference,
+    holm,
+    mean_interval,
+    paired_difference,
+    paired_p,
+    share_interval,
+)
 
 
 def paired(n=5):
@@ -20,6 +27,24 @@ def test_the_interval_and_p_are_those_of_a_paired_t_test():
     low, high = found.confidence_interval(0.95)
     assert (mean - half, mean + half) == pytest.approx((low, high)) and half < 0.5
     assert paired_p(ours, base) == pytest.approx(found.pvalue) and paired_p(base, ours) == paired_p(ours, base)
+
+
+def test_the_interval_of_a_mean_is_students():
+    values = paired()[0]
+    mean, half = mean_interval(values)
+    low, high = t.interval(0.95, 4, np.mean(values), np.std(values, ddof=1) / 5 ** 0.5)
+    assert (mean - half, mean + half) == pytest.approx((low, high))
+    assert mean_interval([3.0]) == (3.0, None)
+
+
+@pytest.mark.parametrize('correct, n', [(357, 360), (0, 10), (10, 10), (5000, 10000)])
+def test_the_interval_of_a_share_is_wilsons(correct, n):
+    """Its ends are where the normal test of that share is just rejected: |p - end| = z sqrt(end (1 - end) / n)."""
+    low, high = share_interval(correct / n, n)
+    assert 0 <= low <= correct / n <= high <= 1
+    for end in (low, high):
+        distance = abs(correct / n - end)
+        assert distance == pytest.approx(norm.ppf(0.975) * (end * (1 - end) / n) ** 0.5, abs=1e-9)
 
 
 def test_an_interval_that_ends_at_0_has_p_of_5_percent():

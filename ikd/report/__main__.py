@@ -1,0 +1,48 @@
+"""Write the report of a run, one HTML file: `python -m ikd.report --workdir=RUN` writes RUN/report.html.
+
+  python -m ikd.report --workdir=runs/le_digits-0a1b2c3d
+  python -m ikd.report --workdir=RUN --compare=RUN2,RUN3     beside other runs, paired by seed
+  python -m ikd.report --workdir=RUN --data=DIR              the data is in DIR now
+
+Results with intervals, curves, Figures 1 and 2, evaluation, what the configs differ in, and how it was run. The file
+needs nothing else and loads nothing. An unfinished run has a report, too.
+"""
+import argparse
+import pathlib
+import sys
+
+from ikd.errors import InputError, Unwritable
+
+
+def parse(argv):
+    """The command line's options; argparse exits with 2 for what it doesn't know."""
+    parser = argparse.ArgumentParser(prog='python -m ikd.report', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--workdir', required=True, help='the directory of the run')
+    parser.add_argument('--compare', default='', help='directories of other runs, separated by commas')
+    parser.add_argument('--data', help='where the data is, for Figure 2, if no longer where the runs found it')
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Write the report and say where it is."""
+    options = parse(argv)
+    from ikd.report.journal import replace_text  # JAX is loaded after the flags have been read
+    from ikd.report.page import report, size_of
+
+    path = pathlib.Path(options.workdir) / 'report.html'
+    replace_text(path, report(options.workdir, [*filter(None, options.compare.split(','))], options.data))
+    print(f'written to {path} ({size_of(path)})')
+
+
+def cli():
+    """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
+    try:
+        main(sys.argv[1:])
+    except (InputError, Unwritable) as error:
+        print(f'ikd: {error}', file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+if __name__ == '__main__':
+    cli()

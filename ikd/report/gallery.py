@@ -1,0 +1,81 @@
+"""The pictures of a run in its report: Figures 1 and 2 of 2009.09140, and the trees of a mixture of experts."""
+import io
+
+import numpy as np
+
+from ikd import trained
+from ikd.errors import InputError
+from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
+from ikd.evaluation.measure import NAMES, describe
+from ikd.report.html import element, join, paragraph, picture
+from ikd.report.matrix import matrix_figure
+from ikd.report.paper_figures import ROWS
+
+MOST_IMAGES = 2000  # in Figure 2
+MOST_CLASSES = 100
+MOST_FLOATS = 2 ** 27  # in the maps of a batch
+TREES = {'tree.png': 'Which experts the classes are routed through: an edge is as wide as its share.',
+         'dendrogram.png': 'Which classes are routed alike: the lower two meet, the more.'}
+
+
+def explainer_of(run):
+    name = run.fields['method.explainer']
+    return NAMES.get(name, name)
+
+
+def figure1(run):
+    """The picture of its maps that the run has drawn."""
+    path = run.workdir / 'explanations.png'
+    if not path.is_file():
+        return paragraph(f'Not drawn yet: explanations.png appears when the trial of seed {run.fields["seed"]} is '
+                         'finished.', class_='note')
+    caption = ('Each row: a test image, below it the prediction with its probability, then a map '
+               f'({explainer_of(run)}) for every class and its similarity to the map of the true class, which is '
+               'framed. Red speaks for the class, blue against it.')
+    return picture(path.read_bytes(), f'Images and the {explainer_of(run)} map of every class', caption)
+
+
+def figure2(run, data_dir=None):
+    """Mean cosines between the maps of each two classes, computed with the network of the run's smallest seed.
+
+    Or why they can't be had. data_dir: where the data is now, None: where the run's config says.
+    """
+    if run.summary is None:
+        return paragraph('Not drawn yet: it needs a trial that is finished.', class_='note')
+    try:
+        network = trained.load(run.workdir, data_dir=data_dir)
+    except InputError as error:
+        return paragraph(f'Needs the trained network and its data: {error}.', class_='note')
+    k = len(network.class_names)
+    if k > MOST_CLASSES:
+        return paragraph(f'{k:,} classes are too many for a picture.', class_='note')
+    floats = k * int(np.prod(network.dataset.test_images.shape[1:]))
+    found = class_cosines(network, most=MOST_IMAGES, size=max(1, min(250, MOST_FLOATS // floats)))
+    images = min(MOST_IMAGES, len(network.dataset.test_labels))
+    pairs = [pair for pair in EXPECTED.get(run.fields['data.name'], ()) if {*pair} <= {*network.class_names}]
+    drawn, title = [], describe(network.config)
+    for kind, rows in ROWS.items():
+        name = kind.replace('_', ' ')
+        figure = matrix_figure({name: (found[kind], rows)}, network.class_names, title, pairs)
+        drawn.append(picture(png(figure), f'Mean cosine between the maps of two classes, {name}'))
+    alike = ', '.join('/'.join(pair) for pair in most_alike(found['all_images'], network.class_names))
+    caption = (f'Mean cosine between the {explainer_of(run)} maps of two classes over the first {images:,} test '
+               f"images, seed {network.seed}. By true class: the row's map against the column's, over the images of "
+               f"the row's class; all images: over all. {100 * found['zero_maps']:.1f} % of the maps are "
+               f'zero; their cosines count as 0. Most alike: {alike}.'
+               + (' Framed: the pairs that the paper finds more alike than others.' if pairs else ''))
+    return join(element('div', *drawn, class_='pictures'), paragraph(caption, class_='caption'))
+
+
+def trees(run):
+    """The pictures of a mixture of experts; None where there are none."""
+    found = [picture((run.workdir / name).read_bytes(), name, caption) for name, caption in TREES.items()
+             if (run.workdir / name).is_file()]
+    return join(*found) if found else None
+
+
+def png(figure):
+    """A matplotlib Figure as the bytes of a PNG."""
+    written = io.BytesIO()
+    figure.savefig(written, format='png')
+    return written.getvalue()

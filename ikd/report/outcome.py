@@ -1,0 +1,124 @@
+"""What came of runs, for their report: a sentence, the number, the final table, differences on the same seeds."""
+import numpy as np
+
+from ikd.evaluation.measure import NAMES
+from ikd.recipes import EXPLAINED
+from ikd.report.comparison import MEASURES
+from ikd.report.html import element, folded, join, paragraph, table
+from ikd.report.markdown import number, spans
+from ikd.report.statistics import (
+    detectable_difference,
+    holm,
+    mean_interval,
+    paired_difference,
+    paired_p,
+    share_interval,
+)
+
+SAME_DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit')
+NAMES_OF = {'test_accuracy': 'accuracy (%)', 'test_nll': 'NLL (nats)', 'test_ece': 'ECE'}
+
+
+def shown(mean, spread=None, decimals=2, sign=''):
+    """`markdown.number` with the signs of print."""
+    return number(mean, spread, decimals, sign).replace('+-', '±').replace('-', '\N{MINUS SIGN}')
+
+
+def plural(n, noun):
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def sentence(run):
+    """What was run, in a sentence."""
+    fields, seeds = run.fields, [trial['seed'] for trial in run.trials]
+    method = fields['method.name']
+    how = f'the method {method}'
+    if method in EXPLAINED:
+        explainer = fields['method.explainer']
+        how += f", from the network's own {NAMES.get(explainer, explainer)} explanations"
+    images = f" ({run.summary['train_images']:,} training images)" if run.summary else ''
+    return (f"The network {fields['model.name']} learns {fields['data.name']}{images} by {how}: "
+            f"{plural(fields['epochs'], 'epoch')}, {plural(len(seeds), 'trial')}, seed{'s' * (len(seeds) > 1)} "
+            f'{spans(sorted(seeds))}.')
+
+
+def headline(run):
+    """The number and its interval: over trials, or over test images where there is one trial."""
+    accuracies = [*run.values('test_accuracy').values()]
+    mean, half = mean_interval(accuracies)
+    if run.summary is None:
+        half, about = None, f"test accuracy so far, {plural(len(accuracies), 'trial')}"
+    elif half is not None:
+        about = f'test accuracy: the mean of {len(accuracies)} trials and half of its 95 % interval (t)'
+    else:
+        n = run.summary['test_images']
+        low, high = (100 * bound for bound in share_interval(mean / 100, n))
+        about = f'test accuracy of one trial; 95 % interval for {n:,} test images: {low:.2f} to {high:.2f}'
+    return paragraph(element('b', f'{shown(mean, half)} %'), element('span', about), class_='headline')
+
+
+def run_name(i, run):
+    """The run's name in its colour, and whether it is finished."""
+    return element('span', run.name, ' (unfinished)' if run.summary is None else '', class_=f'run run{i}')
+
+
+def final(runs):
+    """The final table, every trial, and what differs on the same seeds."""
+    head = ['', 'accuracy (%)', '95 % interval', 'NLL (nats)', 'ECE', 'training (s)', 'trials']
+    rows = [[run_name(i, run), *summary_cells(run)] for i, run in enumerate(runs)]
+    held_out = any(run.fields.get('data.holdout') for run in runs)
+    caption = (f"{'Images held out of the training set' if held_out else 'Test set'}, last epoch: mean ± sample "
+               "standard deviation over trials; 95 % interval of the mean accuracy (Student's t), which one trial "
+               'has not. NLL: negative log-likelihood; ECE: expected calibration error, 15 bins. Training: seconds a '
+               'trial, of all stages, compilation included.')
+    return join(table(head, rows, caption), differences(runs), folded('Every trial', every_trial(runs)))
+
+
+def summary_cells(run):
+    """The cells of a run in the final table; trials that are not finished, at unlike epochs, have no spread."""
+    spread_out, cells = len(run.trials) > 1 and run.summary, []
+    for measure, decimals in MEASURES.items():
+        values = [*run.values(measure).values()]
+        cells.append(shown(np.mean(values), np.std(values, ddof=1) if spread_out else None, decimals))
+    _, half = mean_interval([*run.values('test_accuracy').values()])
+    cells.insert(1, f'± {half:.2f}' if spread_out else '')
+    seconds = np.mean([*run.values('train_seconds').values()])
+    return [*cells, f'{seconds:,.0f}', len(run.trials)]
+
+
+def every_trial(runs):
+    """A row for each trial: its numbers, and how good the networks are that it learnt from."""
+    teachers = [*dict.fromkeys(name for run in runs for trial in run.trials for name in trial.get('teachers', {}))]
+    rows = []
+    for i, run in enumerate(runs):
+        for trial in run.trials:
+            own = trial.get('teachers', {})
+            rows.append([run_name(i, run), trial['seed'],
+                         *(shown(trial[name], decimals=digits) for name, digits in MEASURES.items()),
+                         f"{trial['train_seconds']:,.1f}", *(shown(own[t]) if t in own else '' for t in teachers)])
+    return table(['', 'seed', *NAMES_OF.values(), 'training (s)', *(f'{name} (%)' for name in teachers)], rows)
+
+
+def differences(runs):
+    """The first run minus each other on the same data, on the seeds that both have finished; None without any."""
+    first, *others = runs
+    data = lambda run: [run.fields.get(field) for field in SAME_DATA]
+    pairs = [(run, seeds) for run in others if first.summary and run.summary and data(run) == data(first)
+             and (seeds := sorted(first.values('test_accuracy').keys() & run.values('test_accuracy').keys()))]
+    if not pairs:
+        return None
+    of = lambda run, seeds, measure: [run.values(measure)[seed] for seed in seeds]
+    both = [(of(first, seeds, 'test_accuracy'), of(run, seeds, 'test_accuracy')) for run, seeds in pairs]
+    rows = []
+    for (run, seeds), values, p in zip(pairs, both, holm([paired_p(*values) for values in both])):
+        cells = [shown(*paired_difference(of(first, seeds, measure), of(run, seeds, measure)), digits, '+')
+                 for measure, digits in MEASURES.items()]
+        found = detectable_difference(*values)
+        rows.append([f'{first.name} \N{MINUS SIGN} {run.name}', *cells,
+                     '' if p is None else '< 0.001' if p < 0.001 else f'{p:.3f}',
+                     '' if found is None else f'{found:.2f}', spans(seeds)])
+    caption = ('Paired by seed: mean difference ± half of its 95 % interval (t with one degree of freedom fewer than '
+               "seeds); p of the accuracies, two-sided, Holm's correction over the rows; detectable: the smallest "
+               'true difference in accuracy that so many seeds, scattering so, would find in four of five cases.')
+    return join(element('h3', 'Differences on the same seeds'),
+                table(['', 'accuracy (points)', 'NLL (nats)', 'ECE', 'p', 'detectable', 'seeds'], rows, caption))

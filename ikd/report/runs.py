@@ -1,0 +1,94 @@
+"""A run as it lies in its directory, finished or not, for reports."""
+import collections
+import math
+import pathlib
+from typing import Any, NamedTuple
+
+from ikd.config import flatten
+from ikd.errors import InputError
+from ikd.evaluation.measure import NAMES
+from ikd.recipes import EXPLAINED
+from ikd.report.journal import read_json, read_records
+
+NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')
+MEASURES = ('test_accuracy', 'test_nll', 'test_ece')
+
+
+class Run(NamedTuple):
+    """What a directory says of a run.
+
+    name: what it is called beside the other runs of a report. config: the contents of config.json, and fields the
+    same with dotted names. summary: the contents of summary.json, None before a trial is finished. records: the lines
+    of metrics.jsonl. trials: as in the summary; of a run without one, where each seed is. open: a sentence for each
+    seed that is not finished.
+    """
+    workdir: pathlib.Path
+    name: str
+    config: dict
+    fields: dict
+    summary: Any
+    records: list
+    trials: list
+    open: list
+
+    def values(self, measure):
+        """{seed: value} of a measure of the trials."""
+        return {trial['seed']: trial[measure] for trial in self.trials}
+
+
+def read_run(workdir):
+    """The Run in the directory workdir; InputError if there is none, or none that has finished an epoch."""
+    workdir = pathlib.Path(workdir)
+    config, summary = read_json(workdir / 'config.json'), read_json(workdir / 'summary.json')
+    if config is None:
+        raise InputError(f'{workdir} is not the directory of a run; give the --workdir of one that has a config.json')
+    fields = flatten(config) if isinstance(config, dict) else {}
+    if missing := {*NEEDED} - {*fields}:
+        raise InputError(f"{workdir}/config.json is no config of a run: it has no {', '.join(sorted(missing))}; put "
+                         'back a copy')
+    records = read_records(workdir)
+    tested = {record['seed']: record for record in records if all(name in record for name in MEASURES)}
+    if not summary and not tested:
+        raise InputError(f'{workdir} has no finished epoch yet; wait for the first one')
+    done = {trial['seed'] for trial in summary['trials']} if summary else set()
+    trials = summary['trials'] if summary else [so_far(records, seed, tested[seed]) for seed in sorted(tested)]
+    return Run(workdir, label(fields), config, fields, summary, records, trials, unfinished(fields, tested, done))
+
+
+def so_far(records, seed, last):
+    """What a summary would say of a seed that is not finished."""
+    seconds = math.fsum(record.get('seconds', 0) for record in records if record['seed'] == seed)
+    return {'seed': seed, **{name: last[name] for name in MEASURES}, 'train_seconds': round(seconds, 2)}
+
+
+def unfinished(fields, tested, done):
+    """Sentences about the seeds that are not done. tested: the last tested record of each seed that has begun."""
+    planned = range(fields['seed'], fields['seed'] + fields['trials'])
+    told = [f"Seed {seed} has finished epoch {record['epoch']}, of the stage {record['stage']}."
+            for seed, record in tested.items() if seed not in done]
+    waiting = [str(seed) for seed in planned if seed not in done and seed not in tested]
+    return told + ([f"Not begun: seed {', '.join(waiting)}."] if waiting else [])
+
+
+def label(fields):
+    """What a run is called: its method, and the explainer where the method has one."""
+    method, explainer = fields['method.name'], fields['method.explainer']
+    return ', '.join([method, *([NAMES.get(explainer, explainer)] if method in EXPLAINED else []),
+                      *(['vam'] if fields.get('model.vam') else [])])
+
+
+def named_apart(runs):
+    """The runs, those of the same name with their directories in their names."""
+    counts = collections.Counter(run.name for run in runs)
+    folders = [run.workdir.resolve().name for run in runs]
+    short = len({*folders}) == len(folders)
+    return [run._replace(name=f'{run.name} ({folder if short else run.workdir})') if counts[run.name] > 1 else run
+            for run, folder in zip(runs, folders)]
+
+
+def stages(run):
+    """`warmup to epoch 2, introspective to epoch 10`."""
+    last = {}
+    for record in run.records:
+        last[record['stage']] = max(record['epoch'], last.get(record['stage'], 0))
+    return ', '.join(f'{stage} to epoch {epoch}' for stage, epoch in last.items())

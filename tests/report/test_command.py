@@ -1,0 +1,58 @@
+"""The command that makes a run again says what the run's config says."""
+import json
+import shlex
+import sys
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from configs import ce_cifar, digits, kdexplainer, le_folder, le_mnist
+from ikd.config import digest
+from ikd.report.command import command
+from ikd.validation import resolve
+
+CASES = {
+    'digits': (digits, 'le', {}, 'configs/digits.py:le'),
+    'smoke': (le_mnist, 'smoke', {}, 'configs/mnist.py:le,smoke'),
+    'cifar': (ce_cifar, '', {'trials': 5}, 'configs/cifar.py:ce --config.trials=5'),
+    'tree': (digits, 'hme', {}, 'configs/digits.py:hme'),
+    'kdexplainer': (kdexplainer, 'vam', {}, 'configs/kdexplainer.py:kd --config.model.vam=True'),
+    'folder': (le_folder, '', {'data.dir': 'my photos'}, "configs/le_folder.py '--config.data.dir=my photos'"),
+    'changed': (digits, 'le', {'epochs': 20, 'method.warmup_epochs': 2, 'optimizer.milestones': (0.25, 0.5),
+                               'method.explainer': 'grad', 'model.width': 8, 'method.lam': 0.25}, None),
+}
+
+
+@pytest.mark.filterwarnings('ignore:the load_module')  # how the flag library loads config files
+@pytest.mark.parametrize('case', CASES)
+def test_it_is_short_and_says_the_same(case, monkeypatch):
+    module, argument, changes, expected = CASES[case]
+    config = module.get_config(argument)
+    config.update_from_flattened_dict(changes)
+    config = resolve(config)
+    found = command(json.loads(config.to_json()))
+    if expected:
+        assert found == f'python -m ikd.main --config={expected}'
+    monkeypatch.setattr('sys.argv', shlex.split(found)[2:])
+    values = flags.FlagValues()
+    holder = config_flags.DEFINE_config_file('config', None, '', flag_values=values)
+    values(sys.argv)
+    again = resolve(values[holder.name].value)
+    assert digest(again) == digest(config) and again.trials == config.trials and again.data.dir == config.data.dir
+
+
+def test_what_follows_is_not_named():
+    """20 epochs have 4 of warm-up by themselves, but not 2."""
+    config = digits.get_config('le')
+    config.epochs = 20
+    assert command(json.loads(resolve(config).to_json())) == (
+        'python -m ikd.main --config=configs/digits.py:le --config.epochs=20')
+    config.method.warmup_epochs = 2
+    assert command(json.loads(resolve(config).to_json())).endswith(
+        '--config.epochs=20 --config.method.warmup_epochs=2')
+
+
+@pytest.mark.parametrize('fields', [{}, {'method': {'name': 'averaged'}}, {'epochs': 'many'}, {'method': 3}])
+def test_a_config_that_is_not_ikds_has_none(fields):
+    assert (command(fields) is None) == bool(fields)

@@ -1,0 +1,290 @@
+"""The report of real runs, of networks trained on a folder whose names are hostile: its numbers, and in a browser."""
+import base64
+import html
+import json
+import re
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from scipy.stats import t, ttest_rel
+
+from configs import digits as digits_config
+from ikd import experiment, trials
+from ikd.errors import InputError
+from ikd.evaluation.class_cosines import class_cosines, most_alike
+from ikd.report.__main__ import cli, main
+from ikd.report.journal import read_records
+from ikd.report.page import report
+from ikd.report.runs import named_apart, read_run
+from ikd.trained import load
+from tests.report.browser import chromium
+
+CLASSES = ('<img src=x onerror="document.title=1">', "<script>document.title=2;'", 'plain & simple')
+NAME = '<img src=x onerror=document.title=3> \'"&'
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory, digits_folder):
+    """Directories of two finished runs of two trials, LE and cross-entropy, the first with a hostile name."""
+    folder = tmp_path_factory.mktemp('runs')
+    for name, source in zip(CLASSES, ('zero', 'one', 'two')):
+        shutil.copytree(digits_folder / source, folder / 'images' / name)
+    config = digits_config.get_config('smoke')
+    config.update_from_flattened_dict({
+        'data.name': 'folder', 'data.dir': str(folder / 'images'), 'data.size': 8, 'model.name': 'cnn2', 'trials': 2,
+        'epochs': 3, 'batch_size': 16, 'optimizer.learning_rate': 0.02, 'store': str(folder / 'store')})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials, 'PICTURES', 0)
+        for method, workdir in ('le', folder / NAME), ('ce', folder / 'ce'):
+            config.method.name = method
+            experiment.run(config, workdir, jax.devices()[:1])
+    return folder / NAME, folder / 'ce'
+
+
+@pytest.fixture(scope='module')
+def page(runs):
+    """The file of the report of both."""
+    first, second = runs
+    main([f'--workdir={first}', f'--compare={second}'])
+    return first / 'report.html'
+
+
+def text_of(page):
+    """What a page says, without its tags; a space where one was."""
+    body = re.sub('<(style|script)>.*?</', '</', page, flags=re.DOTALL)
+    return ' '.join(html.unescape(re.sub('<[^>]*>', ' ', body)).split())
+
+
+def accuracies(workdir, measure='test_accuracy'):
+    return [trial[measure] for trial in experiment.read_summary(workdir)['trials']]
+
+
+def test_the_numbers(page, runs):
+    """Mean, deviation, intervals and p of both runs and of their difference, against SciPy."""
+    text, (le, ce) = text_of(page.read_text()), runs
+    for run in runs:
+        values = accuracies(run)
+        mean, std = np.mean(values), np.std(values, ddof=1)
+        half = t.ppf(0.975, 1) * std / 2 ** 0.5
+        assert f'{mean:.2f} ± {std:.2f} ± {half:.2f}' in text
+    found = ttest_rel(accuracies(le), accuracies(ce))
+    difference = np.mean(accuracies(le)) - np.mean(accuracies(ce))
+    nll = np.mean(accuracies(le, 'test_nll')) - np.mean(accuracies(ce, 'test_nll'))
+    row = text.partition('le, Grad-CAM − ce')[2].partition('0 to 1')[0]
+    assert f'{difference:+.2f} ±'.replace('-', '−') in row and f'{nll:+.3f} ±'.replace('-', '−') in row
+    assert np.isnan(found.pvalue) or f'{found.pvalue:.3f}' in row
+    assert f'learns folder ({experiment.read_summary(le)["train_images"]} training images) by the method le' in text
+
+
+def test_what_a_reader_looks_for(page, runs):
+    text, (le, _) = text_of(page.read_text()), runs
+    commit = experiment.read_summary(le)['git_commit']
+    for said in ('Loss, training', 'Accuracy, test (%)', 'Learning rate', 'cross entropy', 'distillation',
+                 'zero maps', 'warmup to epoch 1, introspective to epoch 3', commit, jax.__version__,
+                 'python -m ikd.main --config=configs/', 'python -m ikd.evaluate', 'folder: '):
+        assert said in text, said
+    differing = text.partition('What the runs do differently')[2].partition('How it was run')[0]
+    assert 'method.name le ce' in differing and 'model.name' not in differing
+    found = class_cosines(load(le))
+    alike = ['/'.join(pair) for pair in most_alike(found['all_images'], load(le).class_names)]
+    assert f"Most alike: {', '.join(alike)}." in text
+
+
+def test_the_figures_are_inside(page, runs):
+    """Figure 1 of both runs as they are, byte for byte, and two heat maps of each."""
+    pictures = [base64.b64decode(one) for one in re.findall('data:image/png;base64,([^"]*)', page.read_text())]
+    assert [(run / 'explanations.png').read_bytes() for run in runs] == pictures[:2] and len(pictures) == 6
+
+
+@pytest.fixture(scope='module')
+def tab(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp('profile')) as tab:
+        yield tab
+
+
+def readout(runs, epoch):
+    """What is under the plot of test accuracy at an epoch: means over trials, four digits."""
+    means = [np.mean([record['test_accuracy'] for record in read_records(run) if record['epoch'] == epoch])
+             for run in runs]
+    return f'epoch {epoch} le, Grad-CAM {means[0]:.4g} ce {means[1]:.4g}'
+
+
+UNFOLD = 'document.querySelectorAll("details").forEach(one => one.open = true)'
+WIDTHS = '[innerWidth, document.scrollingElement.scrollWidth]'
+PLOT = 'document.querySelectorAll(".curve")[2]'
+
+
+@pytest.mark.parametrize('width, scheme', [(320, 'light'), (360, 'dark'), (800, 'light'), (1280, 'dark')])
+def test_a_page_never_scrolls_sideways(page, tab, width, scheme):
+    """At no width, everything unfolded: what is too wide scrolls in its frame. And it can be read."""
+    tab.open(page, width, scheme=scheme)
+    assert tab.find(WIDTHS) == [width, width]
+    tab.find(UNFOLD)
+    assert tab.find(WIDTHS) == [width, width]
+    scrolled = tab.find('[...document.querySelectorAll(".scroll")].filter(one => one.scrollWidth > one.clientWidth)'
+                        '.length')
+    assert width > 400 or scrolled > 5
+    sizes = tab.find('[...document.querySelectorAll(".curve text")].map(one => one.getBoundingClientRect().height)')
+    assert min(sizes) >= 9
+    colours = tab.find('(style => [style.color, style.backgroundColor])(getComputedStyle(document.documentElement))')
+    ink, paper = map(luminance, colours)
+    assert (ink > paper) == (scheme == 'dark') and contrast(ink, paper) > 7
+
+
+def luminance(colour):
+    """Of `rgb(1, 2, 3)`, as WCAG 2.2 defines it: in [0, 1]."""
+    share = np.array(re.findall(r'[\d.]+', colour)[:3], float) / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(first, second):
+    """WCAG's ratio of two luminances: from 1 to 21."""
+    return (max(first, second) + 0.05) / (min(first, second) + 0.05)
+
+
+def test_nothing_is_asked_for_and_names_stay_text(page, tab):
+    tab.open(page, 360)
+    assert tab.requests() == [page.as_uri()] and not tab.complaints()
+    assert tab.find('[...document.images].map(one => one.complete && one.naturalWidth > 99)') == [True] * 6
+    assert tab.find('[document.title, document.scripts.length]') == ['le, Grad-CAM: cnn2 on folder', 1]
+    text = tab.find('document.body.textContent')
+    assert all(name in text for name in (*CLASSES, NAME))
+    handlers = 'element => [...element.attributes].some(one => one.name.startsWith("on") || one.name == "style")'
+    assert not tab.find(f'[...document.querySelectorAll("*")].some({handlers})')
+
+
+def test_its_policy_refuses_what_is_asked_of_it(page, tab):
+    """A request, a picture from elsewhere, a script and a style that are not its own."""
+    tab.open(page, 360)
+    refused = tab.find("""new Promise(done => {
+        const refused = [];
+        addEventListener('securitypolicyviolation', one => refused.push(one.effectiveDirective));
+        fetch('https://example.org/').catch(() => 0);
+        document.body.append(Object.assign(new Image(), {src: 'https://example.org/x.png'}));
+        for (const kind of ['script', 'style'])
+          document.body.append(Object.assign(document.createElement(kind), {textContent: 'document.title = 4'}));
+        setTimeout(() => done(refused.sort()), 300);
+    })""")
+    assert refused == ['connect-src', 'img-src', 'script-src-elem', 'style-src-elem']
+    assert tab.find('document.title') == 'le, Grad-CAM: cnn2 on folder'
+
+
+def test_values_under_the_mouse_and_runs_that_hide(page, runs, tab):
+    """The numbers of the last epoch, of the one under the mouse, and again of the last; the same without a script."""
+    tab.open(page, 1280)
+    said = lambda: ' '.join(tab.find(f'{PLOT}.querySelector(".readout").textContent').split())
+    tab.find(f'{PLOT}.scrollIntoView()')
+    box = tab.find(f'(({{x, y, width, height}}) => ({{x, y, width, height}}))({PLOT}.querySelector("svg")'
+                   '.getBoundingClientRect())')
+    assert said() == readout(runs, 3) and readout(runs, 3) in text_of(page.read_text())
+    for share, epoch in (0.15, 1), (0.5, 2), (0.95, 3):
+        tab.move(box['x'] + share * box['width'], box['y'] + box['height'] / 2)
+        assert said() == readout(runs, epoch)
+    tab.move(box['x'] + 0.15 * box['width'], box['y'] + box['height'] / 2)
+    tab.move(box['x'] + 0.15 * box['width'], box['y'] - 60)
+    assert said() == readout(runs, 3)
+    shown = lambda: tab.find('[0, 1].map(i => getComputedStyle(document.querySelector(`.curve .run${i}`)).display)')
+    assert shown() == ['inline', 'inline']
+    tab.find('document.querySelector("#show1").scrollIntoView()')
+    x, y = tab.find('(box => [box.x + box.width / 2, box.y + box.height / 2])'
+                    '(document.querySelector("#show1").getBoundingClientRect())')
+    tab.click(x, y)
+    assert shown() == ['inline', 'none']
+
+
+def test_an_unfinished_run(runs, tmp_path):
+    """What metrics.jsonl says, and that it is not the end."""
+    workdir = tmp_path / 'cut'
+    workdir.mkdir()
+    shutil.copy(runs[0] / 'config.json', workdir)
+    with pytest.raises(InputError, match='has no finished epoch yet'):
+        report(workdir)
+    lines = (runs[0] / 'metrics.jsonl').read_text().splitlines(keepends=True)
+    (workdir / 'metrics.jsonl').write_text(''.join(lines[:2]) + lines[2][:20])  # cut off in the third
+    text = text_of(report(workdir))
+    accuracy = json.loads(lines[1])['test_accuracy']
+    assert 'Not finished. Seed 0 has finished epoch 2, of the stage introspective. Not begun: seed 1.' in text
+    assert f'{accuracy:.2f} % test accuracy so far, 1 trial' in text and 'le, Grad-CAM (unfinished)' in text
+    (workdir / 'metrics.jsonl').write_text(''.join(line for line in lines if '"epoch": 3' not in line))
+    two = text_of(report(workdir)).partition('Test set')[0]
+    assert 'so far, 2 trials' in two and '±' not in two
+    assert text.count('Not drawn yet') == 2 and 'Differences' not in text_of(report(runs[1], [workdir]))
+
+
+def test_runs_of_the_same_name_are_told_apart_by_their_directories(runs, tmp_path):
+    places = tmp_path / 'a' / 'run', tmp_path / 'b' / 'run', tmp_path / 'c'
+    for place in places:
+        shutil.copytree(runs[1], place, ignore=shutil.ignore_patterns('checkpoints'))
+    found = [[run.name for run in named_apart([read_run(place) for place in of])] for of in (places[1:], places[:2])]
+    assert found == [['ce (run)', 'ce (c)'], [f'ce ({tmp_path}/a/run)', f'ce ({tmp_path}/b/run)']]
+
+
+def test_one_trial_has_the_interval_of_its_test_images(runs, tmp_path):
+    workdir = tmp_path / 'one'
+    shutil.copytree(runs[1], workdir, ignore=shutil.ignore_patterns('checkpoints'))
+    summary = experiment.read_summary(workdir)
+    summary['trials'] = [{**summary['trials'][0], 'test_accuracy': 75.0}]
+    summary['test_images'] = 100
+    (workdir / 'summary.json').write_text(json.dumps(summary))
+    text = text_of(report(workdir))
+    assert '75.00 % test accuracy of one trial; 95 % interval for 100 test images: 65.70 to 82.45' in text  # Wilson
+    assert 'Needs the trained network and its data' in text and 'no checkpoint of seed 0' in text
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--workdir=nowhere'], 'nowhere is not the directory of a run; .* config.json'),
+    (['--workdir=configs'], 'configs is not the directory of a run'),
+    (['--workdir=.', '--compare=' + ','.join('abcdefgh')], '8 runs to compare with; a report has room for 7')])
+def test_bad_input(arguments, message):
+    with pytest.raises(InputError, match=message) as error:
+        main(arguments)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('config, message', [('{', 'is damaged'), ('[]', 'is no config of a run'),
+                                             ('{"epochs": 3, "method": {"name": "ce"}}', 'it has no data.name')])
+def test_a_damaged_config(config, message, tmp_path):
+    (tmp_path / 'config.json').write_text(config)
+    with pytest.raises(InputError, match=message):
+        report(tmp_path)
+
+
+def test_a_method_of_the_users_own(runs, tmp_path):
+    """What needs ikd's recipe is not there, and said; everything else is."""
+    workdir = tmp_path / 'own'
+    shutil.copytree(runs[1], workdir)
+    config = json.loads((workdir / 'config.json').read_text())
+    config['method'] |= {'name': 'averaged', 'further': 1}
+    (workdir / 'config.json').write_text(json.dumps(config))
+    text = text_of(report(workdir))
+    assert 'by the method averaged' in text and 'ce to epoch 3' in text and 'method.further 1' in text
+    assert "unknown method.name 'averaged'" in text and 'No config of ikd fits' in text
+
+
+def test_the_command(tmp_path, runs, capsys, monkeypatch):
+    """Says what it has written; one line and exit code 2 for what it can't do, 1 for what it can't write."""
+    def run(workdir):
+        monkeypatch.setattr('sys.argv', ['report', f'--workdir={workdir}'])
+        cli()
+
+    with pytest.raises(SystemExit, match='2'):
+        run(tmp_path)
+    told = capsys.readouterr()
+    assert told.err.count('\n') == 1 and told.err.startswith(f'ikd: {tmp_path} is not') and not told.out
+    workdir = tmp_path / 'run'
+    shutil.copytree(runs[1], workdir, ignore=shutil.ignore_patterns('checkpoints'))
+    run(workdir)
+    assert capsys.readouterr().out.startswith(f'written to {workdir}/report.html (')
+    (workdir / 'report.html').unlink()
+    (workdir / 'report.html').mkdir()
+    with pytest.raises(SystemExit, match='1'):
+        run(workdir)
+    assert capsys.readouterr().err.startswith(f'ikd: cannot write {workdir}/report.html')
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit, match='0'):
+        main(['--help'])
+    assert 'python -m ikd.report --workdir=RUN --compare=RUN2,RUN3' in capsys.readouterr().out
