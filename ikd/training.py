@@ -186,10 +186,10 @@ def prepare(stage, model, teacher, data, config, layout):
 def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: None, stop=lambda: False, first=0):
     """Train an epoch: (state, a dict of numpy arrays [steps] for each trial).
 
-    images, labels: as `feed.training` takes them. From its step `first`, a multiple of the program's chunk, to its end,
-    or until stop(), which is asked after each call of `advance`; the arrays are as long as the steps taken. Nothing
-    comes to the host until then. tick(n) is called as n steps are finished (on accelerators: sent off). InputError if
-    a streamed image can't be read.
+    images, labels: as `feed.training` takes them. From its step `first`, a multiple of the program's chunk, to its
+    end, or until stop(), which is asked after each call of `advance`; the arrays are as long as the steps taken.
+    Nothing comes to the host until then. tick(n) is called as n steps are finished (on accelerators: sent off).
+    InputError if a streamed image can't be read.
     """
     reports = []
     with (closing(feed.training(program, layout, state, images, labels, first)) as blocks,
