@@ -2,6 +2,7 @@
 import dataclasses
 import os
 from collections.abc import Callable
+from contextlib import closing
 
 import numpy as np
 
@@ -61,11 +62,16 @@ def ahead(read, calls, workers):
     """
     import grain  # which takes two seconds
 
-    blocks = grain.MapDataset.range(calls.start, calls.stop, calls.step).map(read)
-    options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=workers + 1)
-    with quiet():
-        blocks = iter(blocks.to_iter_dataset(options))
+    def attempt(call):
         try:
-            yield from blocks
-        finally:
-            blocks.close()
+            return read(call), None
+        except Exception as error:  # to which grain would add lines of its own
+            return None, error
+
+    blocks = grain.MapDataset.range(calls.start, calls.stop, calls.step).map(attempt)
+    options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=workers + 1)
+    with quiet(), closing(iter(blocks.to_iter_dataset(options))) as blocks:
+        for block, error in blocks:
+            if error:
+                raise error
+            yield block
