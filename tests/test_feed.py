@@ -60,34 +60,28 @@ def held(tmp_path_factory):
 
 
 def test_a_streamed_run_is_the_same_run(held, tmp_path):
-    """Stopped twice within epochs and once between, and gone on with from the number of the step alone."""
+    """Stopped twice within epochs and once between, and gone on with from the number of the step alone, for a while
+    with its data on the device."""
     asked, workdir = [], tmp_path / 'run'
 
-    def run(asks=None, **fields):
+    def run(placement, asks=None, **fields):
         start = len(asked)
-        return experiment.run(make_config(**fields), workdir, DEVICES[:1],
+        return experiment.run(make_config(placement, **fields), workdir, DEVICES[:1],
                               stop=lambda: asked.append(1) or len(asked) - start == asks)
 
-    for asks in (3, 4, 4):
-        with pytest.raises(Stopped):
-            run(asks, checkpoint_every=10)
-    summary = run(**{'data.workers': 3})
+    for placement, asks, where in (('stream', 3, 'in epoch 1 of 3, after step 2 of 4'),
+                                   ('stream', 4, 'after epoch 1 of 3'),
+                                   ('device', 4, 'in epoch 2 of 3, after step 3 of 4')):
+        with pytest.raises(Stopped, match=where):
+            run(placement, asks, checkpoint_every=10)
+    summary = run('stream', **{'data.workers': 3})
     assert summary['placement'] == 'stream' and len(summary['mean']) == len(summary['std']) == 1
     assert_same_run(workdir, held)
 
 
-def test_a_run_may_change_its_placement_within_an_epoch(held, tmp_path):
-    asked = []
-    with pytest.raises(Stopped, match='in epoch 2 of 3, after step 2 of 4'):
-        experiment.run(make_config('device'), tmp_path / 'run', DEVICES[:1],
-                       stop=lambda: asked.append(1) or len(asked) == 8)
-    experiment.run(make_config('stream'), tmp_path / 'run', DEVICES[:1])
-    assert_same_run(tmp_path / 'run', held)
-
-
 CASES = {  # network, devices, mode, trials on each, largest block
     'mlp, all steps in a call': ('mlp', 1, 'data', 1, 2 ** 24),
-    'mlp, two steps in a call': ('mlp', 1, 'data', 1, 2 * 32 * 64),
+    'mlp, two steps in a call': ('mlp', 1, 'data', 1, 2 * 16 * 64),
     'resnet8': ('resnet8', 1, 'data', 1, 2 ** 24),
     'mlp, a batch on four devices': ('mlp', 4, 'data', 1, 2 ** 24),
     'cnn2, a batch on two devices': ('cnn2', 2, 'data', 1, 2 ** 24),
@@ -95,17 +89,19 @@ CASES = {  # network, devices, mode, trials on each, largest block
     'mlp, two trials on each of two devices': ('mlp', 2, 'trials', 2, 2 ** 24),
     'mlp, three trials on a device': ('mlp', 1, 'trials', 3, 2 ** 24),
 }
+SLOW = ('mlp, all steps in a call', 'resnet8', 'cnn2, a batch on two devices', 'cnn2, trials on two devices',
+        'mlp, two trials on each of two devices')
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES])
 def test_however_devices_share_it(case, monkeypatch, tmp_path):
-    """Two epochs of introspection and a test: the same State, losses and results as with data on the device."""
+    """An epoch of introspection and a test: the same State, losses and results as with data on the device."""
     name, count, mode, together, largest = CASES[case]
     layout = parallel.Layout(tuple(DEVICES[:count]), mode, together)
     ended = []
     for placement in ('device', 'stream'):
-        monkeypatch.setattr(training, 'EVAL_BATCH', 100)  # the last of two batches is filled up
-        config = resolve(make_config(placement, **{'model.name': name}))
+        monkeypatch.setattr(training, 'EVAL_BATCH', 50)  # the last of two batches is filled up
+        config = resolve(make_config(placement, batch_size=16, **{'model.name': name, 'data.limit': 64}))
         dataset = experiment.load_data(config)
         with monkeypatch.context() as patch:
             patch.setattr(training, 'LARGEST_BLOCK', largest if placement == 'stream' else 2 ** 24)
@@ -113,8 +109,7 @@ def test_however_devices_share_it(case, monkeypatch, tmp_path):
         prepared = job.stages[1]
         state = parallel.join(layout, [training.new_state(seed, prepared, job.image_shape)
                                        for seed in range(layout.trials)])
-        for _ in range(2):
-            state, reports = training.run_epoch(prepared.program, layout, state, {}, *job.training_set)
+        state, reports = training.run_epoch(prepared.program, layout, state, {}, *job.training_set)
         tests = training.run_evaluation(prepared.program, layout, state, job.test_images, dataset.test_labels)
         ended.append((parallel.split(layout, state), reports, tests))
     assert (prepared.program.chunk == 2) == (largest < 2 ** 24)
