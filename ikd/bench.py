@@ -17,10 +17,12 @@ import numpy as np
 
 from ikd.benchmarks import (
     against_ce,
+    decoding,
     device_busy,
     explanation_pass,
     first_step,
     large_memory,
+    streamed,
     table_2,
     together,
     whole_distillation,
@@ -43,6 +45,10 @@ BENCHMARKS = {
     'large_memory': (large_memory, 1.0),
     'trials_together_mlp': (partial(together, 'mlp'), None),
     'trials_together_resnet8': (partial(together, 'resnet8'), None),
+    'stream_over_resident_mlp': (partial(streamed, 'mlp'), None),
+    'stream_over_resident_resnet8': (partial(streamed, 'resnet8'), None),
+    'jpeg_folder_64': (partial(decoding, size=64), None),
+    'jpeg_folder_224': (partial(decoding, size=224), None),
     'first_step': (partial(first_step, cached=False, seconds=15), 1.0),
     'first_step_cached': (partial(first_step, cached=True, seconds=8), 1.0),
 }

@@ -7,13 +7,18 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from ikd import data, parallel, training
 from ikd.config import default
+from ikd.data.stream import ahead, unread
 from ikd.experiment import MATMUL
 from ikd.explainers.maps import grad
 from ikd.report.device_time import busy_share, device_events
@@ -57,14 +62,20 @@ class Steps:
             training.variables_of(training.new_state(1, stages[told], shape)))
         self.state = parallel.join(self.layout, [training.new_state(seed, prepared, shape) for seed in range(trials)])
         self.order = self.program.order(self.state)
-        self.resident = self.put((images.train_images, images.train_labels))
+        self.data = images.train_images, images.train_labels
+        if not images.streamed:
+            self.data = self.put(self.data)
 
     def put(self, tree):
         return parallel.replicate(self.layout, tree)
 
     def __call__(self):
-        self.state, report = self.program.advance(self.state, self.knowledge, self.order, *self.resident)
+        self.state, report = self.program.advance(self.state, self.knowledge, self.order, *self.data)
         jax.block_until_ready(report)
+
+    def epoch(self):
+        """All steps of an epoch, fed as in training."""
+        self.state, _ = training.run_epoch(self.program, self.layout, self.state, self.knowledge, *self.data)
 
     @property
     def steps(self):
@@ -73,7 +84,7 @@ class Steps:
 
     def memory(self):
         """Bytes that the compiled function needs beside its arguments."""
-        lowered = self.program.advance.lower(self.state, self.knowledge, self.order, *self.resident)
+        lowered = self.program.advance.lower(self.state, self.knowledge, self.order, *self.data)
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
 
@@ -133,6 +144,44 @@ def together(model, pairs, trials=5):
             alone()
 
     return paired_times(all_at_once, one_by_one, pairs) / alone.steps, {'trials': trials}
+
+
+def streamed(model, pairs, **fields):
+    """An epoch's step of cross-entropy with images streamed from memory over one with them on the device."""
+    size, channels = (28, 1) if model == 'mlp' else (32, 3)
+    images, config = dataset(size, channels), settings(model, 'ce', **fields)
+    unheld = images._replace(train_images=unread(images.train_images), test_images=unread(images.test_images))
+    ours, base = Steps(config, unheld), Steps(config, images)
+    times = paired_times(ours.epoch, base.epoch, pairs) / base.program.steps
+    return times, {'images_per_second': [float(config.batch_size / np.median(side)) for side in times.T],
+                   'workers': ours.program.workers}
+
+
+def decoding(pairs, size, count=320):
+    """Images of 500x375 pixels decoded from a folder of JPEG files, to size x size, by two threads over one."""
+    with tempfile.TemporaryDirectory() as directory:
+        photographs(Path(directory), count)
+        images = data.load('folder', directory, size, room=0).train_images
+
+        def read(workers):
+            block = lambda start: images[np.arange(start, min(start + 16, len(images)))]
+            with closing(ahead(block, range(0, len(images), 16), workers)) as blocks:
+                for _ in blocks:
+                    pass
+
+        times = paired_times(partial(read, 2), partial(read, 1), pairs)
+    return times, {'images_per_second': [float(len(images) / np.median(side)) for side in times.T]}
+
+
+def photographs(directory, count):
+    """A folder of two classes: JPEG files, 500x375 parts of the two photographs that scikit-learn bundles."""
+    draw = np.random.default_rng(0)
+    for place, photograph in enumerate(load_sample_images().images):
+        (directory / f'{place}').mkdir()
+        for i in range(count // 2):
+            top, left = (draw.integers(side - part + 1) for side, part in zip(photograph.shape, (375, 500)))
+            Image.fromarray(photograph[top:top + 375, left:left + 500]).save(directory / f'{place}' / f'{i}.jpg',
+                                                                            quality=90)
 
 
 def first_step(pairs, cached, seconds):

@@ -10,7 +10,7 @@ from ikd.explainers import CAMS
 
 # Fields that say where or how, not what: changing them continues the same experiment.
 NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
-                'data.dir', 'data.placement')
+                'data.dir', 'data.placement', 'data.workers')
 
 
 def default():
@@ -38,7 +38,9 @@ def default():
     cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
     images are tested on instead of the test set (for searches), `limit` keeps the first images; `fingerprint` says
-    which images a folder holds, and is found by itself.
+    which images a folder holds, and is found by itself. `placement`: images are held on the `device`, or a `stream`
+    of them is read by `workers` threads (None: as many as there are cores); `auto` streams what takes more than a
+    quarter of the memory.
     parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
     program.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
@@ -55,8 +57,9 @@ def default():
         'srdl': {'split': 0.5, 'restart': 'random', 'schedule': 'complete', 'targets': 'augmented'},
         'hme': {'loss': 'ce', 'outputs': 1, 'learning_rate': 0.05, 'routing_rate': 0.01, 'hard_learning_rate': 0.05},
         'model': {'name': 'resnet8', 'width': placeholder(int), 'vam': False, 'vam_block': 8, 'vam_gamma': 1e-3},
-        'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'device', 'size': placeholder(int),
-                 'augment': 'none', 'holdout': 0, 'limit': placeholder(int), 'fingerprint': placeholder(str)},
+        'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'auto', 'size': placeholder(int),
+                 'augment': 'none', 'holdout': 0, 'limit': placeholder(int), 'fingerprint': placeholder(str),
+                 'workers': placeholder(int)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'together': 1, 'class_chunk': placeholder(int),

@@ -13,6 +13,8 @@ import numpy as np
 
 from ikd import data, models, parallel, processes, store
 from ikd.config import digest, identity
+from ikd.data.limits import half_of_memory
+from ikd.data.stream import Images, select
 from ikd.errors import InputError, Stopped, Unwritable, writing
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
@@ -79,12 +81,15 @@ def seeds_of(config, seeds=None):
 
 
 def fingerprint(dataset):
-    """A digest of a Dataset's arrays, for processes that must have the same; '' where there is one process."""
+    """A digest of a Dataset, for processes that must have the same; '' where there is one process.
+
+    Of its arrays; of images that are streamed only the shape.
+    """
     if jax.process_count() == 1:
         return ''
     digest = hashlib.sha256()
-    for array in dataset[:4]:
-        digest.update(np.ascontiguousarray(array))
+    for part in dataset[:4]:
+        digest.update(str(part.shape).encode() if isinstance(part, Images) else np.ascontiguousarray(part))
     return digest.hexdigest()
 
 
@@ -104,11 +109,21 @@ def draw_results(job, state):
 
 def load_data(config):
     """The config's Dataset; `data.holdout` takes the test set away, `data.limit` keeps the first images."""
-    dataset = data.load(config.data.name, config.data.dir, config.data.size)
+    dataset = data.load(config.data.name, config.data.dir, config.data.size, room(config))
     if config.data.holdout:
         dataset = data.hold_out(dataset, config.data.holdout)
-    return dataset._replace(**{part: getattr(dataset, part)[:config.data.limit] for part in
+    return dataset._replace(**{part: select(getattr(dataset, part), slice(config.data.limit)) for part in
                                ('train_images', 'train_labels', 'test_images', 'test_labels')})
+
+
+def room(config):
+    """How many bytes of images are held on the device, and not streamed: at most a quarter of its memory, and of this
+    machine's. None, any number, where `data.placement` is `device`, 0 where it is `stream`.
+    """
+    if config.data.placement != 'auto':
+        return {'device': None, 'stream': 0}[config.data.placement]
+    told = [device.memory_stats() or {} for device in jax.local_devices()]  # a CPU tells nothing
+    return min([half_of_memory() // 2, *(stats['bytes_limit'] // 4 for stats in told if 'bytes_limit' in stats)])
 
 
 def read_summary(workdir):
@@ -160,9 +175,13 @@ def check_step(prepared, teacher, job):
     """Trace a step of a stage with a teacher, on one device; JAX remembers the trace."""
     state = state_shapes(prepared, job.image_shape)
     knowledge = variables_of(state_shapes(teacher, job.image_shape))
-    order = jax.eval_shape(prepared.program.order, state)
-    jax.eval_shape(prepared.program.advance, state, knowledge, order, job.dataset.train_images,
-                   job.dataset.train_labels)
+    images, labels = job.dataset.train_images, job.dataset.train_labels
+    if job.dataset.streamed:
+        block = prepared.program.chunk, job.config.batch_size
+        fed = jax.ShapeDtypeStruct((*block, *job.image_shape), np.uint8), jax.ShapeDtypeStruct(block, np.int32)
+    else:
+        fed = jax.eval_shape(prepared.program.order, state), images, labels
+    jax.eval_shape(prepared.program.advance, state, knowledge, *fed)
 
 
 def open_workdir(config, workdir, dataset):
@@ -208,6 +227,7 @@ def summarise(config, workdir, seeds, dataset):
             'explainer': config.method.explainer if config.method.name in EXPLAINED else None,
             'model': config.model.name, 'vam': config.model.vam, 'dataset': config.data.name,
             'train_images': len(dataset.train_images), 'test_images': len(dataset.test_images),
+            'placement': 'stream' if dataset.streamed else 'device',
             'epochs': config.epochs, 'precision': config.precision, 'trials': trials,
             'test_accuracy_mean': statistics.fmean(accuracies),
             'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,

@@ -93,20 +93,20 @@ def _groups(seeds, devices, together):
         seeds = seeds[n * each:]
 
 
-def spread(layout, f, per_trial, shared, donate=(), compiler_options=None):
+def spread(layout, f, per_trial, shared, dealt=0, donate=(), compiler_options=None):
     """Compile f over the layout's devices: jit on one, pmap on several, vmap over the trials of each.
 
-    f's first `per_trial` arguments and its results belong to a trial, the following `shared` are the same for all.
-    Under `data` results must come out equal on all devices. `donate` names arguments that may be overwritten;
-    compiler_options are for one device, as pmap takes none.
+    f's first `per_trial` arguments and its results belong to a trial, the following `shared` are the same for all,
+    the last `dealt` come from `hand_out`. Under `data` results must come out equal on all devices. `donate` names
+    arguments that may be overwritten; compiler_options are for one device, as pmap takes none.
     """
     if layout.together > 1:
-        f = jax.vmap(f, in_axes=(*[0] * per_trial, *[None] * shared))
+        f = jax.vmap(f, in_axes=(*[0] * per_trial, *[None] * shared, *[0] * dealt))
     if len(layout.devices) == 1:
         return jax.jit(f, donate_argnums=donate, compiler_options=compiler_options)
     trial_axis = 0 if layout.stacked else None
     mapped = jax.pmap(lambda rank, *args: f(*args), axis_name=AXIS, out_axes=trial_axis, devices=layout.devices,
-                      in_axes=(0, *[trial_axis] * per_trial, *[None] * shared),
+                      in_axes=(0, *[trial_axis] * per_trial, *[None] * shared, *[0] * dealt),
                       donate_argnums=tuple(place + 1 for place in donate))
     # pmap wants one argument that is divided; under `data` none is, so each device is handed its number.
     return functools.partial(mapped, _put(layout, np.arange(len(layout.here)), PartitionSpec(AXIS)))
@@ -130,6 +130,25 @@ def join(layout, trees):
     axes = [n for n in (len(layout.devices), layout.together) if n > 1]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*axes, *np.shape(leaves[0])), *trees)
     return _put(layout, stacked, PartitionSpec(AXIS))
+
+
+def deal(layout, rows):
+    """What each device of this process is to have of the rows of batches, int [..., b] of each trial (a list).
+
+    Under `data` its consecutive part of every batch, as `my_share` takes it, under `trials` the batches of its
+    trials; with an axis of devices in front, and one of trials, where there are several.
+    """
+    if layout.stacked:
+        axes = [n for n in (len(layout.devices), layout.together) if n > 1]
+        return np.stack(rows).reshape(*axes, *rows[0].shape)
+    parts = np.split(rows[0], len(layout.devices), axis=-1)
+    own = [part for part, device in zip(parts, layout.devices) if device.process_index == jax.process_index()]
+    return np.stack(own) if len(parts) > 1 else parts[0]
+
+
+def hand_out(layout, tree):
+    """Put a tree of host arrays with the leading axes of `deal` where `spread` wants what is dealt."""
+    return _put(layout, tree, PartitionSpec(AXIS))
 
 
 def split(layout, tree):

@@ -1,7 +1,9 @@
 """One stage of a recipe: its compiled step, its epochs, its evaluation."""
+import functools
+import math
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
+from contextlib import closing, nullcontext
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
@@ -9,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ikd import explainers, keys, metrics, models, parallel
+from ikd import explainers, feed, keys, metrics, models, parallel
 from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
+from ikd.data.stream import usual_workers
 from ikd.errors import InputError
 from ikd.objectives import Batch, Outputs
 from ikd.stages import Stage, State
 
 EVAL_BATCH = 1000
 LONGEST_SCAN = 500  # steps, so that progress shows
+LARGEST_BLOCK = 2 ** 24  # bytes of images that are streamed at a time, if a batch is not larger
 
 
 class Prepared(NamedTuple):
@@ -32,15 +36,16 @@ class Prepared(NamedTuple):
 class Program(NamedTuple):
     """A stage, compiled for a layout. Every function takes and gives device trees (`parallel.join`).
 
-    order(state): this epoch's order. advance(state, knowledge, order, images, labels): `chunk` steps -> state,
-    metrics; steps // chunk calls are an epoch; knowledge: the teacher's variables, {} without one. logits(state, i,
-    images): those of the i-th evaluation batch.
+    order(state): this epoch's order. advance(state, knowledge, *fed): `chunk` steps -> state, metrics; steps // chunk
+    calls are an epoch; knowledge: the teacher's variables, {} without one; fed: of `feed.training`. logits(state,
+    *fed): those of a batch of test images; fed: of `feed.test`. workers: threads that read streamed images.
     """
     order: Callable
     advance: Callable
     logits: Callable
     chunk: int
     steps: int
+    workers: int
 
 
 def fresh_state(seed, prepared, image_shape):
@@ -69,25 +74,20 @@ def variables_of(state):
 
 
 def make_step(prepared, teacher, data, config, axis_name):
-    """The pure function (state, knowledge, order, images, labels) -> (state, metrics) of one training step.
+    """The pure function (state, knowledge, plain, y) -> (state, metrics) of one training step.
 
-    teacher: the network that knowledge, its variables, belongs to; None where the stage has no teacher. images,
-    labels: the whole training set, uint8 [n, h, w, c] and int32 [n]; order int32 [steps * batch_size]. metrics: means
-    over the global batch. The explanation reads the forward pass the loss is computed from.
+    teacher: the network that knowledge, its variables, belongs to; None where the stage has no teacher. plain, y:
+    this device's part of the batch, images uint8 [b, h, w, c] and labels int32 [b]. metrics: means over the global
+    batch. The explanation reads the forward pass the loss is computed from.
     """
     stage, model, optimizer = prepared.stage, prepared.model, prepared.optimizer
     augment = AUGMENTATIONS[config.data.augment]
-    b = config.batch_size
-    steps = len(data.train_images) // b
+    steps = len(data.train_images) // config.batch_size
 
-    def step(state, knowledge, order, images, labels):
+    def step(state, knowledge, plain, y):
         key = jax.random.fold_in(keys.stream(state.seed, keys.STEP), state.step)
         augment_key, dropout_key, objective_key = jax.random.split(key, 3)
-        rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
-        rows = parallel.my_share(rows, axis_name)
-        y = labels[rows]
-        plain = images[rows]
-        x = augment(plain, keys.per_example(augment_key, len(rows), axis_name))
+        x = augment(plain, keys.per_example(augment_key, len(y), axis_name))
         x = normalise(x, data.mean, data.std)
 
         told = None
@@ -141,7 +141,8 @@ def prepare(stage, model, teacher, data, config, layout):
     steps, axis_name, image_shape = n // b, layout.axis_name, data.train_images.shape[1:]
     if stage.wrap:
         model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
-    shapes = jax.eval_shape(partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, *image_shape)))
+    new = functools.partial(model.init, train=False)
+    shapes = jax.eval_shape(new, jax.random.key(0), jnp.zeros((1, *image_shape)))
     if axis_name and shapes.get('batch_stats') and not hasattr(model, 'axis_name'):
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
@@ -150,37 +151,56 @@ def prepare(stage, model, teacher, data, config, layout):
     prepared = Prepared(stage, model, trained, optimizer, schedule, None)
     step = make_step(prepared, teacher and teacher.model, data, config, axis_name)
     way = parallel.way(layout, models.has_convolutions(shapes['params']))
-    chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= LONGEST_SCAN) if way.scanned else 1
+    longest = LONGEST_SCAN
+    if data.streamed:
+        longest = min(longest, max(1, LARGEST_BLOCK // (b * layout.trials * math.prod(image_shape))))
+    chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= longest) if way.scanned else 1
 
     def advance(state, knowledge, order, images, labels):
+        def one(state, _):
+            rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
+            rows = parallel.my_share(rows, axis_name)
+            return step(state, knowledge, images[rows], labels[rows])
+
+        return jax.lax.scan(one, state, length=chunk) if way.scanned else one(state, None)
+
+    def advance_streamed(state, knowledge, images, labels):
         if not way.scanned:
-            return step(state, knowledge, order, images, labels)
-        return jax.lax.scan(lambda s, _: step(s, knowledge, order, images, labels), state, length=chunk)
+            return step(state, knowledge, images[0], labels[0])
+        return jax.lax.scan(lambda s, batch: step(s, knowledge, *batch), state, (images, labels))
 
     def logits(state, i, images):
-        size = eval_batch(len(images), layout)
-        x = parallel.my_share(jax.lax.dynamic_slice_in_dim(images, i * size, size), axis_name)
-        x = normalise(x, data.mean, data.std)
+        size = eval_batch(images.shape, layout)
+        return logits_of(state, parallel.my_share(jax.lax.dynamic_slice_in_dim(images, i * size, size), axis_name))
+
+    def logits_of(state, images):
+        x = normalise(images, data.mean, data.std)
         return parallel.gather(model.apply(variables_of(state), x, train=False)[0], axis_name)
 
-    return prepared._replace(program=Program(
-        parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0),
-        parallel.spread(layout, advance, 3, 2, donate=(0,), compiler_options=way.compiler_options),
-        parallel.spread(layout, logits, 1, 2, compiler_options=way.compiler_options),
-        chunk, steps))
+    compiled = functools.partial(parallel.spread, layout, compiler_options=way.compiler_options)
+    order = parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0)
+    if data.streamed:
+        advance = compiled(advance_streamed, 2, 0, 2, donate=(0,))
+        logits = compiled(logits_of, 1, 1) if layout.stacked else compiled(logits_of, 1, 0, 1)
+    else:
+        advance, logits = compiled(advance, 3, 2, donate=(0,)), compiled(logits, 1, 2)
+    return prepared._replace(program=Program(order, advance, logits, chunk, steps,
+                                             config.data.workers or usual_workers()))
 
 
 def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: None, stop=lambda: False, first=0):
-    """Train an epoch on resident images and labels: (state, a dict of numpy arrays [steps] for each trial).
+    """Train an epoch: (state, a dict of numpy arrays [steps] for each trial).
 
-    From its step `first`, a multiple of the program's chunk, to its end, or until stop(), which is asked after each
-    call of `advance`; the arrays are as long as the steps taken. Nothing comes to the host until then. tick(n) is
-    called as n steps are finished (on accelerators: sent off).
+    images, labels: as `feed.training` takes them. From its step `first`, a multiple of the program's chunk, to its
+    end, or until stop(), which is asked after each call of `advance`; the arrays are as long as the steps taken.
+    Nothing comes to the host until then. tick(n) is called as n steps are finished (on accelerators: sent off).
+    InputError if a streamed image can't be read.
     """
-    order, reports = program.order(state), []
-    with jax.transfer_guard_device_to_host('disallow'):
-        for _ in range(first, program.steps, program.chunk):
-            state, report = program.advance(state, knowledge, order, images, labels)
+    reports = []
+    with (closing(feed.training(program, layout, state, images, labels, first)) as blocks,
+          jax.transfer_guard_device_to_host('disallow')):
+        for fed in blocks:
+            state, report = program.advance(state, knowledge, *fed)
             reports.append(report)
             # On CPU, collectives of many unfinished steps can deadlock; elsewhere two calls ahead keep it busy.
             jax.block_until_ready(reports[-1:] if layout.on_cpu else reports[-3:-2])
@@ -191,29 +211,37 @@ def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: 
     return state, [jax.tree.map(lambda *values: np.hstack(values), *trial) for trial in trials]
 
 
-def trace(program, state, knowledge, images, labels, directory, calls=5):
+def trace(program, layout, state, knowledge, images, labels, directory, calls=5):
     """Write an XProf trace of a few calls of `advance` to a directory (None: nowhere), leaving the state as it is."""
-    order, state = program.order(state), jax.tree.map(jnp.copy, state)  # advance overwrites its state
-    with jax.profiler.trace(str(directory)) if directory else nullcontext():
-        for _ in range(calls):
-            state, report = program.advance(state, knowledge, order, images, labels)
+    with (closing(feed.training(program, layout, state, images, labels)) as blocks,
+          jax.profiler.trace(str(directory)) if directory else nullcontext()):
+        state = jax.tree.map(jnp.copy, state)  # advance overwrites its state
+        for fed in islice(blocks, calls):
+            state, report = program.advance(state, knowledge, *fed)
             jax.block_until_ready(report)
 
 
 def run_evaluation(program, layout, state, images, labels):
-    """`metrics.evaluate` on the test set for each trial. images: resident, padded by `pad_test`; labels: host."""
-    size = eval_batch(len(images), layout)
-    parts = [parallel.split(layout, program.logits(state, i, images)) for i in range(len(images) // size)]
+    """`metrics.evaluate` on the test set for each trial.
+
+    images: as `feed.test` takes them, on the devices padded by `pad_test`; labels: on the host.
+    """
+    with closing(feed.test(program, layout, images, eval_batch(images.shape, layout))) as batches:
+        parts = [parallel.split(layout, program.logits(state, *fed)) for fed in batches]
     return [metrics.evaluate(np.concatenate(trial)[:len(labels)], labels) for trial in zip(*parts)]
 
 
-def eval_batch(n, layout):
-    """Images in an evaluation batch for n test images (padded or not): at most about EVAL_BATCH, divisible."""
-    size = min(EVAL_BATCH, n)
+def eval_batch(shape, layout):
+    """Images in an evaluation batch of test images [n, h, w, c] (padded or not), divisible by the devices.
+
+    At most about EVAL_BATCH, and of large images no more than fill LARGEST_BLOCK.
+    """
+    n, *image_shape = shape
+    size = min(EVAL_BATCH, n, max(1, LARGEST_BLOCK // math.prod(image_shape)))
     return size + -size % len(layout.devices)
 
 
 def pad_test(images, layout):
     """Test images [n, h, w, c] with the first repeated at the end until they fill whole evaluation batches."""
-    missing = -len(images) % eval_batch(len(images), layout)
+    missing = -len(images) % eval_batch(images.shape, layout)
     return np.concatenate([images, np.repeat(images[:1], missing, axis=0)])

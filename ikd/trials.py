@@ -23,13 +23,16 @@ PICTURES = 4  # a run, in the TensorBoard events
 
 
 class Job(NamedTuple):
-    """What all groups of seeds on one layout share: programs compiled once, data put on the devices once."""
+    """What all groups of seeds on one layout share: programs compiled once, data put on the devices once.
+
+    training_set (images, labels) and test_images are on the devices, or `stream.Images`, which are read as it goes.
+    """
     config: Any
     workdir: pathlib.Path
     dataset: Any
     layout: parallel.Layout
     stages: list[training.Prepared]
-    resident: tuple
+    training_set: tuple
     test_images: Any
     explain: Any
 
@@ -67,10 +70,12 @@ def make_model(config, dataset, network=None, **options):
 def make_job(config, workdir, dataset, layout):
     """Prepare, but do not start, the training of a resolved config on a layout."""
     stages = prepare_stages(config, dataset, layout)
-    resident = parallel.replicate(layout, (dataset.train_images, dataset.train_labels))
-    test_images = parallel.replicate(layout, training.pad_test(dataset.test_images, layout))
+    training_set, test_images = (dataset.train_images, dataset.train_labels), dataset.test_images
+    if not dataset.streamed:
+        training_set, test_images = parallel.replicate(layout, (
+            training_set, training.pad_test(test_images, layout)))
     explain = jax.jit(functools.partial(explanations, config, final_model(config, dataset)))
-    return Job(config, workdir, dataset, layout, stages, resident, test_images, explain)
+    return Job(config, workdir, dataset, layout, stages, training_set, test_images, explain)
 
 
 def prepare_stages(config, dataset, layout):
@@ -193,8 +198,8 @@ def train_stage(group, index, before):
             layout, [training.variables_of(earlier[stage.teacher]) for earlier in group.results])
         for epoch in range(done + 1, stage.epochs + 1):
             started = time.perf_counter()
-            state, reports = training.run_epoch(program, layout, state, knowledge, *job.resident, group.progress.tick,
-                                                group.stop, first)
+            state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,
+                                                group.progress.tick, group.stop, first)
             seconds = time.perf_counter() - started
             reports, (seconds, *_) = zip(*(join(*part, seconds) for part in zip(rests, reports)))
             first, rests = 0, [None] * len(group.seeds)
@@ -206,7 +211,7 @@ def train_stage(group, index, before):
                               f'{program.steps}')
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
                 directory = job.workdir / 'profile' / stage.name if processes.first() else None
-                training.trace(program, state, knowledge, *job.resident, directory)
+                training.trace(program, layout, state, knowledge, *job.training_set, directory)
             tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
             check_finite(group.seeds, prepared, epoch, before, reports, tests)
             rate = float(prepared.schedule(place + (epoch - 1) * program.steps))

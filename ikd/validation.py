@@ -15,7 +15,7 @@ CHOICES = {
     'method.similarity': SIMILARITIES, 'method.bn': ('batch', 'running'),
     'srdl.restart': ('random', 'weights'), 'srdl.schedule': ('complete', 'global'),
     'srdl.targets': ('augmented', 'plain'), 'hme.loss': ('ce', 'ls', 'kd'), 'hme.outputs': (1, 2),
-    'data.placement': ('device',), 'data.augment': AUGMENTATIONS,
+    'data.placement': ('auto', 'device', 'stream'), 'data.augment': AUGMENTATIONS,
     'precision': ('float32', 'tf32', 'bfloat16'), 'parallel': ('data', 'trials'),
 }
 FIRST_STAGE = {'hint': 1 / 4, 'fsp_kd': 54 / 160}  # of the run's epochs
@@ -48,7 +48,7 @@ def resolve(config):
     _check(config.together == 1 or config.parallel == 'trials', f'together is {config.together}, but parallel=data '
            'trains one seed after another; choose parallel=trials')
     _check(0 <= config.seed < 2 ** 31, f'seed is {config.seed}; it must be in [0, 2^31)')
-    for field in ('class_chunk', 'data.size', 'data.limit'):
+    for field in ('class_chunk', 'data.size', 'data.limit', 'data.workers'):
         value = flatten(config)[field]
         _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
     if config.data.name == 'folder' and config.data.fingerprint is None and os.path.isdir(config.data.dir or ''):

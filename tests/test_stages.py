@@ -36,7 +36,7 @@ def steps(job, index, state, teacher=None, count=2):
     state = parallel.join(job.layout, [state])
     order = program.order(state)
     for _ in range(count):
-        state, report = program.advance(state, knowledge, order, *job.resident)
+        state, report = program.advance(state, knowledge, order, *job.training_set)
     return jax.device_get(state), jax.device_get(report)
 
 
@@ -153,7 +153,7 @@ def test_extra_state_is_kept_from_step_to_step(monkeypatch, count):
     order = job.stages[0].program.order(state)
     rows = np.asarray(parallel.split(layout, order)[0])[:64]
     for _ in range(2):
-        state, _ = job.stages[0].program.advance(state, {}, order, *job.resident)
+        state, _ = job.stages[0].program.advance(state, {}, order, *job.training_set)
         jax.block_until_ready(state)
     expected = np.bincount(np.asarray(job.dataset.train_labels)[rows], minlength=10)
     np.testing.assert_array_equal(parallel.split(layout, state)[0].extra['seen'], expected)

@@ -1,13 +1,15 @@
 """Data sets as arrays: the bundled digits, official files, folders of images, or TFDS, all without TensorFlow."""
 
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ikd.data import digits, folder, official, tfds
-from ikd.data.images import resize
+from ikd.data.images import quiet, resize
 from ikd.data.limits import check_memory
+from ikd.data.stream import Images, select, unread
 from ikd.errors import InputError
 
 # Per-channel mean and standard deviation in units of pixel / 255. Grey sets stay in [0, 1] on purpose.
@@ -19,21 +21,29 @@ STATISTICS = {
     'cifar100': ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
 }
 
+SAMPLE = 2000  # training images, of which mean and deviation are taken where they are not known
+
 
 class Dataset(NamedTuple):
-    """A labelled image data set in memory.
+    """A labelled image data set.
 
     Images are uint8 [n, h, w, c] and labels int32 [n]. mean and std hold a float per channel, in units of
-    pixel / 255: inputs of a model are (image / 255 - mean) / std.
+    pixel / 255: inputs of a model are (image / 255 - mean) / std. Images are arrays, which training holds on the
+    device, or `stream.Images`, which are read as training goes.
     """
 
-    train_images: np.ndarray
+    train_images: np.ndarray | Images
     train_labels: np.ndarray
-    test_images: np.ndarray
+    test_images: np.ndarray | Images
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @property
+    def streamed(self):
+        """Whether images are read as training goes."""
+        return isinstance(self.train_images, Images)
 
 
 def description(dataset):
@@ -54,7 +64,7 @@ def without_images(described):
     return Dataset(images, labels, images, labels, names, mean, std)
 
 
-def load(name, directory=None, size=None):
+def load(name, directory=None, size=None, room=None):
     """Returns the Dataset called name, its images resized to size x size pixels if size is given.
 
     "digits" is bundled; "folder" is directory itself, with a folder of images for each class, see `folder.read`.
@@ -63,18 +73,24 @@ def load(name, directory=None, size=None):
     not there is fetched and prepared as a TFDS set. Official files keep their order and TFDS shuffles once, so the
     two sources hold the same examples in different orders.
 
-    Raises InputError for an unknown name, a missing directory, missing, damaged or unsuitable data, and more of it
-    than fits into memory.
+    If the images take more than `room` bytes they are `stream.Images`: of a folder and of a TFDS set decoded when
+    they are wanted. mean and std of a set that is not in STATISTICS are those of 2,000 of its training images, the
+    first of NumPy's `default_rng(0).permutation(n)`, or of all where there are fewer: the same with any room.
+
+    Raises InputError for an unknown name, a missing directory, missing, damaged or unsuitable data, and, without a
+    room, more of it than fits into memory.
     """
     if size is not None and size < 1:
         raise InputError(f'image size {size} is not positive: give a number of pixels')
     if directory is not None and not Path(directory).is_dir():
         raise InputError(f'data directory {directory} does not exist: create it or correct the path')
-    *arrays, class_names = _read(name, directory, size)
-    if size is not None:
+    *arrays, class_names = _read(name, directory, size, room)
+    if size is not None and not isinstance(arrays[0], Images):
         check_memory(name, len(arrays[0]) + len(arrays[2]), (size, size, arrays[0].shape[-1]))
         for i in (0, 2):
             arrays[i] = _resize_all(arrays[i], size)
+    if room is not None and not isinstance(arrays[0], Images) and arrays[0].nbytes + arrays[2].nbytes > room:
+        arrays[::2] = map(unread, arrays[::2])
     mean, std = STATISTICS.get(name) or _statistics(arrays[0])
     return Dataset(*arrays, class_names, mean, std)
 
@@ -90,11 +106,12 @@ def hold_out(dataset, count):
         raise InputError(f'data.holdout {count} leaves none of the {n} training images: hold out fewer')
     order = np.random.default_rng(0).permutation(n)
     kept, held = order[:n - count], order[n - count:]
-    return dataset._replace(train_images=dataset.train_images[kept], train_labels=dataset.train_labels[kept],
-                            test_images=dataset.train_images[held], test_labels=dataset.train_labels[held])
+    images, labels = dataset.train_images, dataset.train_labels
+    return dataset._replace(train_images=select(images, kept), train_labels=labels[kept],
+                            test_images=select(images, held), test_labels=labels[held])
 
 
-def _read(name, directory, size):
+def _read(name, directory, size, room):
     """The first source that has the set."""
     if name == 'digits':
         return digits.read()
@@ -102,19 +119,19 @@ def _read(name, directory, size):
         if directory is None:
             raise InputError('data.name=folder needs a folder with a folder of images for each class: name it with '
                              '--config.data.dir')
-        return folder.read(directory, size)
+        return folder.read(directory, size, room)
     known = name in official.COUNTS
     if known and directory is not None and (found := official.read(name, directory)):
         return found
     directory = Path(directory or tfds.default_directory())
-    if found := tfds.read(name, directory, size):
+    if found := tfds.read(name, directory, size, room):
         return found
     if not known:
         raise InputError(f"no data set {name!r} in {directory}: use one of {', '.join(STATISTICS)}, "
                          'folder for images of your own, or the name of any image classification set that TFDS has '
                          'prepared there')
     tfds.prepare(name, directory)
-    return tfds.read(name, directory, size)
+    return tfds.read(name, directory, size, room)
 
 
 def _resize_all(images, size):
@@ -124,9 +141,15 @@ def _resize_all(images, size):
 
 
 def _statistics(images):
-    """Per-channel mean and standard deviation over all pixels, in units of pixel / 255."""
-    pixels = images.size // images.shape[-1]
-    mean = images.sum((0, 1, 2), dtype=np.float64) / pixels
-    variance = np.einsum('nhwc,nhwc->c', images, images, dtype=np.float64) / pixels - mean**2
-    std = np.sqrt(np.maximum(variance, 1.0))  # at least one grey level, as a constant channel has no scale
+    """Per-channel mean and standard deviation over the pixels of SAMPLE images, in units of pixel / 255."""
+    places = np.random.default_rng(0).permutation(len(images))[:SAMPLE]
+
+    def sums(start):
+        part = images[places[start:start + 50]].reshape(-1, images.shape[-1]).astype(np.uint64)
+        return len(part), part.sum(0), (part ** 2).sum(0)
+
+    with quiet(), ThreadPool(4) as pool:
+        pixels, total, squares = map(sum, zip(*pool.imap(sums, range(0, len(places), 50))))
+    mean = total / pixels
+    std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # at least one grey level, as a constant channel has 0
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

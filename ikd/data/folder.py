@@ -1,5 +1,7 @@
 """Folders of images: DIR/CLASS/*.png, or DIR/train/CLASS/* beside DIR/test/CLASS/*, in any common format."""
+import functools
 import hashlib
+import math
 import os
 import sys
 from multiprocessing.pool import ThreadPool
@@ -12,6 +14,7 @@ from tqdm import tqdm
 
 from ikd.data.images import FORMATS, GREY, SUFFIXES, decode, opened, quiet
 from ikd.data.limits import check_memory, printable
+from ikd.data.stream import Images, select
 from ikd.errors import InputError
 
 SIZE = 64  # pixels a side, unless the images are smaller
@@ -72,13 +75,16 @@ def fingerprint(directory):
     return digest.hexdigest()[:12]
 
 
-def read(directory, size=None):
+def read(directory, size=None, room=None):
     """Returns (train_images, train_labels, test_images, test_labels, class_names) of the images that `files` lists.
 
     Images are uint8 [n, size, size, c], labels int32 [n]; c is 1 if every file's mode is grey, else 3, and pixels are
     made alike by `images.decode`. Without a size it is the images' own, if all are squares of one size of at most 64
-    pixels a side, and else 64. Raises InputError as `files` does, for images that can't be read, and for more of them
-    than fit into memory.
+    pixels a side, and else 64. Of all files the headers are read. If the images take more than `room` bytes, they are
+    `stream.Images`, decoded when they are wanted, and one whose pixels are damaged is an InputError only then.
+
+    Raises InputError as `files` does, for images that can't be read, and, without a room, for more of them than fit
+    into memory.
     """
     listing = files(directory)
     paths, labels = zip(*listing.train, *listing.test)
@@ -87,24 +93,43 @@ def read(directory, size=None):
     found = {header for header, _ in headers if header}
     size = size or _own_size({size for size, _ in found})
     shape = size, size, 1 if all(is_grey for _, is_grey in found) else 3
-    check_memory(printable(directory), n, shape)
-    print(f'Reading {n} images of {len(listing.class_names)} classes in {printable(directory)} as '
-          f"{'x'.join(map(str, shape))}: {split} for training, {n - split} for test", file=sys.stderr)
-    images = np.empty((n, *shape), np.uint8)
-
-    def fill(place):
-        images[place] = decode(paths[place], shape[-1], size)
-
+    streamed = room is not None and n * math.prod(shape) > room
+    if not streamed:
+        check_memory(printable(directory), n, shape)
+    print(f"{'Streaming' if streamed else 'Reading'} {n} images of {len(listing.class_names)} classes in "
+          f"{printable(directory)} as {'x'.join(map(str, shape))}: {split} for training, {n - split} for test",
+          file=sys.stderr)
     faults = [fault for _, fault in headers]
-    sound = [place for place in range(n) if not faults[place]]
-    for place, (_, fault) in zip(sound, _try_each(fill, sound)):
-        faults[place] = fault
+    if streamed:
+        images = Images(functools.partial(_decoded, paths, shape), np.arange(n), shape)
+    else:
+        images = np.empty((n, *shape), np.uint8)
+
+        def fill(place):
+            images[place] = decode(paths[place], shape[-1], size)
+
+        sound = [place for place in range(n) if not faults[place]]
+        for place, (_, fault) in zip(sound, _try_each(fill, sound)):
+            faults[place] = fault
     if bad := [place for place in range(n) if faults[place]]:
         raise InputError(f'{len(bad)} of {n} images cannot be read, the first is {printable(paths[bad[0]])} '
                          f'({faults[bad[0]]}): take them away, or put a dot before their names; '
                          'ikd.data.folder.unreadable(DIR) lists them')
     labels = np.array(labels, np.int32)
-    return images[:split], labels[:split], images[split:], labels[split:], listing.class_names
+    return (select(images, slice(split)), labels[:split], select(images, slice(split, None)), labels[split:],
+            listing.class_names)
+
+
+def _decoded(paths, shape, rows):
+    """The images at some rows of a list of paths, of a shape [h, w, c]; InputError that names one that is damaged."""
+    images = np.empty((len(rows), *shape), np.uint8)
+    for image, row in zip(images, rows):
+        try:
+            image[:] = decode(paths[row], shape[-1], shape[0])
+        except Exception as error:  # whatever Pillow makes of a damaged file
+            raise InputError(f'{printable(paths[row])} cannot be read ({_fault(error)}): take it away, or put a dot '
+                             'before its name; ikd.data.folder.unreadable(DIR) lists all that cannot') from error
+    return images
 
 
 def read_each(paths, shape):
@@ -189,15 +214,20 @@ def _own_size(sizes):
     return h if len(sizes) == 1 and h == w <= SIZE else SIZE
 
 
+def _fault(error):
+    """What is wrong with an image file, in a line."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"not of {', '.join(FORMATS)}"
+    return printable(' '.join(f'{error}'.split()))[:200] or type(error).__name__
+
+
 def _try_each(function, items):
     """(result, None) or (None, the fault in a line) of function(item), for each item."""
     def attempt(item):
         try:
             return function(item), None
-        except UnidentifiedImageError:
-            return None, f"not of {', '.join(FORMATS)}"
         except Exception as error:  # whatever Pillow makes of a damaged file
-            return None, printable(' '.join(f'{error}'.split()))[:200] or type(error).__name__
+            return None, _fault(error)
 
     with quiet(), ThreadPool(THREADS) as pool:
         return list(tqdm(pool.imap(attempt, items, 16), total=len(items), disable=None))

@@ -20,4 +20,5 @@ def check_memory(what, count, shape):
     needed, most = count * h * w * c, half_of_memory()
     if needed > most:
         raise InputError(f'{what} has {count:,} images of {h}x{w}x{c}, {needed:,} bytes, but half of the memory here '
-                         f'is {most:,}: choose a smaller --config.data.size, or fewer images')
+                         f'is {most:,}: choose a smaller --config.data.size, fewer images, or '
+                         '--config.data.placement=stream')

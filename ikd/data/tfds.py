@@ -6,20 +6,22 @@ made: same versions, same features, same order.
 """
 
 import contextlib
+import functools
 import io
+import math
 import os
 import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from ikd.data import official
+from ikd.data import official, records
 from ikd.data.fetch import atomic, fetch
-from ikd.data.images import opened, quiet, resize
+from ikd.data.images import quiet
 from ikd.data.limits import check_memory, printable
+from ikd.data.stream import Images
 from ikd.errors import InputError
 
 MOST_CLASSES = 10**6  # for which names are made up where a set has none
@@ -32,28 +34,39 @@ def default_directory():
     return Path(os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
 
 
-def read(name, directory, size=None):
+def read(name, directory, size=None, room=None):
     """Returns (train_images, train_labels, test_images, test_labels, class_names), or None if not there.
 
     name is what `tfds.load` takes. Images are uint8 [n, h, w, c], resized to size x size if given; labels
     int32 [n]. The order is that of TFDS, which shuffles once when it prepares. A validation split stands in
     for a missing test split. The arrays are kept in the set's own folder: only the first read decodes images.
+    If the images take more than `room` bytes they are `stream.Images`, read from their records when they are wanted;
+    then the first read goes once through all records for their labels, which are kept, and decodes none.
 
     Raises InputError for a set that is damaged or is not one of labelled uint8 images of one size.
     """
     import tensorflow_datasets as tfds
 
     try:
-        with _only_known_features(), quiet():
+        with _refusing(name, directory), _only_known_features(), quiet():
             builder = tfds.builder(name, data_dir=directory)
             if not builder.data_path.exists():
                 return None
-            return _read_builder(builder, size)
+            return _read_builder(builder, size, room)
     except tfds.core.DatasetNotFoundError:
         return None
-    except InputError:
+
+
+@contextlib.contextmanager
+def _refusing(name, directory):
+    """Raises whatever TFDS and its formats make of a damaged folder as InputError."""
+    import tensorflow_datasets as tfds
+
+    try:
+        yield
+    except (InputError, tfds.core.DatasetNotFoundError):
         raise
-    except Exception as error:  # whatever TFDS and its formats make of a damaged folder
+    except Exception as error:
         reason = printable(' '.join(f'{type(error).__name__}: {error}'.split()))[:300]
         raise InputError(f'the TFDS set {name} in {directory} cannot be read ({reason}): delete its folder '
                          'and prepare it again') from error
@@ -116,17 +129,14 @@ def prepare(name, directory, url_infos=None):
 def _examples(name, split, images, labels):
     """Yields (key, example) as the stock builder does; the key decides the order in which TFDS shuffles."""
     for index, (image, row) in enumerate(zip(images, labels)):
-        png = io.BytesIO()
-        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(png, 'PNG')
-        png.seek(0)
-        example = {'image': png, **dict(zip(official.COLUMNS[name], row.tolist()))}
+        example = {'image': records.encode(image), **dict(zip(official.COLUMNS[name], row.tolist()))}
         if name in official.CIFAR:
             example['id'] = f'{split}_{index:05d}'
         yield index, example
 
 
-def _read_builder(builder, size):
-    """The arrays of a prepared set, from the cache or else from its records, and its class names."""
+def _read_builder(builder, size, room):
+    """The images and labels of a prepared set, from the cache or else from its records, and its class names."""
     import tensorflow_datasets as tfds
 
     if not builder.is_prepared():
@@ -142,81 +152,123 @@ def _read_builder(builder, size):
     if not 0 < (label.num_classes or 0) <= MOST_CLASSES:
         raise InputError(f'{builder.name} has {label.num_classes} classes, not 1 to {MOST_CLASSES:,}: choose another '
                          'set')
-    cache = Path(builder.data_path) / f"ikd_{size or 'original'}.npz"
+    examples = functools.cache(functools.partial(records.examples, builder))
     counts = [splits['train'].num_examples, splits[test].num_examples]
-    arrays = _load_cache(cache, counts, label.num_classes)
-    if arrays is None:
-        arrays = *_read_split(builder, 'train', size), *_read_split(builder, test, size)
-        _save_cache(cache, arrays)
+    if room is not None and sum(counts) * math.prod(_first_shape(builder, examples, size)) > room:
+        arrays = _streamed(builder, examples, ('train', test), size)
+    else:
+        cache = Path(builder.data_path) / f"ikd_{size or 'original'}.npz"
+        kinds = [kind for n in counts for kind in ((np.uint8, 4, n), (np.int32, 1, n))]
+        arrays = _load_cache(cache, kinds, label.num_classes)
+        if arrays is None:
+            arrays = *_read_split(builder, examples, 'train', size), *_read_split(builder, examples, test, size)
+            _save_cache(cache, arrays)
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise InputError(f'{builder.name} has training images {arrays[0].shape[1:]}, but test images '
                          f'{arrays[2].shape[1:]}: set an image size')
     return *arrays, tuple(map(printable, label.names))
 
 
-def _read_split(builder, split, size):
-    """Returns (images uint8 [n, h, w, c], labels int32 [n]) of one split."""
-    info, images, labels = builder.info, None, []
-    mode = {1: 'L', 4: 'RGBA'}.get(info.features['image'].shape[-1], 'RGB')
-    count, classes = info.splits[split].num_examples, info.features['label'].num_classes
+def _first_shape(builder, examples, size):
+    """[h, w, c] of the set's first training image."""
+    if size is None and examples('train')[0]:
+        return *records.size_of(examples('train')[1]([0])[0]), records.channels_of(builder)
+    return size or 0, size or 0, records.channels_of(builder)
+
+
+def _read_split(builder, examples, split, size):
+    """(images uint8 [n, h, w, c], labels int32 [n]) of one split."""
+    info, images, labels, channels = builder.info, None, [], records.channels_of(builder)
+    count = info.splits[split].num_examples
     print(f'Reading {count} images of {info.full_name} ({split}), once', file=sys.stderr)
-    for example in tqdm(_stored_examples(builder, split), total=count, disable=None):
-        with opened(io.BytesIO(example['image'])) as picture:
-            image = np.asarray(picture.convert(mode)).reshape(picture.height, picture.width, -1)
-        image = image if size is None else resize(image, size)
+    for example in tqdm(_stored_examples(examples, split), total=count, disable=None):
+        image = records.decode(example, channels, size)
         if images is None:
             check_memory(info.full_name, count, image.shape)
             images = np.empty((count, *image.shape), np.uint8)
         if image.shape != images.shape[1:]:
-            raise InputError(f'{builder.name} has images of different sizes: set an image size')
+            raise _unequal(builder)
         if len(labels) < count:
             images[len(labels)] = image
         labels.append(example['label'])
+    return images, _checked_labels(info, split, labels)
+
+
+def _streamed(builder, examples, splits, size):
+    """(images, labels) of each of the splits in turn; the images are `stream.Images`."""
+    info, channels = builder.info, records.channels_of(builder)
+    cache = Path(builder.data_path) / 'ikd_labels.npz'
+    kinds = [*((np.int32, 1, info.splits[split].num_examples) for split in splits), (np.int32, 2, len(splits))]
+    kept = _load_cache(cache, kinds, info.features['label'].num_classes)
+    if kept is None:
+        labels, sizes = zip(*(_survey(info, examples, split) for split in splits))
+        kept = *labels, np.array(sizes, np.int32)
+        _save_cache(cache, kept)
+    *labels, sizes = kept
+    if size is None and not sizes.all():
+        raise _unequal(builder)
+    arrays = []
+    for split, own, (h, w) in zip(splits, labels, sizes.tolist()):
+        shape = (size, size, channels) if size else (h, w, channels)
+        read = functools.partial(_read_rows, builder, examples(split)[1], size, shape)
+        arrays += Images(read, np.arange(len(own)), shape), own
+    return arrays
+
+
+def _read_rows(builder, read, size, shape, rows):
+    """The images of some examples, uint8 [len(rows), h, w, c]. InputError for a damaged one."""
+    with _refusing(builder.name, Path(builder.data_path).parents[1]):
+        images = [records.decode(example, shape[-1], size) for example in read(rows)]
+    if any(image.shape != shape for image in images):
+        raise _unequal(builder)
+    return np.stack(images)
+
+
+def _survey(info, examples, split):
+    """(labels int32 [n], (h, w) of the images, (0, 0) if they are of several sizes) of one split; none is decoded."""
+    labels, sizes, count = [], set(), info.splits[split].num_examples
+    print(f'Reading the labels of {count} images of {info.full_name} ({split}), once', file=sys.stderr)
+    for example in tqdm(_stored_examples(examples, split), total=count, disable=None):
+        labels.append(example['label'])
+        sizes.add(records.size_of(example))
+    return _checked_labels(info, split, labels), sizes.pop() if len(sizes) == 1 else (0, 0)
+
+
+def _stored_examples(examples, split):
+    """Yields the examples of a split, images still encoded."""
+    n, read = examples(split)
+    for start in range(0, n, 1000):  # one by one is six times slower
+        yield from read(range(start, min(start + 1000, n)))
+
+
+def _checked_labels(info, split, labels):
+    count, classes = info.splits[split].num_examples, info.features['label'].num_classes
     if len(labels) != count or not 0 <= min(labels, default=-1) <= max(labels) < classes:
         span = f'labels from {min(labels)} to {max(labels)}' if labels else 'none to learn from'
         raise InputError(f'{info.full_name} has {len(labels)} of {count} examples in {split} and {span}: choose '
                          'another set, or prepare this one again')
-    return images, np.array(labels, np.int32)
+    return np.array(labels, np.int32)
 
 
-def _stored_examples(builder, split):
-    """Yields the examples of a split with images still encoded, from ArrayRecord or TFRecord files."""
-    import tensorflow_datasets as tfds
-
-    decoders = {'image': tfds.decode.SkipDecoding()}
-    if {f.value for f in builder.info.available_file_formats()} != {'tfrecord'}:
-        source = builder.as_data_source(split, decoders=decoders)
-        for start in range(0, len(source), 1000):  # one by one is six times slower
-            yield from source.__getitems__(range(start, min(start + 1000, len(source))))
-        return
-    # TFDS reads its default format with TensorFlow only, but it is simple: length (8 bytes), checksum (4),
-    # example, checksum (4), over and over.
-    for path in builder.info.splits[split].filepaths:
-        with open(path, 'rb') as file:
-            left = os.fstat(file.fileno()).st_size
-            while header := file.read(12):
-                length = int.from_bytes(header[:8], 'little')
-                left -= 16 + length
-                if left < 0:
-                    raise EOFError(f'{path} ends in the middle of a record')
-                record = file.read(length)
-                file.read(4)
-                yield builder.info.features.deserialize_example_np(record, decoders=decoders)
+def _unequal(builder):
+    return InputError(f'{builder.name} has images of different sizes: set an image size')
 
 
-def _load_cache(path, counts, classes):
-    """The arrays that _save_cache wrote, or None if there are none for these numbers of examples and of classes."""
+def _load_cache(path, kinds, classes):
+    """The arrays that _save_cache wrote, or None if there are none of these kinds: (dtype, dimensions, length) each.
+
+    Those of one dimension are labels of so many classes.
+    """
     try:
         with open(path, 'rb') as file, zipfile.ZipFile(file) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 return None  # ours are as large in the file as they will be
             content = np.load(file, allow_pickle=False)
-            arrays = tuple(content[f'arr_{i}'] for i in range(4))
+            arrays = tuple(content[f'arr_{i}'] for i in range(len(kinds)))
     except (OSError, ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile):
         return None
-    kinds = [kind for n in counts for kind in ((np.uint8, 4, n), (np.int32, 1, n))]
     whole = all((a.dtype, a.ndim, a.shape[:1]) == (dtype, ndim, (n,)) for a, (dtype, ndim, n) in zip(arrays, kinds))
-    return arrays if whole and all(0 <= a.min() <= a.max() < classes for a in arrays[1::2]) else None
+    return arrays if whole and all(0 <= a.min() <= a.max() < classes for a in arrays if a.ndim == 1) else None
 
 
 def _save_cache(path, arrays):
