@@ -19,10 +19,10 @@ DEVICES = jax.devices()
 
 
 def make_config(placement='stream', **fields):
-    """LE with a small network on 8x8 digits, cropped and flipped: one epoch of warm-up, two of introspection."""
+    """LE with a small network on 8x8 digits, cropped and flipped: one epoch of warm-up, one of introspection."""
     config = default()
     config.model.name = 'cnn2'
-    config.update(batch_size=32, epochs=3)
+    config.update(batch_size=32, epochs=2)
     config.data.update(limit=128, augment='crop_flip', placement=placement)
     config.update_from_flattened_dict({'method.warmup_epochs': 1, 'optimizer.learning_rate': 0.02, **fields})
     return config
@@ -69,13 +69,13 @@ def test_a_streamed_run_is_the_same_run(held, tmp_path):
         return experiment.run(make_config(placement, **fields), workdir, DEVICES[:1],
                               stop=lambda: asked.append(1) or len(asked) - start == asks)
 
-    for placement, asks, where in (('stream', 3, 'in epoch 1 of 3, after step 2 of 4'),
-                                   ('stream', 4, 'after epoch 1 of 3'),
-                                   ('device', 4, 'in epoch 2 of 3, after step 3 of 4')):
+    for placement, asks, where in (('stream', 3, 'in epoch 1 of 2, after step 2 of 4'),
+                                   ('stream', 4, 'after epoch 1 of 2'),
+                                   ('device', 4, 'in epoch 2 of 2, after step 3 of 4')):
         with pytest.raises(Stopped, match=where):
             run(placement, asks, checkpoint_every=10)
     summary = run('stream', **{'data.workers': 3})
-    assert summary['placement'] == 'stream' and len(summary['mean']) == len(summary['std']) == 1
+    assert summary['placement'] == 'stream'
     assert_same_run(workdir, held)
 
 

@@ -1,4 +1,5 @@
 """The records of a prepared TFDS set: any of them by its number, and their images, without TensorFlow."""
+import contextlib
 import io
 import os
 
@@ -8,6 +9,29 @@ from PIL import Image
 from ikd.data.images import opened, resize
 
 MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
+
+
+@contextlib.contextmanager
+def only_known_features():
+    """While this lasts TFDS's own features can be read from a set's files, but no module that those name is run.
+
+    TFDS imports what features.json says, and the folder of the data may well be importable.
+    """
+    import tensorflow_datasets as tfds
+
+    connector = tfds.features.FeatureConnector
+    original = vars(connector)['cls_from_name']
+
+    def known(cls, name):
+        if not name.startswith('tensorflow_datasets.core.features.'):
+            raise ValueError(f"feature {name} is not one of TFDS's own")
+        return original.__func__(cls, name)
+
+    connector.cls_from_name = classmethod(known)
+    try:
+        yield
+    finally:
+        connector.cls_from_name = original
 
 
 def channels_of(builder):

@@ -48,7 +48,7 @@ def read(name, directory, size=None, room=None):
     import tensorflow_datasets as tfds
 
     try:
-        with _refusing(name, directory), _only_known_features(), quiet():
+        with _refusing(name, directory), records.only_known_features(), quiet():
             builder = tfds.builder(name, data_dir=directory)
             if not builder.data_path.exists():
                 return None
@@ -70,29 +70,6 @@ def _refusing(name, directory):
         reason = printable(' '.join(f'{type(error).__name__}: {error}'.split()))[:300]
         raise InputError(f'the TFDS set {name} in {directory} cannot be read ({reason}): delete its folder '
                          'and prepare it again') from error
-
-
-@contextlib.contextmanager
-def _only_known_features():
-    """While this lasts TFDS's own features can be read from a set's files, but no module that those name is run.
-
-    TFDS imports what features.json says, and the folder of the data may well be importable.
-    """
-    import tensorflow_datasets as tfds
-
-    connector = tfds.features.FeatureConnector
-    original = vars(connector)['cls_from_name']
-
-    def known(cls, name):
-        if not name.startswith('tensorflow_datasets.core.features.'):
-            raise ValueError(f"feature {name} is not one of TFDS's own")
-        return original.__func__(cls, name)
-
-    connector.cls_from_name = classmethod(known)
-    try:
-        yield
-    finally:
-        connector.cls_from_name = original
 
 
 def prepare(name, directory, url_infos=None):
