@@ -26,7 +26,7 @@ from ikd.trained import explain_function, pixel_batches
 
 # Measure -> which values are better; where neither is, what it says.
 MEASURES = {'discriminativeness': 'high', 'deletion': 'low', 'insertion': 'high', 'infidelity': 'low',
-            'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'low', 'completeness': 'low'}
+            'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'near 0', 'completeness': 'low'}
 COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit gains over the network's zero
 RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
 

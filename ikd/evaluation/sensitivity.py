@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 
 def nearby(key, pixels, radius):
-    """Images drawn uniformly from the box of `radius` around pixels [b, h, w, c], both in [0, 255], and kept in it."""
+    """Images from the box of `radius` around pixels [b, h, w, c], uniformly drawn; both in [0, 255]."""
     return jnp.clip(pixels + jax.random.uniform(key, pixels.shape, minval=-radius, maxval=radius), 0, 255)
 
 

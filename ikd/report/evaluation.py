@@ -17,7 +17,7 @@ def reliability_figure(network, title):
     """
     bins = [one for one in network['reliability'] if one['count']]
     left, width = [one['low'] for one in bins], bins[0]['high'] - bins[0]['low']
-    figure = Figure(figsize=(5, 5.6), dpi=110, layout='constrained')
+    figure = Figure(figsize=(5, 5.9), dpi=110, layout='constrained')
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     figure.suptitle(title, fontsize=10)
     upper.plot([0, 1], [0, 1], color='#888888', linewidth=1, linestyle='--', label='as right as sure')
@@ -27,7 +27,7 @@ def reliability_figure(network, title):
                markersize=4, label='at the mean confidence')
     upper.set(ylabel='accuracy', ylim=(0, 1.02), xlim=(0, 1))
     upper.set_title(f"ECE {number(network['ece'], decimals=4)}, accuracy {number(network['accuracy'])} %", fontsize=9)
-    upper.legend(loc='upper left', fontsize=8, frameon=False)
+    figure.legend(loc='outside lower center', ncols=3, fontsize=8, frameon=False)
     lower.bar(left, [one['count'] for one in bins], width, align='edge', color='#999999', edgecolor='white')
     lower.set(xlabel='confidence', ylabel='images', yscale='log', ylim=(0.8, None))
     return figure
