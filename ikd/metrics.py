@@ -9,15 +9,19 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
+def confidence_bins(confidence, bins):
+    """Which of equal-width bins of [0, 1], each with its upper edge, confidences [n] lie in: int [n]."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+
+
 def expected_calibration_error(probabilities, labels, bins=15):
     """Mean |accuracy - confidence| over equal-width bins of confidence, weighted by their size: in [0, 1].
 
-    Guo et al. 2017, equation 3. probabilities [n, k], labels int [n]. Bins hold their upper edges.
+    Guo et al. 2017, equation 3. probabilities [n, k], labels int [n].
     """
     confidence = probabilities.max(-1)
     correct = probabilities.argmax(-1) == labels
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_of, correct - confidence, bins)
+    gaps = np.bincount(confidence_bins(confidence, bins), correct - confidence, bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 

@@ -72,19 +72,23 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     return Trained(config, dataset, final_model(config, dataset), variables, seed)
 
 
-def image_batches(trained, most=None, size=250):
-    """The first `most` test images, all by default, in batches of one size: (images, labels, real) each.
+def pixel_batches(images, labels, size=250):
+    """Images [n, ...] and labels [n] in batches of one size: (images, labels, real) each.
 
-    images: float32 [b, h, w, c] as the network takes them; labels int32 [b]; real: bool [b], False for what fills the
-    last batch.
+    real: bool [b], False for what fills the last batch.
     """
-    dataset = trained.dataset
-    n = min(most or len(dataset.test_labels), len(dataset.test_labels))
+    n = len(images)
     size = min(size, n)
     for start in range(0, n, size):
         places = np.arange(start, start + size)
-        images, labels = dataset.test_images[places % n], dataset.test_labels[places % n]
-        yield normalise(images, dataset.mean, dataset.std), labels, places < n
+        yield images[places % n], labels[places % n], places < n
+
+
+def image_batches(trained, most=None, size=250):
+    """The first `most` test images, all by default, in `pixel_batches`; as the network takes them, float32."""
+    dataset = trained.dataset
+    for pixels, labels, real in pixel_batches(dataset.test_images[:most], dataset.test_labels[:most], size):
+        yield normalise(pixels, dataset.mean, dataset.std), labels, real
 
 
 def explain_function(trained, explainer=None):

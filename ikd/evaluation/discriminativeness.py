@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ikd.evaluation.intervals import bootstrap_interval
 from ikd.explainers.similarity import true_map, unit
 from ikd.trained import explain_function, image_batches
 
@@ -43,13 +44,6 @@ def readings(maps, size):
     if maps.ndim == 5:
         return {'absolute': jnp.abs(maps).sum(-1), 'signed': maps.sum(-1)}
     return {'as_is': maps, 'upsampled': jax.image.resize(maps, (*maps.shape[:2], *size), 'bilinear')}
-
-
-def bootstrap_interval(values, resamples=1000, confidence=0.95, seed=0):
-    """(low, high): the percentile bootstrap interval of the mean of values [n]."""
-    draws = np.random.default_rng(seed).choice(values, (resamples, len(values)))
-    low, high = np.quantile(draws.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 def score(rho):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ikd import models
 from ikd.evaluation.discriminativeness import readings, spearman
+from ikd.evaluation.intervals import estimate
 from ikd.explainers.similarity import true_map
 from ikd.trained import explain_function, image_batches
 
@@ -36,7 +37,8 @@ def cascade(trained, explainer=None, most=200, seed=1):
 
     Each has `part`, the top-level part (a layer, a residual block) that is new since the step before: its weights are
     drawn anew, its BatchNorm statistics are as at the start; and for each of `readings` the mean `rho` over the first
-    `most` test images, with `undefined`, the images where one of the maps is constant, left out (None if all are).
+    `most` test images, its 95 % bootstrap interval `low`, `high`, and `undefined`, the images where one of the maps
+    is constant, which are left out (the numbers are None if all are).
     The first step, of part None, has nothing new. Readings `absolute` and `signed` are the two versions of
     Adebayo et al., without their clipping for display.
     """
@@ -60,7 +62,7 @@ def cascade(trained, explainer=None, most=200, seed=1):
                  for old, (images, labels, real) in zip(before, batches)]
         step = {}
         for name, rho in jax.tree.map(lambda *parts: np.concatenate(parts), *found).items():
-            undefined = int(np.isnan(rho).sum())
-            step[name] = {'rho': float(np.nanmean(rho)) if undefined < len(rho) else None, 'undefined': undefined}
+            found = estimate(rho)
+            step[name] = {'rho': found.pop('value'), **found, 'undefined': int(np.isnan(rho).sum())}
         steps.append({'part': part, **step})
     return steps

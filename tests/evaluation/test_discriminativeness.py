@@ -8,7 +8,6 @@ from ikd import data, models
 from ikd.config import default
 from ikd.evaluation.discriminativeness import (
     average_ranks,
-    bootstrap_interval,
     discriminativeness,
     readings,
     score,
@@ -79,16 +78,6 @@ def test_score_leaves_out_what_is_undefined():
     assert found['low'] == pytest.approx(0.7) == found['high']
     assert score(np.full((2, 3), nan)) == {'score': None, 'low': None, 'high': None, 'rho': None, 'images': 0,
                                            'undefined': 6}
-
-
-def test_interval_of_a_mean():
-    """Of normal values the bootstrap's is close to 1.96 standard errors on both sides."""
-    values = np.random.default_rng(2).normal(3, 1, 500)
-    low, high = bootstrap_interval(values, resamples=4000)
-    half = 1.96 * values.std() / np.sqrt(500)
-    assert low == pytest.approx(values.mean() - half, abs=0.05 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.05 * half)
-    assert bootstrap_interval(values) == bootstrap_interval(values)
 
 
 @pytest.mark.parametrize('name, explainer', [('mlp', 'grad_input'), ('cnn2', 'grad_cam')])

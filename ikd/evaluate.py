@@ -1,0 +1,151 @@
+"""How good a trained network and its explanations are: `python -m ikd.evaluate --workdir=RUN`.
+
+  python -m ikd.evaluate --workdir=RUN                               all, minutes on two CPU cores
+  python -m ikd.evaluate --workdir=RUN --explainers=grad,grad_cam    only these
+  python -m ikd.evaluate --workdir=RUN --only=deletion,insertion     only these measures
+  python -m ikd.evaluate --workdir=RUN --only=adversarial --epsilons=26,51,77 --test-images=10000
+  python -m ikd.evaluate --workdir=RUN --images=1000 --data=DIR      more images; the data is now in DIR
+
+RUN is the directory of a finished run. Accuracy, NLL, ECE and confusion, of the whole test set, are always there.
+Writes RUN/evaluation/: evaluation.json, reliability.png, confusion.png, faithfulness.png; what was there before goes.
+"""
+import argparse
+import datetime
+import pathlib
+import sys
+import time
+from contextlib import closing
+
+import jax
+from absl import logging
+
+from ikd.compiled import keep_compiled
+from ikd.errors import InputError, Unwritable, writing
+from ikd.evaluation.corruptions import KINDS
+from ikd.evaluation.explanations import MEASURES, examiner
+from ikd.evaluation.measure import describe, rounded
+from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
+from ikd.experiment import MATMUL
+from ikd.explainers import EXPLAINERS, applicable
+from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
+from ikd.report.journal import save_figure, write_json
+from ikd.report.progress import Progress
+from ikd.report.provenance import provenance
+from ikd.trained import load
+
+ROBUSTNESS = ('adversarial', 'corruptions')
+BATCH = 50  # images that are explained together
+
+
+def parse(argv):
+    """The command line's options; InputError for values that mean nothing."""
+    parser = argparse.ArgumentParser(prog='python -m ikd.evaluate', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--workdir', required=True, metavar='RUN', help='the directory of a finished run')
+    parser.add_argument('--data', metavar='DIR', help="where the data is now, if not where the run's config says")
+    parser.add_argument('--trial-seed', type=int, metavar='S', help="which of the run's trials; by default its first")
+    parser.add_argument('--explainers', default='all', metavar='A,B', help=f"of {', '.join(EXPLAINERS)}; or all")
+    parser.add_argument('--only', metavar='A,B', help=f"measure only these of {', '.join((*ROBUSTNESS, *MEASURES))}")
+    parser.add_argument('--images', type=int, default=100, metavar='N',
+                        help='test images that explainers are measured on (%(default)s)')
+    parser.add_argument('--test-images', type=int, default=500, metavar='N',
+                        help='test images that are attacked and corrupted (%(default)s)')
+    parser.add_argument('--epsilons', default='2,8,32', metavar='A,B',
+                        help='how far attacks may go, in pixels of 255 (%(default)s)')
+    parser.add_argument('--out', metavar='DIR', help='where to write, instead of RUN/evaluation')
+    options = parser.parse_args(argv)
+    options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
+    options.explainers = chosen('explainers', None if options.explainers == 'all' else options.explainers, EXPLAINERS)
+    try:
+        options.epsilons = [float(word) for word in options.epsilons.split(',')]
+    except ValueError as error:
+        raise InputError(f'--epsilons={options.epsilons}: give numbers, such as 2,8,32') from error
+    for flag, value in (('images', options.images), ('test-images', options.test_images)):
+        if value < 1:
+            raise InputError(f'--{flag}={value}: give at least 1')
+    if not all(0 < epsilon <= 255 for epsilon in options.epsilons):
+        raise InputError('--epsilons are in pixels of 255: give numbers above 0, up to 255')
+    return options
+
+
+def chosen(flag, text, choices):
+    """The words of a comma-separated list, in the order of `choices`; all of them for None."""
+    words = [*choices] if text is None else text.split(',')
+    for word in words:
+        if word not in choices:
+            raise InputError(f"--{flag}: no '{word}'; choose from {', '.join(choices)}")
+    return [name for name in choices if name in words]
+
+
+def evaluate(trained, options):
+    """What evaluation.json has beside `run`; options: of `parse`. Progress is shown on stderr."""
+    image_shape = trained.dataset.test_images.shape[1:]
+    names, reasons = applicable(trained.model, trained.variables, image_shape)
+    names = [name for name in names if name in options.explainers]
+    measures = [name for name in options.only if name in MEASURES]
+    names, batches = names if measures else [], -(-min(options.images, len(trained.dataset.test_images)) // BATCH)
+    each = batches + len({'discriminativeness', 'sanity'} & {*measures})
+    total = len(names) * each + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * (
+        'corruptions' in options.only)
+
+    with closing(Progress(total)) as progress, jax.default_matmul_precision(MATMUL[trained.config.precision]):
+        def ticking(text):
+            return lambda: (progress.tick(1), progress.epoch(text))
+
+        apply = jax.jit(of_pixels(trained))
+        network = {**predictions(trained, apply), 'adversarial': [], 'corruptions': {}}
+        if 'adversarial' in options.only:
+            network['adversarial'] = attacked(trained, options.epsilons, options.test_images, tick=ticking('attacks'))
+        if 'corruptions' in options.only:
+            network['corruptions'] = corrupted(trained, apply, options.test_images, tick=ticking('corruptions'))
+        explainers, curves = {}, {}
+        judge = examiner(trained, options.images, BATCH) if names else None
+        for name in names:
+            explainers[name], curve = judge(name, measures, ticking(name))
+            if curve:
+                curves[name] = curve
+    return {'network': network, 'explainers': explainers, 'curves': curves,
+            'not_applicable': {name: why for name, why in reasons.items() if name in options.explainers}}
+
+
+def main(argv):
+    """Measure, write, print."""
+    started, options = time.perf_counter(), parse(argv)
+    logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of reading
+    trained = load(options.workdir, options.trial_seed, options.data)
+    config = trained.config
+    keep_compiled(config.cache_dir)
+    out = pathlib.Path(options.out or pathlib.Path(options.workdir) / 'evaluation')
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    found = evaluate(trained, options)
+    facts = provenance()
+    run = {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,
+           'explainer': config.method.explainer, 'seed': trained.seed, 'precision': config.precision,
+           'images': min(options.images, len(trained.dataset.test_images)),
+           'test_images': len(trained.dataset.test_images),
+           'commit': facts['git_commit'], 'versions': facts['versions'], 'device': facts['device'],
+           'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+           'seconds': time.perf_counter() - started}
+    result = rounded({'run': run, **found})
+    title = f'{describe(config)}, seed {trained.seed}'
+    write_json(out / 'evaluation.json', result)
+    save_figure(reliability_figure(result['network'], title), out / 'reliability.png')
+    save_figure(confusion_figure(result['network'], title), out / 'confusion.png')
+    if result['curves']:
+        save_figure(curves_figure(result, title), out / 'faithfulness.png')
+    print(text(result, title), end='')
+    print(f"written to {out}/: {', '.join(sorted(path.name for path in out.iterdir()))}")
+
+
+def cli():
+    """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
+    try:
+        main(sys.argv[1:])
+    except (InputError, Unwritable) as error:
+        print(f'ikd: {error}', file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+if __name__ == '__main__':
+    cli()

@@ -1,0 +1,126 @@
+"""How good explainers are, by measures that each look at one thing: numbers over test images, with intervals."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import ndimage
+
+from ikd.data.resident import normalise
+from ikd.evaluation.discriminativeness import discriminativeness
+from ikd.evaluation.faithfulness import (
+    area,
+    contributions,
+    drops,
+    fractions,
+    incompleteness,
+    infidelity,
+    morph,
+    of_class,
+    pixel_values,
+    squares,
+)
+from ikd.evaluation.intervals import estimate
+from ikd.evaluation.sanity import cascade
+from ikd.evaluation.sensitivity import nearby, relative_change
+from ikd.evaluation.sparseness import gini
+from ikd.trained import explain_function, pixel_batches
+
+# Measure -> which values are better; where neither is, what it says.
+MEASURES = {'discriminativeness': 'high', 'deletion': 'low', 'insertion': 'high', 'infidelity': 'low',
+            'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'near 0', 'completeness': 'low'}
+COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit gains over the network's zero
+RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
+
+
+def examiner(trained, most=100, size=50):
+    """The function judge(explainer, measures, tick), which measures explainers on the first `most` test images.
+
+    `size` images at a time. It gives ({measure: `intervals.estimate`}, curves): `curves` are the mean `deletion` and
+    `insertion` at `fractions` of the pixels, or {}. tick() is called for every batch, and for each of
+    discriminativeness and sanity.
+
+    deletion, insertion: area under the probability of the predicted class; pixels are deleted to the network's zero,
+    which is the mean of a colour set and black of a grey one, and inserted into the image blurred by an eighth of its
+    side. infidelity, max_sensitivity, sparseness: means over all classes of an image. completeness, which is measured
+    for `COMPLETE` alone: `incompleteness`. discriminativeness: `all`, of maps with colours added up with their sign.
+    sanity: Spearman's rho of the true class's map to the one when all weights are random.
+    """
+    dataset, variables = trained.dataset, trained.variables
+    to_input = lambda pixels: normalise(pixels, dataset.mean, dataset.std)
+    shape, shares, key = dataset.test_images.shape[1:], fractions(), jax.random.key(0)
+    masks = squares(shape[:2])
+
+    def network(variables):
+        return lambda images: trained.model.apply(variables, images, train=False)[0]
+
+    @jax.jit
+    def facts(variables, images):
+        f = network(variables)
+        logits = f(images)
+        return logits.argmax(-1), logits - f(jnp.zeros_like(images)), drops(f, images, masks)
+
+    @jax.jit
+    def curve(variables, first, last, values, classes):
+        return morph(network(variables), first, last, values, classes, shares, key)
+
+    batches = []
+    for pixels, _, real in pixel_batches(dataset.test_images[:most], dataset.test_labels[:most], size):
+        width = min(shape[:2]) / 8
+        blurred = ndimage.gaussian_filter(pixels.astype(np.float32), (0, width, width, 0), mode='nearest')
+        images = to_input(pixels)
+        batches.append((pixels.astype(np.float32), images, to_input(blurred), *facts(variables, images), real))
+
+    summaries = jax.jit(lambda maps, values, gained, lost: {
+        'infidelity': infidelity(values, masks, lost), 'sparseness': gini(maps),
+        'completeness': incompleteness(maps, gained)})
+
+    def judge(name, measures, tick=lambda: None):
+        explain = jax.jit(explain_function(trained, name))
+        parts = []
+        for pixels, images, blurred, classes, gained, lost, real in batches:
+            maps = explain(variables, images)
+            own = of_class(pixel_values(maps, shape[:2]), classes)
+            told = pixel_values(contributions(name, maps, images), shape[:2])
+            found = summaries(maps, told, gained, lost)
+            if 'deletion' in measures:
+                found['deletion'] = curve(variables, images, jnp.zeros_like(images), own, classes)
+            if 'insertion' in measures:
+                found['insertion'] = curve(variables, blurred, images, own, classes)
+            if 'max_sensitivity' in measures:
+                found['max_sensitivity'] = largest_change(explain, to_input, variables, pixels, maps)
+            parts.append({measure: np.asarray(value)[real] for measure, value in found.items()})
+            tick()
+        values = {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
+        curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
+        found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
+                 for measure, value in values.items()}
+        if 'discriminativeness' in measures:
+            readings = discriminativeness(trained, name, most)
+            score = readings['signed' if 'signed' in readings else 'as_is']['all']
+            found['discriminativeness'] = {'value': score['score'], 'low': score['low'], 'high': score['high']}
+            tick()
+        if 'sanity' in measures:
+            last = cascade(trained, name, most)[-1]
+            last = last['signed' if 'signed' in last else 'as_is']
+            found['sanity'] = {'value': last['rho'], 'low': last['low'], 'high': last['high']}
+            tick()
+        return ({measure: found[measure] for measure in measures if measure != 'completeness' or name in COMPLETE},
+                {**curves, 'fractions': shares} if curves else {})
+
+    return judge
+
+
+def largest_change(explain, to_input, variables, pixels, maps):
+    """Max-sensitivity [b, k] of maps [b, k, ...], over NEIGHBOURS images within RADIUS of pixels."""
+    change = jax.jit(relative_change)
+    keys = jax.random.split(jax.random.key(0), NEIGHBOURS)
+    return jnp.max(jnp.stack([change(maps, explain(variables, to_input(nearby(key, pixels, RADIUS))))
+                              for key in keys]), 0)
+
+
+def over_classes(values):
+    """The mean of each image's defined values: [n] from [n, k], NaN where none is; values [n] themselves."""
+    if values.ndim == 1:
+        return values
+    defined = ~np.isnan(values)
+    count = defined.sum(1)
+    return np.where(count > 0, np.where(defined, values, 0).sum(1) / np.maximum(count, 1), np.nan)

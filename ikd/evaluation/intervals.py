@@ -1,0 +1,22 @@
+"""What images say of a mean: its bootstrap interval."""
+import numpy as np
+
+
+def bootstrap_interval(values, resamples=1000, confidence=0.95, seed=0):
+    """(low, high): the percentile bootstrap interval of the mean of values [n]."""
+    draws = np.random.default_rng(seed).choice(values, (resamples, len(values)))
+    low, high = np.quantile(draws.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def estimate(values):
+    """{'value', 'low', 'high'}: the mean of values [n] of n images and its 95 % bootstrap interval.
+
+    NaN, undefined for an image, is left out; all three are None where nothing is left.
+    """
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return dict.fromkeys(('value', 'low', 'high'))
+    low, high = bootstrap_interval(values)
+    return {'value': float(values.mean()), 'low': low, 'high': high}

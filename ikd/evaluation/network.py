@@ -1,0 +1,80 @@
+"""How good a network's predictions are: on the test set, attacked, corrupted."""
+import functools
+
+import jax
+import numpy as np
+
+from ikd import metrics
+from ikd.data.resident import normalise
+from ikd.evaluation.adversarial import fgsm, pgd_start, pgd_step
+from ikd.evaluation.calibration import confusion, reliability
+from ikd.evaluation.corruptions import KINDS, SEVERITIES, corrupt
+from ikd.trained import pixel_batches
+
+
+def of_pixels(trained):
+    """The pure function (variables, pixels) -> logits [b, k] of pixels [b, h, w, c] in [0, 255], evaluation mode."""
+    mean, std = trained.dataset.mean, trained.dataset.std
+    return lambda variables, pixels: trained.model.apply(variables, normalise(pixels, mean, std), train=False)[0]
+
+
+def predict(trained, apply, images):
+    """Logits [n, k] of uint8 images [n, h, w, c], on the host; apply: `of_pixels`, compiled."""
+    return np.concatenate([jax.device_get(apply(trained.variables, pixels))[real]
+                           for pixels, _, real in pixel_batches(images, images)])
+
+
+def predictions(trained, apply):
+    """What the whole test set says: a dict.
+
+    `accuracy` (percent), `nll` (nats) and `ece` (15 bins, in [0, 1]), as in `metrics.evaluate`; `reliability`, the
+    bins; `confusion`, a list of rows, true classes are rows, predicted ones columns; `class_names`.
+    """
+    labels, logits = trained.dataset.test_labels, predict(trained, apply, trained.dataset.test_images)
+    numbers = metrics.evaluate(logits, labels)
+    return {'accuracy': numbers['test_accuracy'], 'nll': numbers['test_nll'], 'ece': numbers['test_ece'],
+            'confusion': confusion(logits.argmax(-1), labels, logits.shape[-1]).tolist(),
+            'class_names': list(trained.class_names),
+            'reliability': reliability(np.exp(metrics.log_softmax(logits)), labels)}
+
+
+def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
+    """Accuracy (percent) on the first `most` test images under FGSM and PGD, for each epsilon, pixels of 255.
+
+    A list of {'attack', 'epsilon', 'accuracy', 'images'}. PGD takes `steps` steps of 2.5 epsilon / steps from a
+    random start (Madry et al. 2018, appendix), and what its last step leaves counts. tick() is called for each
+    epsilon.
+    """
+    function, y = of_pixels(trained), trained.dataset.test_labels[:most]
+    apply = jax.jit(function)
+    fast = jax.jit(lambda variables, *others: fgsm(functools.partial(function, variables), *others))
+    step = jax.jit(lambda variables, *others: pgd_step(functools.partial(function, variables), *others))
+    batches = list(pixel_batches(trained.dataset.test_images[:most].astype(np.float32), y))
+    found = []
+    for epsilon in map(float, epsilons):
+        right = {'fgsm': 0, 'pgd': 0}
+        for number, (pixels, labels, real) in enumerate(batches):
+            moved = pgd_start(jax.random.fold_in(jax.random.key(seed), number), pixels, epsilon)
+            for _ in range(steps):
+                moved = step(trained.variables, moved, pixels, labels, epsilon, 2.5 * epsilon / steps)
+            for attack, images in ('fgsm', fast(trained.variables, pixels, labels, epsilon)), ('pgd', moved):
+                predicted = apply(trained.variables, images).argmax(-1)
+                right[attack] += int(((predicted == labels) & real).sum())
+        found += [{'attack': attack, 'epsilon': epsilon, 'accuracy': 100 * count / len(y), 'images': len(y)}
+                  for attack, count in right.items()]
+        tick()
+    return found
+
+
+def corrupted(trained, apply, most=500, seed=0, tick=lambda: None):
+    """Accuracy (percent) on the first `most` test images, corrupted: kind -> five, for severities 1 to 5.
+
+    tick() is called for each kind.
+    """
+    images, labels = trained.dataset.test_images[:most], trained.dataset.test_labels[:most]
+    found = {}
+    for kind in KINDS:
+        logits = [predict(trained, apply, corrupt(images, kind, severity, seed)) for severity in SEVERITIES]
+        found[kind] = [100 * float((one.argmax(-1) == labels).mean()) for one in logits]
+        tick()
+    return found

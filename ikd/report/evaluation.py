@@ -1,0 +1,104 @@
+"""What `python -m ikd.evaluate` shows of its numbers: pictures, and tables as text."""
+import numpy as np
+from matplotlib.figure import Figure
+
+from ikd.evaluation.explanations import MEASURES
+from ikd.report.markdown import lines_of, number
+
+MOST_NUMBERED = 20  # classes whose confusions are written in their fields
+COLOURS = ['#4477aa', '#cc6677', '#228833', '#bb8800', '#aa3377', '#66ccee', '#222222', '#999933', '#882255',
+           '#44aa99', '#ee7733', '#888888']
+
+
+def reliability_figure(network, title):
+    """The reliability diagram (Guo et al. 2017, figure 1), and below how many images each bin has.
+
+    network: with `reliability`, `ece`, `accuracy`, as in evaluation.json. Returns a matplotlib Figure.
+    """
+    bins = [one for one in network['reliability'] if one['count']]
+    left, width = [one['low'] for one in bins], bins[0]['high'] - bins[0]['low']
+    figure = Figure(figsize=(5, 5.9), dpi=110, layout='constrained')
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure.suptitle(title, fontsize=10)
+    upper.plot([0, 1], [0, 1], color='#888888', linewidth=1, linestyle='--', label='as right as sure')
+    upper.bar(left, [one['accuracy'] for one in bins], width, align='edge', color=COLOURS[0], edgecolor='white',
+              label='accuracy')
+    upper.plot([one['confidence'] for one in bins], [one['accuracy'] for one in bins], 'o', color=COLOURS[1],
+               markersize=4, label='at the mean confidence')
+    upper.set(ylabel='accuracy', ylim=(0, 1.02), xlim=(0, 1))
+    upper.set_title(f"ECE {number(network['ece'], decimals=4)}, accuracy {number(network['accuracy'])} %", fontsize=9)
+    figure.legend(loc='outside lower center', ncols=3, fontsize=8, frameon=False)
+    lower.bar(left, [one['count'] for one in bins], width, align='edge', color='#999999', edgecolor='white')
+    lower.set(xlabel='confidence', ylabel='images', yscale='log', ylim=(0.8, None))
+    return figure
+
+
+def confusion_figure(network, title):
+    """How many images of a class are taken for which, as a matrix; colours are shares of the true class.
+
+    network: with `confusion` and `class_names`. Up to 20 classes have their numbers. Returns a matplotlib Figure.
+    """
+    counts, names = np.array(network['confusion']), network['class_names']
+    k = len(names)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 0.44 * min(k, MOST_NUMBERED) + 0.09 * max(map(len, names)) + 1.6
+    figure = Figure(figsize=(side, side), dpi=110, layout='constrained')
+    axes = figure.subplots()
+    axes.imshow(np.sqrt(shares), cmap='Blues', vmin=0, vmax=1)  # the root, as what is seldom is what is looked for
+    size = 9 if k <= MOST_NUMBERED else max(3, 170 / k)
+    turned = max(map(len, names)) > 3
+    axes.set_xticks(range(k), names, rotation=90 if turned else 0, fontsize=size, parse_math=False)
+    axes.set_yticks(range(k), names, fontsize=size, parse_math=False)
+    axes.set_title(title, fontsize=9)
+    axes.set(xlabel='predicted', ylabel='true class')
+    if k <= MOST_NUMBERED:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                axes.text(column, row, count, fontsize=8 if count < 1000 else 6.5, ha='center', va='center',
+                          color='white' if shares[row, column] > 0.3 else 'black')
+    return figure
+
+
+def curves_figure(result, title):
+    """Deletion and insertion curves of every explainer, and the areas under them. Returns a matplotlib Figure."""
+    kinds = [kind for kind in ('deletion', 'insertion') if any(kind in curve for curve in result['curves'].values())]
+    figure = Figure(figsize=(4.6 * len(kinds), 4.4 + 0.1 * len(result['curves'])), dpi=110, layout='constrained')
+    figure.suptitle(f"{title}: {result['run']['images']} test images", fontsize=10)
+    for kind, axes in zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0]):
+        for place, (name, curve) in enumerate(result['curves'].items()):
+            area = number(result['explainers'][name][kind]['value'], decimals=3)
+            axes.plot(curve['fractions'], curve[kind], color=COLOURS[place % len(COLOURS)],
+                      linestyle='-' if place < len(COLOURS) else '--', label=f'{name} {area}', linewidth=1.5)
+        axes.set(ylim=(0, 1.02), xlim=(0, 1), ylabel='probability of the predicted class',
+                 xlabel=f"share of pixels {'deleted' if kind == 'deletion' else 'inserted'}, most salient first")
+        axes.set_title(f'{kind}: {MEASURES[kind]} is better', fontsize=9)
+        axes.legend(fontsize=7.5, title='area', title_fontsize=7.5, loc='upper center', bbox_to_anchor=(0.5, -0.14),
+                    ncols=2, frameon=False)
+    return figure
+
+
+def text(result, title):
+    """The numbers as Markdown tables, for a terminal."""
+    network, explainers = result['network'], result['explainers']
+    parts = [[f"{title}: accuracy {number(network['accuracy'])} %, NLL {number(network['nll'], decimals=3)} nats, "
+              f"ECE {number(network['ece'], decimals=4)} ({result['run']['test_images']:,} test images)"]]
+    if network['adversarial']:
+        epsilons = [*dict.fromkeys(one['epsilon'] for one in network['adversarial'])]
+        attacks = [*dict.fromkeys(one['attack'] for one in network['adversarial'])]
+        accuracy = {(one['attack'], one['epsilon']): one['accuracy'] for one in network['adversarial']}
+        parts.append(lines_of(['accuracy (%) attacked, epsilon of 255', *(f'{epsilon:g}' for epsilon in epsilons)],
+                              [[attack, *(number(accuracy[attack, epsilon]) for epsilon in epsilons)]
+                               for attack in attacks]))
+    if network['corruptions']:
+        parts.append(lines_of(['accuracy (%) corrupted, severity', *'12345', 'mean'],
+                              [[kind, *map(number, values), number(np.mean(values))]
+                               for kind, values in network['corruptions'].items()]))
+    if explainers:
+        measures = [name for name in MEASURES if any(name in found for found in explainers.values())]
+        cell = lambda found: '' if found is None or found['value'] is None else number(found['value'], decimals=3)
+        parts.append(lines_of(['explainer', *measures], [[name, *(cell(found.get(one)) for one in measures)]
+                                                         for name, found in explainers.items()]))
+        parts[-1].append('Better: ' + ', '.join(f'{one} {MEASURES[one]}' for one in measures) +
+                         f". {result['run']['images']} test images; intervals are in evaluation.json.")
+    parts += [[f'{name} does not apply: {why}' for name, why in result['not_applicable'].items()]]
+    return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'

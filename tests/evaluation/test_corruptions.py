@@ -1,0 +1,85 @@
+"""Corruptions of photographs: images still, the same for a seed, worse with severity, and some in closed form."""
+import numpy as np
+import pytest
+from scipy import ndimage
+from sklearn.datasets import load_sample_image
+
+from ikd.evaluation.corruptions import KINDS, SEVERITIES, at, corrupt
+
+
+@pytest.fixture(scope='module')
+def photographs():
+    """24 pieces of two photographs, 32x32 in colour, at a quarter of their size."""
+    pieces = []
+    for name in ('china.jpg', 'flower.jpg'):
+        small = load_sample_image(name)[:384, :640].reshape(96, 4, 160, 4, 3).mean((1, 3))
+        pieces.append(small.reshape(3, 32, 5, 32, 3).swapaxes(1, 2).reshape(-1, 32, 32, 3)[:12])
+    return np.concatenate(pieces).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_worse_with_severity(photographs, kind):
+    """By the mean square distance; on grey images of 28x28 too an image of the same shape."""
+    found = [corrupt(photographs, kind, severity) for severity in SEVERITIES]
+    assert all(one.dtype == np.uint8 and one.shape == photographs.shape for one in found)
+    distances = [((one.astype(float) - photographs) ** 2).mean() for one in found]
+    assert distances[0] > 0 and np.all(np.diff(distances) > 0), distances
+    np.testing.assert_array_equal(found[2], corrupt(photographs, kind, 3))
+    grey = photographs[:5, :28, :28, :1]
+    changed = corrupt(grey, kind, 5)
+    assert changed.shape == grey.shape and changed.dtype == np.uint8 and not np.array_equal(changed, grey)
+
+
+@pytest.mark.parametrize('kind', ['gaussian_noise', 'shot_noise', 'impulse_noise', 'speckle_noise', 'motion_blur',
+                                  'fog'])
+def test_another_seed_draws_anew(photographs, kind):
+    assert not np.array_equal(corrupt(photographs, kind, 3, seed=1), corrupt(photographs, kind, 3, seed=2))
+
+
+def test_noise_is_as_large_as_it_says():
+    grey = np.full((50, 32, 32, 1), 128, np.uint8)
+    for kind, deviation in (('gaussian_noise', 0.1), ('shot_noise', np.sqrt(128 / 255 / 50)),
+                            ('speckle_noise', 0.2 * 128 / 255)):
+        assert corrupt(grey, kind, 5).std() / 255 == pytest.approx(deviation, rel=0.02)
+    changed = corrupt(grey, 'impulse_noise', 5)
+    assert (changed != 128).mean() == pytest.approx(0.07, rel=0.05) and {*np.unique(changed)} == {0, 128, 255}
+
+
+def test_contrast_and_brightness_in_closed_form(photographs):
+    """Contrast keeps each channel's mean; brightness adds to the largest colour and keeps the ratios."""
+    found = corrupt(photographs, 'contrast', 4).astype(float)
+    mean = photographs.mean((1, 2), keepdims=True)
+    np.testing.assert_allclose(found, 0.7 * mean + 0.3 * photographs, atol=0.501)
+    one = np.uint8([[[[100, 50, 0]], [[0, 0, 0]], [[250, 250, 125]]]])
+    np.testing.assert_array_equal(corrupt(one, 'brightness', 4), [[[[151, 76, 0]], [[51] * 3], [[255, 255, 128]]]])
+
+
+@pytest.mark.parametrize('kind', ['defocus_blur', 'gaussian_blur', 'motion_blur', 'zoom_blur'])
+def test_blurs_leave_what_is_even(kind):
+    even = np.full((3, 32, 32, 3), (10, 200, 90), np.uint8)
+    np.testing.assert_array_equal(corrupt(even, kind, 5), even)
+
+
+def test_defocus_is_a_disk():
+    """Of radius 1.65: full in the middle 3x3 but for its corners, part beyond, symmetric, and adds up to all."""
+    point = np.zeros((1, 33, 33, 1), np.uint8)
+    point[0, 16, 16] = 255
+    disk = corrupt(point, 'defocus_blur', 5)[0, 13:20, 13:20, 0].astype(int)
+    np.testing.assert_array_equal(disk, disk.T)
+    np.testing.assert_array_equal(disk, disk[::-1])
+    area = np.pi * (1.65 * 33 / 32) ** 2
+    assert disk[3, 3] == disk[2, 3] == pytest.approx(255 / area, abs=1.5) and 0 < disk[1, 3] < disk[2, 3]
+    assert disk[0].max() == 0 and disk.sum() == pytest.approx(255, abs=6)
+
+
+def test_between_pixels_is_scipys():
+    """Bilinear, the edge going on beyond the edge, each image at places of its own."""
+    draw = np.random.default_rng(0)
+    x, rows, columns = draw.random((2, 5, 7, 3)), draw.uniform(-2, 7, (2, 4)), draw.uniform(-2, 9, (2, 6))
+    found = at(x, rows, columns)
+    assert found.shape == (2, 4, 6, 3)
+    for i in range(2):
+        places = np.meshgrid(rows[i], columns[i], indexing='ij')
+        for c in range(3):
+            expected = ndimage.map_coordinates(x[i, ..., c], places, order=1, mode='nearest')
+            np.testing.assert_allclose(found[i, ..., c], expected, atol=1e-12)

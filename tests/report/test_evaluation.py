@@ -1,0 +1,68 @@
+"""Pictures and tables of an evaluation can be read and show its numbers."""
+import numpy as np
+import pytest
+
+from ikd.evaluation.calibration import reliability
+from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
+from tests.report.readable import assert_readable, texts_of
+
+
+@pytest.fixture
+def result():
+    draw = np.random.default_rng(0)
+    probabilities = draw.dirichlet(np.full(3, 0.2), 200)
+    shares = np.arange(17) / 16
+    names = ('grad', 'guided_backprop', 'grad_cam')
+    return {
+        'run': {'images': 100, 'test_images': 1234},
+        'network': {'accuracy': 91.254, 'nll': 0.3, 'ece': 0.01234,
+                    'confusion': [[50, 0, 1], [0, 1234, 0], [7, 0, 9]],
+                    'class_names': ['cat', 'automobile', 'x'],
+                    'reliability': reliability(probabilities, probabilities.argmax(1)),
+                    'adversarial': [{'attack': attack, 'epsilon': epsilon, 'accuracy': 50 + epsilon, 'images': 500}
+                                    for epsilon in (2.0, 8.0) for attack in ('fgsm', 'pgd')],
+                    'corruptions': {'fog': [90, 80, 70, 60, 50.5]}},
+        'explainers': {name: {'deletion': {'value': 0.25, 'low': 0.2, 'high': 0.3},
+                              'sanity': {'value': None, 'low': None, 'high': None}} for name in names},
+        'curves': {name: {'deletion': list(1 - shares), 'insertion': list(shares), 'fractions': list(shares)}
+                   for name in names},
+        'not_applicable': {'lrp': 'it needs ReLUs'}}
+
+
+def test_reliability(result):
+    figure = reliability_figure(result['network'], 'a title')
+    assert_readable(figure)
+    (upper, lower), bins = figure.axes, [one for one in result['network']['reliability'] if one['count']]
+    assert [bar.get_height() for bar in upper.patches] == [one['accuracy'] for one in bins]
+    assert sum(bar.get_height() for bar in lower.patches) == 200
+
+
+def test_confusion(result):
+    figure = confusion_figure(result['network'], 'a title')
+    assert_readable(figure)
+    written = [found for found, _, _ in texts_of(figure)]
+    assert all(f'{count}' in written for count in (50, 1, 1234, 7, 9)) and '0' not in written
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array()[2], np.sqrt([7 / 16, 0, 9 / 16]))
+    many = {'confusion': np.eye(100, dtype=int), 'class_names': [f'class {i}' for i in range(100)]}
+    assert len(confusion_figure(many, 'many').axes[0].texts) == 0
+
+
+def test_curves(result):
+    for found in result['explainers'].values():
+        found['insertion'] = {'value': 0.5, 'low': 0.4, 'high': 0.6}
+    figure = curves_figure(result, 'a title')
+    assert_readable(figure)
+    deletion, insertion = figure.axes
+    np.testing.assert_array_equal(insertion.lines[0].get_ydata(), np.arange(17) / 16)
+    assert [one.get_text() for one in deletion.get_legend().get_texts()][1] == 'guided_backprop 0.250'
+    for curve in result['curves'].values():
+        del curve['insertion']
+    assert len(curves_figure(result, 'a title').axes) == 1
+
+
+def test_tables(result):
+    lines = text(result, 'mlp on digits').splitlines()
+    assert lines[0] == ('mlp on digits: accuracy 91.25 %, NLL 0.300 nats, ECE 0.0123 (1,234 test images)')
+    assert '| pgd | 52.00 | 58.00 |' in lines and '| fog | 90.00 | 80.00 | 70.00 | 60.00 | 50.50 | 70.10 |' in lines
+    assert '| explainer | deletion | sanity |' in lines and '| grad_cam | 0.250 |  |' in lines
+    assert lines[-1] == 'lrp does not apply: it needs ReLUs'
