@@ -11,6 +11,7 @@ from ikd.checkpoint import last_tree
 from ikd.config import default, explainer_options
 from ikd.data import Dataset
 from ikd.data.resident import normalise
+from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.experiment import MATMUL, load_data, read_summary
 from ikd.explainers import explain
@@ -87,7 +88,8 @@ def pixel_batches(images, labels, size=250):
 def image_batches(trained, most=None, size=250):
     """The first `most` test images, all by default, in `pixel_batches`; as the network takes them, float32."""
     dataset = trained.dataset
-    for pixels, labels, real in pixel_batches(dataset.test_images[:most], dataset.test_labels[:most], size):
+    images = select(dataset.test_images, slice(most))  # which may be streamed
+    for pixels, labels, real in pixel_batches(images, dataset.test_labels[:most], size):
         yield normalise(pixels, dataset.mean, dataset.std), labels, real
 
 

@@ -30,8 +30,8 @@ class Images:
         return len(self.rows), *self.image_shape
 
     def __getitem__(self, places):
-        """The images at an array of places, of any shape: uint8 [*places.shape, h, w, c]."""
-        places = np.asarray(places)
+        """The images at some places (a slice, or an array of any shape): uint8 [*places.shape, h, w, c]."""
+        places = np.arange(len(self))[places]
         return self.read(self.rows[places.ravel()]).reshape(*places.shape, *self.image_shape)
 
     def select(self, places):

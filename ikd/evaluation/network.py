@@ -21,7 +21,7 @@ def of_pixels(trained):
 def predict(trained, apply, images):
     """Logits [n, k] of uint8 images [n, h, w, c], on the host; apply: `of_pixels`, compiled."""
     return np.concatenate([jax.device_get(apply(trained.variables, pixels))[real]
-                           for pixels, _, real in pixel_batches(images, images)])
+                           for pixels, _, real in pixel_batches(images, np.zeros(len(images)))])
 
 
 def predictions(trained, apply):
