@@ -10,8 +10,8 @@ from ikd.report.markdown import number
 PICTURES = {
     'reliability': 'How often predictions are right, by how sure the network is of them.',
     'confusion': 'Confusion matrix: true classes in rows, predictions in columns.',
-    'faithfulness': 'Deletion and insertion: the probability of the true class as pixels are taken away or put back, '
-                    'those that an explainer finds most important first.'}
+    'faithfulness': 'Deletion and insertion: the probability of the predicted class as pixels are taken away or put '
+                    'back, those that an explainer finds most important first.'}
 MOST_CONFUSED = 5
 
 
@@ -26,8 +26,8 @@ def evaluation(run):
     network = found.get('network', {})
     pictures = [picture((folder / f'{name}.png').read_bytes(), name, caption) for name, caption in PICTURES.items()
                 if (folder / f'{name}.png').is_file()]
-    parts = [paragraph(facts(found)), *adversarial(network), *corruptions(network), *explainers(found), *pictures]
-    return join(*parts)
+    return join(paragraph(facts(found)), *adversarial(network), *corruptions(network), *explainers(found),
+                element('div', *pictures, class_='pictures'))
 
 
 def facts(found):
