@@ -5,7 +5,7 @@ import pathlib
 from ikd.errors import InputError
 from ikd.report.command import command
 from ikd.report.curves import plot, values_of
-from ikd.report.evaluated import evaluation
+from ikd.report.evaluation_part import evaluation
 from ikd.report.gallery import figure1, figure2, trees
 from ikd.report.html import command_line, document, element, folded, join, paragraph, section, table
 from ikd.report.outcome import final, headline, plural, run_name, sentence

@@ -79,9 +79,10 @@ td small { display: block; color: var(--soft); }
 .curve polyline, .curve line { vector-effect: non-scaling-stroke; }
 .readout { display: flex; flex-wrap: wrap; gap: 0 1rem; margin-top: .3rem; }
 .picture { margin-top: 1.2rem; }
-.picture .scroll { background: #fff; border-radius: 4px; border: 1px solid var(--line); }
+.picture .scroll { width: fit-content; background: #fff; border-radius: 4px; border: 1px solid var(--line); }
 img { display: block; max-width: 100%; height: auto; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 1.6rem; }
+.pictures .picture:nth-child(3) { grid-column: 1 / -1; }
 details { margin-top: 1.2rem; }
 summary { cursor: pointer; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.5rem; margin: 1rem 0 0; }

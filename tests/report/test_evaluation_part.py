@@ -7,11 +7,11 @@ import shlex
 import pytest
 
 from ikd.errors import InputError
-from ikd.report.evaluated import evaluation
+from ikd.report.evaluation_part import evaluation
 from ikd.report.runs import Run
 
 FOUND = {
-    'run': {'seed': 3, 'images': 1000, 'commit': 'abc'},
+    'run': {'seed': 3, 'images': 200, 'test_images': 1000, 'commit': 'abc'},
     'network': {'accuracy': 97.0, 'nll': 0.1234, 'ece': 0.02, 'class_names': ['cat', '<b>', 'dog'],
                 'confusion': [[8, 2, 0], [5, 9, 0], [0, 1, 7]],
                 'adversarial': [{'attack': 'fgsm', 'epsilon': 8, 'accuracy': 40.0, 'images': 500},
@@ -41,6 +41,7 @@ def test_everything(shown):
     page = shown(json.dumps(FOUND))
     assert 'The network of seed 3 on 1000 test images: accuracy 97.00 %, NLL 0.123 nats, ECE 0.020.' in page
     assert 'Most often confused: &lt;b&gt; taken for cat (5), cat taken for &lt;b&gt; (2), dog taken for' in page
+    assert 'Mean over 200 test images' in page
     assert '<th>attack</th><th>0.5/255</th><th>8/255</th>' in page
     assert '<td>FGSM</td><td>90.00</td><td>40.00</td>' in page and '<td>PGD</td><td></td><td>10.00</td>' in page
     assert '<td>gaussian noise</td><td>90.00</td>' in page and '<td>50.00</td><td>70.00</td>' in page  # the mean

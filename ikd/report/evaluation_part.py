@@ -10,8 +10,8 @@ from ikd.report.markdown import number
 PICTURES = {
     'reliability': 'How often predictions are right, by how sure the network is of them.',
     'confusion': 'Confusion matrix: true classes in rows, predictions in columns.',
-    'faithfulness': 'Deletion and insertion: the probability of the true class as pixels are taken away or put back, '
-                    'those that an explainer finds most important first.'}
+    'faithfulness': 'Deletion and insertion: the probability of the predicted class as pixels are taken away or put '
+                    'back, those that an explainer finds most important first.'}
 MOST_CONFUSED = 5
 
 
@@ -26,8 +26,8 @@ def evaluation(run):
     network = found.get('network', {})
     pictures = [picture((folder / f'{name}.png').read_bytes(), name, caption) for name, caption in PICTURES.items()
                 if (folder / f'{name}.png').is_file()]
-    parts = [paragraph(facts(found)), *adversarial(network), *corruptions(network), *explainers(found), *pictures]
-    return join(*parts)
+    return join(paragraph(facts(found)), *adversarial(network), *corruptions(network), *explainers(found),
+                element('div', *pictures, class_='pictures'))
 
 
 def facts(found):
@@ -36,7 +36,8 @@ def facts(found):
     known = [f"{name} {number(network[field], decimals=digits)}{unit}" for field, name, digits, unit in
              (('accuracy', 'accuracy', 2, ' %'), ('nll', 'NLL', 3, ' nats'), ('ece', 'ECE', 3, ''))
              if network.get(field) is not None]
-    start = f"The network of seed {run.get('seed', '?')} on {run.get('images', '?')} test images"
+    images = run.get('test_images', run.get('images', '?'))  # `images` are those whose explanations were judged
+    start = f"The network of seed {run.get('seed', '?')} on {images} test images"
     text = f"{start}: {', '.join(known)}." if known else f'{start}.'
     pairs = confused(network.get('confusion') or [], network.get('class_names') or [])
     if pairs:
@@ -84,7 +85,7 @@ def explainers(found):
     parts = [element('h3', 'Explainers')] if rows or found.get('not_applicable') else []
     if rows:
         parts.append(table(['explainer', *(measure.replace('_', ' ') for measure in measures)], rows,
-                           'Mean over images with its 95 % interval.'))
+                           f"Mean over {found.get('run', {}).get('images', 'the')} test images, its 95 % interval."))
     absent = '; '.join(f'{name}: {reason}' for name, reason in (found.get('not_applicable') or {}).items())
     return parts + ([paragraph(f'Not applicable: {absent}.', class_='note')] if absent else [])
 
