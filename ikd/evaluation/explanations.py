@@ -62,6 +62,10 @@ def examiner(trained, most=100, size=50):
     def curve(variables, first, last, values, classes):
         return morph(network(variables), first, last, values, classes, shares, key)
 
+    @jax.jit
+    def neighbours(key, pixels):
+        return to_input(nearby(key, pixels, RADIUS))
+
     batches = []
     for pixels, _, real in pixel_batches(dataset.test_images[:most], dataset.test_labels[:most], size):
         width = min(shape[:2]) / 8
@@ -69,6 +73,7 @@ def examiner(trained, most=100, size=50):
         images = to_input(pixels)
         batches.append((pixels.astype(np.float32), images, to_input(blurred), *facts(variables, images), real))
 
+    change = jax.jit(relative_change)
     summaries = jax.jit(lambda maps, values, gained, lost: {
         'infidelity': infidelity(values, masks, lost), 'sparseness': gini(maps),
         'completeness': incompleteness(maps, gained)})
@@ -86,7 +91,9 @@ def examiner(trained, most=100, size=50):
             if 'insertion' in measures:
                 found['insertion'] = curve(variables, blurred, images, own, classes)
             if 'max_sensitivity' in measures:
-                found['max_sensitivity'] = largest_change(explain, to_input, variables, pixels, maps)
+                changes = [change(maps, explain(variables, neighbours(one, pixels)))
+                           for one in jax.random.split(key, NEIGHBOURS)]
+                found['max_sensitivity'] = jnp.max(jnp.stack(changes), 0)
             parts.append({measure: np.asarray(value)[real] for measure, value in found.items()})
             tick()
         values = {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
@@ -107,14 +114,6 @@ def examiner(trained, most=100, size=50):
                 {**curves, 'fractions': shares} if curves else {})
 
     return judge
-
-
-def largest_change(explain, to_input, variables, pixels, maps):
-    """Max-sensitivity [b, k] of maps [b, k, ...], over NEIGHBOURS images within RADIUS of pixels."""
-    change = jax.jit(relative_change)
-    keys = jax.random.split(jax.random.key(0), NEIGHBOURS)
-    return jnp.max(jnp.stack([change(maps, explain(variables, to_input(nearby(key, pixels, RADIUS))))
-                              for key in keys]), 0)
 
 
 def over_classes(values):
