@@ -41,8 +41,7 @@ def examiner(trained, most=100, size=50):
     deletion, insertion: area under the probability of the predicted class; pixels are deleted to the network's zero,
     which is the mean of a colour set and black of a grey one, and inserted into the image blurred by an eighth of its
     side. infidelity, max_sensitivity, sparseness: means over all classes of an image. completeness, which is measured
-    for `COMPLETE` alone: `incompleteness`. discriminativeness: `all`, of maps with colours added up with their sign.
-    sanity: Spearman's rho of the true class's map to the one when all weights are random.
+    for `COMPLETE` alone: `incompleteness`. discriminativeness, sanity: `told_apart`, `after_randomisation`.
     """
     dataset, variables = trained.dataset, trained.variables
     to_input = lambda pixels: normalise(pixels, dataset.mean, dataset.std)
@@ -100,20 +99,31 @@ def examiner(trained, most=100, size=50):
         curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
         found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
                  for measure, value in values.items()}
-        if 'discriminativeness' in measures:
-            readings = discriminativeness(trained, name, most)
-            score = readings['signed' if 'signed' in readings else 'as_is']['all']
-            found['discriminativeness'] = {'value': score['score'], 'low': score['low'], 'high': score['high']}
-            tick()
-        if 'sanity' in measures:
-            last = cascade(trained, name, most)[-1]
-            last = last['signed' if 'signed' in last else 'as_is']
-            found['sanity'] = {'value': last['rho'], 'low': last['low'], 'high': last['high']}
-            tick()
+        for measure in RANKED:
+            if measure in measures:
+                found[measure] = RANKED[measure](trained, name, most)
+                tick()
         return ({measure: found[measure] for measure in measures if measure != 'completeness' or name in COMPLETE},
                 {**curves, 'fractions': shares} if curves else {})
 
     return judge
+
+
+def told_apart(trained, name, most):
+    """`discriminativeness` as an estimate: of maps read with their sign, against every other class."""
+    readings = discriminativeness(trained, name, most)
+    score = readings['signed' if 'signed' in readings else 'as_is']['all']
+    return {'value': score['score'], 'low': score['low'], 'high': score['high']}
+
+
+def after_randomisation(trained, name, most):
+    """The last step of `cascade` as an estimate: rho of the true class's map to that when all weights are random."""
+    last = cascade(trained, name, most)[-1]
+    last = last['signed' if 'signed' in last else 'as_is']
+    return {'value': last['rho'], 'low': last['low'], 'high': last['high']}
+
+
+RANKED = {'discriminativeness': told_apart, 'sanity': after_randomisation}
 
 
 def over_classes(values):
