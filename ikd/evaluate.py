@@ -139,9 +139,12 @@ def main(argv):
 
 
 def cli():
-    """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
+    """The command line. A line and exit code 2 for bad input, 1 for a file that can't be written, 130 for Ctrl-C."""
     try:
         main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print('ikd: stopped; nothing was written', file=sys.stderr)
+        sys.exit(130)
     except (InputError, Unwritable) as error:
         print(f'ikd: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)

@@ -41,8 +41,7 @@ def examiner(trained, most=100, size=50):
     deletion, insertion: area under the probability of the predicted class; pixels are deleted to the network's zero,
     which is the mean of a colour set and black of a grey one, and inserted into the image blurred by an eighth of its
     side. infidelity, max_sensitivity, sparseness: means over all classes of an image. completeness, which is measured
-    for `COMPLETE` alone: `incompleteness`. discriminativeness: `all`, of maps with colours added up with their sign.
-    sanity: Spearman's rho of the true class's map to the one when all weights are random.
+    for `COMPLETE` alone: `incompleteness`. discriminativeness, sanity: `told_apart`, `after_randomisation`.
     """
     dataset, variables = trained.dataset, trained.variables
     to_input = lambda pixels: normalise(pixels, dataset.mean, dataset.std)
@@ -62,6 +61,10 @@ def examiner(trained, most=100, size=50):
     def curve(variables, first, last, values, classes):
         return morph(network(variables), first, last, values, classes, shares, key)
 
+    @jax.jit
+    def neighbours(key, pixels):
+        return to_input(nearby(key, pixels, RADIUS))
+
     batches = []
     for pixels, _, real in pixel_batches(dataset.test_images[:most], dataset.test_labels[:most], size):
         width = min(shape[:2]) / 8
@@ -69,6 +72,7 @@ def examiner(trained, most=100, size=50):
         images = to_input(pixels)
         batches.append((pixels.astype(np.float32), images, to_input(blurred), *facts(variables, images), real))
 
+    change = jax.jit(relative_change)
     summaries = jax.jit(lambda maps, values, gained, lost: {
         'infidelity': infidelity(values, masks, lost), 'sparseness': gini(maps),
         'completeness': incompleteness(maps, gained)})
@@ -86,35 +90,40 @@ def examiner(trained, most=100, size=50):
             if 'insertion' in measures:
                 found['insertion'] = curve(variables, blurred, images, own, classes)
             if 'max_sensitivity' in measures:
-                found['max_sensitivity'] = largest_change(explain, to_input, variables, pixels, maps)
+                changes = [change(maps, explain(variables, neighbours(one, pixels)))
+                           for one in jax.random.split(key, NEIGHBOURS)]
+                found['max_sensitivity'] = jnp.max(jnp.stack(changes), 0)
             parts.append({measure: np.asarray(value)[real] for measure, value in found.items()})
             tick()
         values = {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
         curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
         found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
                  for measure, value in values.items()}
-        if 'discriminativeness' in measures:
-            readings = discriminativeness(trained, name, most)
-            score = readings['signed' if 'signed' in readings else 'as_is']['all']
-            found['discriminativeness'] = {'value': score['score'], 'low': score['low'], 'high': score['high']}
-            tick()
-        if 'sanity' in measures:
-            last = cascade(trained, name, most)[-1]
-            last = last['signed' if 'signed' in last else 'as_is']
-            found['sanity'] = {'value': last['rho'], 'low': last['low'], 'high': last['high']}
-            tick()
+        for measure in RANKED:
+            if measure in measures:
+                found[measure] = RANKED[measure](trained, name, most)
+                tick()
         return ({measure: found[measure] for measure in measures if measure != 'completeness' or name in COMPLETE},
                 {**curves, 'fractions': shares} if curves else {})
 
     return judge
 
 
-def largest_change(explain, to_input, variables, pixels, maps):
-    """Max-sensitivity [b, k] of maps [b, k, ...], over NEIGHBOURS images within RADIUS of pixels."""
-    change = jax.jit(relative_change)
-    keys = jax.random.split(jax.random.key(0), NEIGHBOURS)
-    return jnp.max(jnp.stack([change(maps, explain(variables, to_input(nearby(key, pixels, RADIUS))))
-                              for key in keys]), 0)
+def told_apart(trained, name, most):
+    """`discriminativeness` as an estimate: of maps read with their sign, against every other class."""
+    readings = discriminativeness(trained, name, most)
+    score = readings['signed' if 'signed' in readings else 'as_is']['all']
+    return {'value': score['score'], 'low': score['low'], 'high': score['high']}
+
+
+def after_randomisation(trained, name, most):
+    """The last step of `cascade` as an estimate: rho of the true class's map to that when all weights are random."""
+    last = cascade(trained, name, most)[-1]
+    last = last['signed' if 'signed' in last else 'as_is']
+    return {'value': last['rho'], 'low': last['low'], 'high': last['high']}
+
+
+RANKED = {'discriminativeness': told_apart, 'sanity': after_randomisation}
 
 
 def over_classes(values):

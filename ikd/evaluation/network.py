@@ -49,12 +49,13 @@ def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
     apply = jax.jit(function)
     fast = jax.jit(lambda variables, *others: fgsm(functools.partial(function, variables), *others))
     step = jax.jit(lambda variables, *others: pgd_step(functools.partial(function, variables), *others))
+    start = jax.jit(pgd_start)
     batches = list(pixel_batches(trained.dataset.test_images[:most].astype(np.float32), y))
     found = []
     for epsilon in map(float, epsilons):
         right = {'fgsm': 0, 'pgd': 0}
         for number, (pixels, labels, real) in enumerate(batches):
-            moved = pgd_start(jax.random.fold_in(jax.random.key(seed), number), pixels, epsilon)
+            moved = start(jax.random.fold_in(jax.random.key(seed), number), pixels, epsilon)
             for _ in range(steps):
                 moved = step(trained.variables, moved, pixels, labels, epsilon, 2.5 * epsilon / steps)
             for attack, images in ('fgsm', fast(trained.variables, pixels, labels, epsilon)), ('pgd', moved):

@@ -1,0 +1,97 @@
+"""What is measured of explainers, on a linear network whose maps are known."""
+import flax.linen as nn
+import numpy as np
+import pytest
+
+from ikd import data
+from ikd.config import default
+from ikd.evaluation import explanations
+from ikd.evaluation.discriminativeness import discriminativeness
+from ikd.evaluation.explanations import MEASURES, examiner, over_classes
+from ikd.evaluation.sanity import cascade
+from ikd.evaluation.sparseness import gini
+from ikd.trained import Trained
+from ikd.validation import resolve
+
+N = 30
+
+
+class Linear(nn.Module):
+    """Logits that are linear in the pixels."""
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return nn.Dense(self.num_classes)(images.reshape(len(images), -1)), {}
+
+
+@pytest.fixture(scope='module')
+def linear():
+    """A Trained linear network with random weights, so sure that it can lose something."""
+    config = default()
+    config.model.name = 'mlp'
+    weights = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
+    variables = {'params': {'Dense_0': {'kernel': weights, 'bias': np.arange(10, dtype=np.float32)}}}
+    return Trained(resolve(config), data.load('digits'), Linear(10), variables, 0)
+
+
+@pytest.fixture(scope='module')
+def judged(linear):
+    """What the examiner says of two explainers, 20 images at a time, and how often it has ticked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explanations, 'COMPLETE', ('grad_input',))
+        judge, ticks, found = examiner(linear, most=N, size=20), [], {}
+        for name in ('grad', 'grad_input'):
+            found[name] = *judge(name, list(MEASURES), lambda: ticks.append(name)), ticks.count(name)
+        return found
+
+
+def test_gradients_of_a_linear_network(linear, judged):
+    """They lose what they say (infidelity 0), do not move; times the image they are complete and move with it."""
+    (grad, _, ticks), (grad_input, _, _) = judged['grad'], judged['grad_input']
+    assert ticks == 2 + 2  # two batches, discriminativeness and sanity
+    assert grad['max_sensitivity']['value'] == 0 == grad['max_sensitivity']['high']
+    assert 0 < grad_input['max_sensitivity']['value'] < 0.1
+    for found in grad, grad_input:
+        assert found['infidelity']['value'] == pytest.approx(0, abs=1e-4)
+    assert grad_input['completeness']['value'] == pytest.approx(0, abs=1e-4)
+    assert 'completeness' not in grad and {*grad_input} == {*MEASURES}
+    weights = linear.variables['params']['Dense_0']['kernel']
+    assert grad['sparseness']['value'] == pytest.approx(float(gini(weights.T[None]).mean()), rel=1e-4)
+    for name, (found, _, _) in judged.items():
+        score = discriminativeness(linear, name, N)['signed']['all']
+        assert found['discriminativeness'] == {'value': score['score'], 'low': score['low'], 'high': score['high']}
+        assert found['sanity']['value'] == cascade(linear, name, N)[-1]['signed']['rho']
+        for one in found.values():
+            assert one['low'] <= one['value'] <= one['high']
+
+
+def test_deletion_of_the_predicted_class(linear, judged):
+    """The best order of a linear network: of Grad*Input, in a plain loop over the images and pixels."""
+    found, curves, _ = judged['grad_input']
+    kernel, bias = (linear.variables['params']['Dense_0'][name].astype(float) for name in ('kernel', 'bias'))
+    expected = []
+    for image in linear.dataset.test_images[:N].reshape(N, 64) / 255:
+        k = (image @ kernel + bias).argmax()
+        order, row = np.argsort(-image * kernel[:, k], kind='stable'), []
+        for count in range(0, 65, 4):
+            left = image.copy()
+            left[order[:count]] = 0
+            logits = left @ kernel + bias
+            row.append(1 / np.exp(logits - logits[k]).sum())
+        expected.append(row)
+    np.testing.assert_allclose(curves['deletion'], np.mean(expected, 0), atol=1e-4)  # ties are black already
+    assert found['deletion']['value'] == pytest.approx(np.trapezoid(np.mean(expected, 0), dx=1 / 16), abs=1e-4)
+    assert curves['insertion'][-1] == pytest.approx(np.mean(expected, 0)[0], abs=1e-4)
+    assert found['deletion']['value'] < judged['grad'][0]['deletion']['value'] < found['insertion']['value']
+
+
+def test_only_what_is_asked_for(linear):
+    found, curves = examiner(linear, most=10, size=20)('grad', ['sparseness', 'completeness'])
+    assert [*found] == ['sparseness'] and curves == {}
+
+
+def test_means_over_classes_leave_out_what_is_undefined():
+    values = np.array([[1, np.nan, 3], [np.nan] * 3, [1, 1, 4]])
+    np.testing.assert_array_equal(over_classes(values), [2, np.nan, 2])
+    np.testing.assert_array_equal(over_classes(values[0]), values[0])

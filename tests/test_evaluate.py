@@ -1,0 +1,114 @@
+"""The command on a finished run: what it writes is what the report reads; what can't be done is one line."""
+import json
+
+import jax
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from configs import digits as digits_config
+from ikd import evaluate, experiment, metrics, trials
+from ikd.errors import InputError
+from ikd.evaluation.corruptions import KINDS
+from ikd.evaluation.explanations import MEASURES
+from ikd.evaluation.network import corrupted, of_pixels, predict
+from ikd.trained import load
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """The directory of a finished run of an MLP on digits of 8x8, two epochs."""
+    config = digits_config.get_config('ce,smoke')
+    config.update_from_flattened_dict({'data.size': 8, 'model.name': 'mlp', 'seed': 3,
+                                       'optimizer.learning_rate': 0.05})
+    workdir = tmp_path_factory.mktemp('finished') / 'run'
+    with pytest.MonkeyPatch.context() as patch:
+        for module in experiment, trials:
+            patch.setattr(module, 'draw', lambda *args, **more: Figure())
+        experiment.run(config, workdir, jax.devices()[:1])
+    return workdir
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(evaluate, 'keep_compiled', lambda setting: None)
+    evaluate.main([*map(str, arguments)])
+    return capsys.readouterr()
+
+
+def test_the_command(finished, monkeypatch, capsys):
+    """Everything, of two explainers, one of which an MLP can't have."""
+    said = run(monkeypatch, capsys, f'--workdir={finished}', '--images=60', '--test-images=40', '--epsilons=1,60',
+               '--explainers=grad_cam,grad_input')
+    folder = finished / 'evaluation'
+    found = json.loads((folder / 'evaluation.json').read_text())
+    assert [*found] == ['run', 'network', 'explainers', 'curves', 'not_applicable']
+    assert {'seed': 3, 'images': 60, 'test_images': 256, 'model': 'mlp'}.items() <= found['run'].items()
+    assert {'commit', 'versions', 'device', 'date', 'seconds'} <= {*found['run']}
+
+    network, summary = found['network'], experiment.read_summary(finished)['trials'][0]
+    assert network['accuracy'] == pytest.approx(summary['test_accuracy'], abs=1e-5)
+    assert network['nll'] == pytest.approx(summary['test_nll'], abs=1e-4)
+    assert network['ece'] == pytest.approx(summary['test_ece'], abs=1e-4)
+    confusion = np.array(network['confusion'])
+    assert network['class_names'] == list('0123456789')
+    assert confusion.dtype == int and confusion.sum() == 256 == sum(one['count'] for one in network['reliability'])
+    assert 100 * np.trace(confusion) / 256 == pytest.approx(network['accuracy'], abs=1e-4)
+    attacks = {(one['attack'], one['epsilon']): one['accuracy'] for one in network['adversarial']}
+    assert {*attacks} == {('fgsm', 1), ('fgsm', 60), ('pgd', 1), ('pgd', 60)}
+    assert attacks['pgd', 60] <= attacks['fgsm', 60] < attacks['fgsm', 1]
+    assert {*network['corruptions']} == {*KINDS} and {len(one) for one in network['corruptions'].values()} == {5}
+
+    assert [*found['explainers']] == ['grad_input'] == [*found['curves']]
+    assert {*found['explainers']['grad_input']} == {*MEASURES} - {'completeness'}
+    assert all({'value', 'low', 'high'} == {*one} for one in found['explainers']['grad_input'].values())
+    curve = found['curves']['grad_input']
+    assert curve['fractions'] == [i / 16 for i in range(17)] and curve['deletion'][0] == curve['insertion'][-1]
+    assert [*found['not_applicable']] == ['grad_cam']
+
+    assert {path.name for path in folder.iterdir()} == {'evaluation.json', 'reliability.png', 'confusion.png',
+                                                        'faithfulness.png'}
+    assert all(imread(path).ndim == 3 for path in folder.glob('*.png'))
+    assert '| grad_input |' in said.out and 'grad_cam does not apply' in said.out
+    assert '100 %  grad_input' in said.err
+
+
+def test_only_some_measures(finished, tmp_path, monkeypatch, capsys):
+    """Elsewhere; without curves there is no picture of them."""
+    run(monkeypatch, capsys, f'--workdir={finished}', f'--out={tmp_path}/there', '--only=sparseness', '--images=20',
+        '--explainers=grad')
+    found = json.loads((tmp_path / 'there' / 'evaluation.json').read_text())
+    assert found['explainers'] == {'grad': {'sparseness': found['explainers']['grad']['sparseness']}}
+    assert (found['network']['adversarial'], found['network']['corruptions'], found['curves']) == ([], {}, {})
+    assert not (tmp_path / 'there' / 'faithfulness.png').exists()
+
+
+def test_corrupted_accuracy_is_that_of_corrupted_images(finished):
+    trained = load(finished)
+    apply = jax.jit(of_pixels(trained))
+    images, labels = trained.dataset.test_images[:100], trained.dataset.test_labels[:100]
+    values = corrupted(trained, apply, 100)['contrast']
+    assert len(values) == 5 and values[4] < values[0]
+    mean = images.mean((1, 2), keepdims=True)
+    faint = np.round(mean + 0.15 * (images - mean)).astype(np.uint8)
+    assert values[4] == metrics.evaluate(predict(trained, apply, faint), labels)['test_accuracy']
+
+
+def test_mistakes_are_one_line(finished, tmp_path, monkeypatch, capsys):
+    for arguments, message in [(['--only=fast'], "--only: no 'fast'; choose from adversarial"),
+                               (['--explainers=gard'], "--explainers: no 'gard'; choose from grad"),
+                               (['--images=0'], '--images=0: give at least 1'),
+                               (['--epsilons=much'], '--epsilons=much: give numbers'),
+                               (['--epsilons=-1'], 'give numbers above 0'),
+                               (['--trial-seed=9'], 'no trial of seed 9'),
+                               ([f'--data={tmp_path}/nowhere'], 'nowhere does not exist')]:
+        with pytest.raises(InputError, match=message):
+            run(monkeypatch, capsys, f'--workdir={finished}', *arguments)
+    monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={tmp_path}'])
+    with pytest.raises(SystemExit) as ended:
+        evaluate.cli()
+    assert ended.value.code == 2
+    assert 'is not the directory of a finished run' in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(['--help'])
+    assert ended.value.code == 0 and '--only=deletion,insertion' in capsys.readouterr().out
