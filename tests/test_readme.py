@@ -44,10 +44,11 @@ def test_add_your_own_method(tmp_path, monkeypatch, request):
 
 def test_your_own_network(tmp_path, monkeypatch):
     """The very text: it trains by its own explanations, and every explainer goes with it."""
+    code = block_after('Your own network')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(models.MODELS, 'mine', None)  # and so taken away afterwards
-    names = {}
-    exec(block_after('Your own network'), names)
+    names = {'__name__': 'readme'}
+    exec(code, names)
     assert names['names'] == tuple(EXPLAINERS) and not names['reasons']
     assert names['maps'].shape == (5, 10, 4, 4) and np.asarray(names['maps']).any()
     assert [record['stage'] for record in read_records('runs/mine')] == ['warmup', 'introspective', 'introspective']

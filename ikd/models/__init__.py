@@ -33,9 +33,9 @@ MODELS = {
 }
 NEUTRAL = {'dtype': jnp.float32, 'dropout_rate': 0.0}  # where a network that lacks the field is none the worse
 
-__all__ = ['MODELS', 'BatchNorm', 'HMEResNet18', 'HMETree', 'MLP', 'Peers', 'PlainCNN', 'Regressed', 'ResNet', 'Tap',
-           'Taps', 'VGG8', 'WideResNet', 'check_outputs', 'create', 'has_convolutions', 'head', 'init', 'parts_before',
-           'tap_shapes']
+__all__ = ['MODELS', 'BatchNorm', 'HMEResNet18', 'HMETree', 'MLP', 'Peers', 'PlainCNN', 'Regressed', 'ResNet',
+           'Tap', 'Taps', 'VGG8', 'WideResNet', 'check_outputs', 'create', 'has_convolutions', 'head', 'init',
+           'parts_before', 'tap_shapes']
 
 
 def create(name, num_classes, **options):
