@@ -64,9 +64,9 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     config = default()
     config.update(fields)
     if config.model.name not in MODELS:
-        raise InputError(f"{workdir} trained a network '{config.model.name}' that is not known here; run the code that "
-                         'puts it into ikd.models.MODELS, and then, in the same process, ikd.load(RUN) or '
-                         "ikd.explain.main(['--workdir=RUN'])")
+        raise InputError(f"{workdir} trained a network '{config.model.name}' that is not known here; run the code "
+                         'that puts it into ikd.models.MODELS, and then, in the same process, ikd.load(RUN) or '
+                         "ikd.explain's main(['--workdir=RUN'])")
     config = resolve(config)
     if data_dir is not None:
         config.data.dir = str(data_dir)
