@@ -15,6 +15,7 @@ from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.experiment import MATMUL, load_data, read_summary
 from ikd.explainers import explain
+from ikd.models import MODELS
 from ikd.report.journal import read_json
 from ikd.trials import final_model
 from ikd.validation import resolve
@@ -63,6 +64,10 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
                          'there with more --config.trials')
     config = default()
     config.update(fields)
+    if config.model.name not in MODELS:
+        raise InputError(f"{workdir} trained a network '{config.model.name}' that is not known here; run the code "
+                         'that puts it into ikd.models.MODELS, and then, in the same process, ikd.load(RUN) or '
+                         "ikd.explain's main(['--workdir=RUN'])")
     config = resolve(config)
     if data_dir is not None:
         config.data.dir = str(data_dir)

@@ -6,6 +6,8 @@ import jax
 import numpy as np
 import pytest
 
+from ikd import models
+from ikd.explainers import EXPLAINERS
 from ikd.objectives import Batch
 from ikd.recipes import RECIPES
 from ikd.report.journal import read_records
@@ -38,6 +40,19 @@ def test_add_your_own_method(tmp_path, monkeypatch, request):
     means = np.asarray(names['averaged'](batch)[2]['means'])
     assert {*np.flatnonzero((means != begun).any(1))} == {3}
     np.testing.assert_allclose(means.sum(1), 1, rtol=1e-5)
+
+
+def test_your_own_network(tmp_path, monkeypatch):
+    """The very text: it trains by its own explanations, and every explainer goes with it."""
+    code = block_after('Your own network')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(models.MODELS, 'mine', None)  # and so taken away afterwards
+    names = {'__name__': 'readme'}
+    exec(code, names)
+    assert names['names'] == tuple(EXPLAINERS) and not names['reasons']
+    assert names['maps'].shape == (5, 10, 4, 4) and np.asarray(names['maps']).any()
+    assert [record['stage'] for record in read_records('runs/mine')] == ['warmup', 'introspective', 'introspective']
+    assert names['summary']['explainer'] == 'grad_cam'
 
 
 @pytest.mark.parametrize('method', RECIPES)

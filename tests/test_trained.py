@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from configs import digits as digits_config
 from ikd import experiment, metrics, trials
 from ikd.errors import InputError
+from ikd.models import MODELS
 from ikd.trained import image_batches, load
 
 
@@ -54,7 +55,7 @@ def test_batches_hold_each_image_once(finished, most, size):
     np.testing.assert_array_equal(labels, trained.dataset.test_labels[:n])
 
 
-def test_what_is_not_there_is_said_in_one_line(finished, tmp_path):
+def test_what_is_not_there_is_said_in_one_line(finished, tmp_path, monkeypatch):
     cut = tmp_path / 'cut'
     shutil.copytree(finished, cut)
     shutil.rmtree(cut / 'checkpoints' / 'seed4')
@@ -67,3 +68,7 @@ def test_what_is_not_there_is_said_in_one_line(finished, tmp_path):
             load(*arguments)
         assert '\n' not in str(error.value)
     assert load(cut, 3).seed == 3
+    monkeypatch.delitem(MODELS, 'cnn2')  # as where it was a user's own
+    with pytest.raises(InputError, match="network 'cnn2' that is not known here") as error:
+        load(finished)
+    assert '\n' not in str(error.value)
