@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from ikd import bench, benchmarks, models
+from ikd.data import load
+from ikd.data.stream import unread
 from ikd.errors import InputError
 
 MADE_UP = {'slow': (lambda pairs: (np.array([[3.0, 1.0], [5.0, 2.0], [2.0, 1.0]]), {'note': 1}), 2.5),
@@ -73,6 +75,24 @@ def test_trials_together_are_as_many_steps():
     assert steps.state.step.tolist() == [89] * 5
     kernels = np.asarray(steps.state.params['Dense_0']['kernel'])
     assert len({kernel.tobytes() for kernel in kernels}) == 5
+
+
+def test_an_epoch_of_a_streamed_set():
+    """89 steps, each with images that come from the host."""
+    images = benchmarks.dataset(8, 1)
+    config = benchmarks.settings('mlp', 'ce', **{'optimizer.learning_rate': 0.01})
+    steps = benchmarks.Steps(config, images._replace(train_images=unread(images.train_images)))
+    steps.epoch()
+    assert int(steps.state.step) == 89
+
+
+def test_decoding_of_photographs(tmp_path):
+    """Every file is a part of a photograph, and all of the training images are decoded each time."""
+    benchmarks.photographs(tmp_path, 10)
+    images = load('folder', tmp_path, 16, room=0).train_images
+    assert images.shape == (8, 16, 16, 3) and len({image.tobytes() for image in images[np.arange(8)]}) == 8
+    times, more = benchmarks.decoding(1, 16, 10)
+    assert times.shape == (1, 2) and min(more['images_per_second']) > 0
 
 
 def test_memory_of_a_thousand_classes(monkeypatch):

@@ -68,6 +68,7 @@ def test_settings_of_the_paper():
     ('parallel', 'model', "unknown parallel 'model'; choose one of: data, trials"),
     ('data.placement', 'disk', "unknown data.placement 'disk'"),
     ('data.augment', 'mixup', "unknown data.augment 'mixup'"),
+    ('data.workers', 0, 'data.workers is 0; it must be at least 1'),
     ('method.alpha', 0.0, r'method.alpha is 0.0; it must be in \(0, 1\]'),
     ('method.alpha', 1.5, 'method.alpha is 1.5'),
     ('method.lam', -0.1, 'method.lam is -0.1'),
@@ -130,7 +131,7 @@ def test_warm_up_is_a_fifth_of_the_run(epochs, warmup):
 def test_the_digest_says_what_is_trained():
     same = [make(), make(trials=5), make(profile=True), make(cache_dir='x'), make(parallel='trials'),
             make(**{'data.dir': '/elsewhere'}), make(class_chunk=1), make(**{'method.warmup_epochs': 32}),
-            make(**{'method.tap': 'group3'})]
+            make(**{'method.tap': 'group3'}), make(**{'data.placement': 'stream', 'data.workers': 3})]
     assert len({digest(resolve(config)) for config in same}) == 1
     others = [make(**{field: value}) for field, value in [
         ('method.alpha', 0.8), ('seed', 1), ('epochs', 100), ('precision', 'tf32'), ('model.name', 'resnet14'),

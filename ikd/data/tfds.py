@@ -1,10 +1,9 @@
 """TensorFlow Datasets without TensorFlow: reading prepared sets, and fetching and preparing the known four.
 
-TFDS itself needs TensorFlow to parse MNIST and CIFAR. Here its own builders write the usual folders, with
-examples from our readers of the official archives, so that `tfds.data_source` finds what TFDS would have
-made: same versions, same features, same order.
+TFDS itself needs TensorFlow to parse MNIST and CIFAR. Here its own builders write the usual folders, with examples
+from our readers of the official archives, so that `tfds.data_source` finds what TFDS would have made: same versions,
+same features, same order.
 """
-
 import contextlib
 import functools
 import io
@@ -37,11 +36,11 @@ def default_directory():
 def read(name, directory, size=None, room=None):
     """Returns (train_images, train_labels, test_images, test_labels, class_names), or None if not there.
 
-    name is what `tfds.load` takes. Images are uint8 [n, h, w, c], resized to size x size if given; labels
-    int32 [n]. The order is that of TFDS, which shuffles once when it prepares. A validation split stands in
-    for a missing test split. The arrays are kept in the set's own folder: only the first read decodes images.
-    If the images take more than `room` bytes they are `stream.Images`, read from their records when they are wanted;
-    then the first read goes once through all records for their labels, which are kept, and decodes none.
+    name is what `tfds.load` takes. Images are uint8 [n, h, w, c], resized to size x size if given; labels int32 [n].
+    The order is that of TFDS, which shuffles once when it prepares. A validation split stands in for a missing test
+    split. The arrays are kept in the set's own folder: only the first read decodes images. If they take more than
+    `room` bytes they are `stream.Images`, read from their records when they are wanted; then only the labels are kept
+    there, for which the first read goes through all records.
 
     Raises InputError for a set that is damaged or is not one of labelled uint8 images of one size.
     """
@@ -75,8 +74,8 @@ def _refusing(name, directory):
 def prepare(name, directory, url_infos=None):
     """Fetches the official archives of a known set and writes the usual TFDS set into directory.
 
-    url_infos maps each URL to its registered size, sha256 and file name; by default those that TFDS
-    registers. A set appears all at once or not at all.
+    url_infos maps each URL to its registered size, sha256 and file name; by default those that TFDS registers. A set
+    appears all at once or not at all.
 
     Raises InputError if an archive can be neither found nor fetched, and if directory cannot be written.
     """
@@ -124,8 +123,8 @@ def _read_builder(builder, size, room):
     if not ({'train', test} <= set(splits) and isinstance(image, tfds.features.Image)
             and image.np_dtype == np.uint8 and isinstance(label, tfds.features.ClassLabel)):
         raise InputError(f'{builder.name} has splits {sorted(splits)} and features {sorted(features)}, but '
-                         'train, test (or validation), an 8-bit image and a class label are needed: '
-                         'choose an image classification set')
+                         'train, test (or validation), an 8-bit image and a class label are needed: choose an image '
+                         'classification set')
     if not 0 < (label.num_classes or 0) <= MOST_CLASSES:
         raise InputError(f'{builder.name} has {label.num_classes} classes, not 1 to {MOST_CLASSES:,}: choose another '
                          'set')
@@ -186,7 +185,7 @@ def _streamed(builder, examples, splits, size):
         raise _unequal(builder)
     arrays = []
     for split, own, (h, w) in zip(splits, labels, sizes.tolist()):
-        shape = (size, size, channels) if size else (h, w, channels)
+        shape = size or h, size or w, channels
         read = functools.partial(_read_rows, builder, examples(split)[1], size, shape)
         arrays += Images(read, np.arange(len(own)), shape), own
     return arrays
