@@ -1,8 +1,8 @@
 """TensorFlow Datasets without TensorFlow: reading prepared sets, and fetching and preparing the known four.
 
-TFDS itself needs TensorFlow to parse MNIST and CIFAR. Here its own builders write the usual folders, with examples from
-our readers of the official archives, so that `tfds.data_source` finds what TFDS would have made: same versions, same
-features, same order.
+TFDS itself needs TensorFlow to parse MNIST and CIFAR. Here its own builders write the usual folders, with examples
+from our readers of the official archives, so that `tfds.data_source` finds what TFDS would have made: same versions,
+same features, same order.
 """
 import contextlib
 import functools
