@@ -1,7 +1,7 @@
 """How good a trained network and its explanations are: `python -m ikd.evaluate --workdir=RUN`.
 
-  python -m ikd.evaluate --workdir=RUN                               all, minutes on two CPU cores
-  python -m ikd.evaluate --workdir=RUN --explainers=grad,grad_cam    only these
+  python -m ikd.evaluate --workdir=RUN                               the paper's four explainers and the run's own
+  python -m ikd.evaluate --workdir=RUN --explainers=grad,grad_cam    only these; or all
   python -m ikd.evaluate --workdir=RUN --only=deletion,insertion     only these measures
   python -m ikd.evaluate --workdir=RUN --only=adversarial --epsilons=26,51,77 --test-images=10000
   python -m ikd.evaluate --workdir=RUN --images=1000 --data=DIR      more images; the data is now in DIR
@@ -23,7 +23,7 @@ from ikd.compiled import keep_compiled
 from ikd.errors import InputError, Unwritable, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES, examiner
-from ikd.evaluation.measure import describe, rounded
+from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.experiment import MATMUL
 from ikd.explainers import EXPLAINERS, applicable
@@ -44,7 +44,8 @@ def parse(argv):
     parser.add_argument('--workdir', required=True, metavar='RUN', help='the directory of a finished run')
     parser.add_argument('--data', metavar='DIR', help="where the data is now, if not where the run's config says")
     parser.add_argument('--trial-seed', type=int, metavar='S', help="which of the run's trials; by default its first")
-    parser.add_argument('--explainers', default='all', metavar='A,B', help=f"of {', '.join(EXPLAINERS)}; or all")
+    parser.add_argument('--explainers', metavar='A,B', help=f"of {', '.join(EXPLAINERS)}; or all; by default the "
+                        "paper's four and the run's own")
     parser.add_argument('--only', metavar='A,B', help=f"measure only these of {', '.join((*ROBUSTNESS, *MEASURES))}")
     parser.add_argument('--images', type=int, default=100, metavar='N',
                         help='test images that explainers are measured on (%(default)s)')
@@ -55,7 +56,8 @@ def parse(argv):
     parser.add_argument('--out', metavar='DIR', help='where to write, instead of RUN/evaluation')
     options = parser.parse_args(argv)
     options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
-    options.explainers = chosen('explainers', None if options.explainers == 'all' else options.explainers, EXPLAINERS)
+    if options.explainers is not None:
+        options.explainers = chosen('explainers', options.explainers, EXPLAINERS)
     try:
         options.epsilons = [float(word) for word in options.epsilons.split(',')]
     except ValueError as error:
@@ -69,8 +71,8 @@ def parse(argv):
 
 
 def chosen(flag, text, choices):
-    """The words of a comma-separated list, in the order of `choices`; all of them for None."""
-    words = [*choices] if text is None else text.split(',')
+    """The words of a comma-separated list, in the order of `choices`; all of them for None and `all`."""
+    words = [*choices] if text in (None, 'all') else text.split(',')
     for word in words:
         if word not in choices:
             raise InputError(f"--{flag}: no '{word}'; choose from {', '.join(choices)}")
@@ -79,9 +81,10 @@ def chosen(flag, text, choices):
 
 def evaluate(trained, options):
     """What evaluation.json has beside `run`; options: of `parse`. Progress is shown on stderr."""
+    asked = options.explainers or (*NAMES, trained.config.method.explainer)
     image_shape = trained.dataset.test_images.shape[1:]
     names, reasons = applicable(trained.model, trained.variables, image_shape)
-    names = [name for name in names if name in options.explainers]
+    names = [name for name in names if name in asked]
     measures = [name for name in options.only if name in MEASURES]
     names, batches = names if measures else [], -(-min(options.images, len(trained.dataset.test_images)) // BATCH)
     each = batches + len({'discriminativeness', 'sanity'} & {*measures})
@@ -105,7 +108,7 @@ def evaluate(trained, options):
             if curve:
                 curves[name] = curve
     return {'network': network, 'explainers': explainers, 'curves': curves,
-            'not_applicable': {name: why for name, why in reasons.items() if name in options.explainers}}
+            'not_applicable': {name: why for name, why in reasons.items() if name in asked}}
 
 
 def main(argv):
