@@ -139,11 +139,12 @@ def prepare(stage, model, teacher, data, config, layout):
     """
     n, b = len(data.train_images), config.batch_size
     steps, axis_name, image_shape = n // b, layout.axis_name, data.train_images.shape[1:]
+    knows_devices = hasattr(model, 'axis_name')
     if stage.wrap:
         model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
     new = functools.partial(model.init, train=False)
     shapes = jax.eval_shape(new, jax.random.key(0), jnp.zeros((1, *image_shape)))
-    if axis_name and shapes.get('batch_stats') and not hasattr(model, 'axis_name'):
+    if axis_name and shapes.get('batch_stats') and not knows_devices:
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
     trained = frozenset(stage.trains(model, image_shape, tuple(shapes['params'])))

@@ -162,11 +162,7 @@ def test_unknown_argument():
         apply_arguments(default(), 'smoke,smok')
 
 
-def on_cifar10(name):
-    return importlib.import_module(f'configs.{name}').get_config().data.name == 'cifar10'
-
-
-@pytest.mark.parametrize('name', [pytest.param(name, marks=pytest.mark.slow if on_cifar10(name) else ())
+@pytest.mark.parametrize('name', [pytest.param(name, marks=() if name == 'le_mnist' else pytest.mark.slow)
                                   for name in CONFIGS])
 def test_every_config_runs_in_smoke_mode(name, tmp_path, request):
     """On the digits everywhere; on the real data where IKD_TEST_DATA names it."""

@@ -167,6 +167,7 @@ def test_more_trials_train_only_the_new_ones(undisturbed, tmp_path, count_epochs
     assert_same(last_state(alone, tmp_path.parent / 'elsewhere' / 'alone', 1), last_state(alone, tmp_path, 1))
 
 
+@pytest.mark.slow
 def test_trials_on_devices_of_their_own_make_the_same_report(undisturbed, tmp_path):
     summary = experiment.run(make_config(trials=3, parallel='trials'), tmp_path, jax.devices()[:2])
     assert [trial['seed'] for trial in summary['trials']] == [0, 1, 2]
@@ -210,6 +211,7 @@ def test_asked_to_stop_a_run_keeps_every_step(undisturbed, tmp_path):
     assert without_times(read_records(tmp_path)) == without_times(read_records(undisturbed[0]))
 
 
+@pytest.mark.slow
 def test_seeds_of_a_run_in_any_order(undisturbed, tmp_path, count_epochs):
     """Each is told of as soon as it is done, and is the same, bit for bit, whatever was trained before it."""
     told = []
@@ -254,20 +256,22 @@ def test_cross_entropy_and_the_warm_up_of_le_are_the_same_training(undisturbed, 
     assert first['train_loss'] == warmup['train_loss'] and first['test_nll'] == warmup['test_nll']
 
 
-@pytest.mark.parametrize('explainer', ['grad', 'grad_input', 'guided_backprop', *(
-    pytest.param(name, marks=pytest.mark.slow) for name in (*CAMS, 'lrp_epsilon', 'lrp_z_plus', 'contrastive_lrp'))])
+@pytest.mark.parametrize('explainer', ['grad', *(pytest.param(name, marks=pytest.mark.slow) for name in (
+    'grad_input', 'guided_backprop', *CAMS, 'lrp_epsilon', 'lrp_z_plus', 'contrastive_lrp'))])
 def test_every_explainer_trains(tmp_path, explainer):
     experiment.run(make_config(**{'method.explainer': explainer, 'epochs': 2}), tmp_path, ONE)
     records = read_records(tmp_path)
     assert records[-1]['train_entropy_q'] < np.log(10) and records[-1]['train_zero_maps'] < 0.5
 
 
+@pytest.mark.slow
 def test_bfloat16_trains(tmp_path):
     summary = experiment.run(make_config(precision='bfloat16'), tmp_path, ONE)
     assert summary['precision'] == 'bfloat16'
     assert last_state(make_config(), tmp_path).params['Conv_0']['kernel'].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_profile_on_request(undisturbed, tmp_path):
     """A trace of each stage, in which the step's parts have names, and the same result."""
     summary = experiment.run(make_config(profile=True), tmp_path, ONE)

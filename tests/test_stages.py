@@ -109,6 +109,7 @@ def test_peers_are_both_trained_and_both_reported(tmp_path):
         assert trial[name] == pytest.approx(np.mean([one[name] for one in trial['networks']]))
 
 
+@pytest.mark.slow
 def test_the_hard_tree_keeps_the_routing_and_nothing_else():
     """New weights, other than the soft tree's; the routing is one-hot and no longer trains."""
     job, (soft, hard) = states(make_config('hme'), (0, 1))

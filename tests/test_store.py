@@ -88,6 +88,7 @@ def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(fini
     assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
 
 
+@pytest.mark.slow
 def test_a_teacher_is_the_same_after_its_student_was_trained(tmp_path):
     """Bit for bit, in the store."""
     def stored():
@@ -100,6 +101,7 @@ def test_a_teacher_is_the_same_after_its_student_was_trained(tmp_path):
     assert stored() == before and before
 
 
+@pytest.mark.slow
 def test_a_second_method_takes_its_teacher_from_the_store(tmp_path):
     """KD and DKPP of a seed share a teacher: trained once, bit for bit the same, untouched by its student."""
     runs = {}
@@ -146,6 +148,7 @@ def test_a_stored_warm_up_is_the_trained_one(tmp_path):
         assert after['trials'][0][name] == alone['trials'][0][name]
 
 
+@pytest.mark.slow
 def test_a_damaged_warm_up_is_trained_again(tmp_path, capsys):
     """A line says so, the run ends as if the store had been empty, and the entry is whole again."""
     alone = experiment.run(make_config('le'), tmp_path / 'b' / 'le', DEVICES[:1])

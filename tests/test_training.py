@@ -149,7 +149,7 @@ CASES = {
 
 
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('count', [2, 4])
+@pytest.mark.parametrize('count', [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_devices_share_a_batch_without_changing_it(dataset, case, count):
     """Three steps on two or four devices are three steps on one: augmentation, Dropout, BatchNorm, maps, update.
 
