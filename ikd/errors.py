@@ -10,6 +10,10 @@ class InputError(Exception):
     """
 
 
+class Unreadable(InputError):
+    """Data that turned out damaged when it was read during training. Of several processes this one alone knows."""
+
+
 class Stopped(Exception):
     """Training ended early because it was asked to. The message says where; all that was done is saved."""
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from ikd.errors import Diverged, InputError, Stopped, Unwritable
+from ikd.errors import Diverged, InputError, Stopped, Unreadable, Unwritable
 
 ARRIVE = 300  # seconds that the first to start waits for the last
 
@@ -84,15 +84,18 @@ def own_seeds(place, config):
 def ending_together():
     """Ends this process at once where it can't go on, which takes the others down, too: none is waited for.
 
-    InputError and what else ikd ends with are left alone: all processes of a JAX program raise them alike.
+    InputError and what else ikd ends with are left alone: all processes of a JAX program raise them alike, but for
+    Unreadable.
     """
     try:
         yield
-    except (InputError, Diverged, Stopped):
-        raise
     except Exception as error:
-        if jax.process_count() == 1:
+        alike = isinstance(error, InputError | Diverged | Stopped) and not isinstance(error, Unreadable)
+        if jax.process_count() == 1 or alike:
             raise
+        if isinstance(error, Unreadable):
+            print(f'ikd: {error}', file=sys.stderr, flush=True)
+            os._exit(2)
         if isinstance(error, Unwritable):
             print(f'ikd: {error}; the last checkpoint is whole: make room, then start all again', file=sys.stderr,
                   flush=True)

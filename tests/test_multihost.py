@@ -17,7 +17,7 @@ from configs import digits
 from ikd import experiment, processes
 from ikd.checkpoint import last_tree
 from ikd.config import default
-from ikd.errors import InputError
+from ikd.errors import InputError, Stopped, Unreadable, Unwritable
 from ikd.report.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -177,6 +177,28 @@ def test_what_does_not_say_enough(given, part, monkeypatch):
     monkeypatch.delenv('SLURM_PROCID', raising=False)
     with pytest.raises(InputError, match=re.escape(part)):
         processes.join(*given)
+
+
+@pytest.mark.parametrize('error, code', [
+    (Unreadable('a.png: cut off; replace it'), 2), (Unwritable('cannot write a'), 1), (ZeroDivisionError('no'), 1),
+    (jax.errors.JaxRuntimeError('a peer has gone'), 1), (InputError('all meet it'), None), (Stopped('as asked'), None)])
+def test_what_one_process_alone_meets_ends_it_at_once(error, code, monkeypatch, capsys):
+    """So that the others don't wait; what all meet goes on to `ikd.main`, as everything does in one process."""
+    class Ended(BaseException):
+        pass
+
+    def end(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(os, '_exit', end)
+    monkeypatch.setattr(jax, 'process_count', lambda: 2)
+    with pytest.raises(type(error) if code is None else Ended) as caught, processes.ending_together():
+        raise error
+    told = capsys.readouterr().err
+    assert (caught.value.args == (code,) and f'{error}' in told) if code else (caught.value is error and not told)
+    monkeypatch.setattr(jax, 'process_count', lambda: 1)
+    with pytest.raises(type(error)), processes.ending_together():
+        raise error
 
 
 def test_seeds_are_divided_whatever_is_finished(monkeypatch):

@@ -7,6 +7,7 @@ from contextlib import closing
 import numpy as np
 
 from ikd.data.images import quiet
+from ikd.errors import InputError, Unreadable
 
 MOST_WORKERS = 16
 
@@ -58,7 +59,7 @@ def ahead(read, calls, workers):
     """Yields read(call) for each of `calls`, a range, in its order, read by so many threads.
 
     At most workers + 2 results wait for whoever asks, so memory does not grow with the set. What read raises is
-    raised here when its turn has come; the threads end when the generator is closed.
+    raised here when its turn has come, an InputError as Unreadable; the threads end when the generator is closed.
     """
     import grain  # which takes two seconds
 
@@ -72,6 +73,8 @@ def ahead(read, calls, workers):
     options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=workers + 1)
     with quiet(), closing(iter(blocks.to_iter_dataset(options))) as blocks:
         for block, error in blocks:
+            if isinstance(error, InputError):
+                raise Unreadable(f'{error}') from error
             if error:
                 raise error
             yield block
