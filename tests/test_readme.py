@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import models
-from ikd.explainers import EXPLAINERS
+from ikd import data, models
+from ikd.explainers import EXPLAINERS, ONE_PASS
 from ikd.objectives import Batch
 from ikd.recipes import RECIPES
 from ikd.report.journal import read_records
@@ -53,6 +53,20 @@ def test_your_own_network(tmp_path, monkeypatch):
     assert names['maps'].shape == (5, 10, 4, 4) and np.asarray(names['maps']).any()
     assert [record['stage'] for record in read_records('runs/mine')] == ['warmup', 'introspective', 'introspective']
     assert names['summary']['explainer'] == 'grad_cam'
+
+
+def test_your_own_explainer_and_data(tmp_path, monkeypatch):
+    """The very text: the network learns from the explainer, what it says is learnt, and its maps are drawn."""
+    code = block_after('Your own explainer, your own data')
+    monkeypatch.chdir(tmp_path)
+    for names, name in (EXPLAINERS, 'strength'), (ONE_PASS, 'strength'), (data.READERS, 'stripes'):
+        monkeypatch.setitem(names, name, None)  # and so taken away afterwards
+    names = {'__name__': 'readme'}
+    exec(code, names)
+    assert names['summary']['test_accuracy_mean'] > 90 and names['summary']['explainer'] == 'strength'
+    records = read_records('runs/stripes')
+    assert [record['stage'] for record in records] == ['warmup'] + 3 * ['introspective']
+    assert np.isfinite(records[-1]['train_distillation']) and (tmp_path / 'runs/stripes/explanations.png').is_file()
 
 
 @pytest.mark.parametrize('method', RECIPES)
