@@ -27,7 +27,7 @@ from ikd.benchmarks import (
     together,
     whole_distillation,
 )
-from ikd.errors import InputError
+from ikd.errors import InputError, ending_in_a_line
 from ikd.report.provenance import provenance
 from ikd.report.timing import PAIRS, median_interval
 
@@ -98,11 +98,8 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input."""
-    try:
+    with ending_in_a_line():
         main(sys.argv[1:])
-    except InputError as error:
-        print(f'ikd: {error}', file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == '__main__':

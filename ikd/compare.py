@@ -5,7 +5,7 @@
 import argparse
 import sys
 
-from ikd.errors import InputError
+from ikd.errors import InputError, ending_in_a_line
 from ikd.experiment import read_summary
 from ikd.report.comparison import comparison, label
 
@@ -32,11 +32,8 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input."""
-    try:
+    with ending_in_a_line():
         main(sys.argv[1:])
-    except InputError as error:
-        print(f'ikd: {error}', file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == '__main__':

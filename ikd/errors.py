@@ -1,5 +1,6 @@
 """What ends a run early, each in one line: what a user can put right, and what happened to the run."""
 import contextlib
+import sys
 
 
 class InputError(Exception):
@@ -33,3 +34,14 @@ def writing(path):
         yield
     except OSError as error:
         raise Unwritable(f'cannot write {path} ({error.strerror or error})') from error
+
+
+@contextlib.contextmanager
+def ending_in_a_line(advice=''):
+    """Ends a command with a line and exit code 2 for an InputError, 1 for Unwritable, after which `advice` stands."""
+    try:
+        yield
+    except (InputError, Unwritable) as error:
+        bad_input = isinstance(error, InputError)
+        print(f"ikd: {error}{'' if bad_input else advice}", file=sys.stderr, flush=True)
+        sys.exit(2 if bad_input else 1)

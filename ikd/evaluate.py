@@ -20,7 +20,7 @@ import jax
 from absl import logging
 
 from ikd.compiled import keep_compiled
-from ikd.errors import InputError, Unwritable, writing
+from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
@@ -144,13 +144,11 @@ def main(argv):
 def cli():
     """The command line. A line and exit code 2 for bad input, 1 for a file that can't be written, 130 for Ctrl-C."""
     try:
-        main(sys.argv[1:])
+        with ending_in_a_line():
+            main(sys.argv[1:])
     except KeyboardInterrupt:
         print('ikd: stopped; nothing was written', file=sys.stderr)
         sys.exit(130)
-    except (InputError, Unwritable) as error:
-        print(f'ikd: {error}', file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
 
 
 if __name__ == '__main__':

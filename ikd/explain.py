@@ -14,7 +14,7 @@ import pathlib
 import sys
 import warnings
 
-from ikd.errors import InputError, Unwritable
+from ikd.errors import InputError, ending_in_a_line
 
 EXAMPLES = 10  # test images
 LIKELIEST = 3
@@ -172,14 +172,8 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
-    try:
+    with ending_in_a_line('; make room, or choose another --out'):
         main(sys.argv[1:])
-    except InputError as error:
-        print(f'ikd: {error}', file=sys.stderr)
-        sys.exit(2)
-    except Unwritable as error:
-        print(f'ikd: {error}; make room, or choose another --out', file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
-from ikd.errors import Diverged, InputError, Stopped, Unwritable
+from ikd.errors import Diverged, InputError, Stopped, ending_in_a_line
 from ikd.report import tables
 from ikd.report.journal import replace_text, save_figure, write_json
 from ikd.report.markdown import markdown
@@ -147,6 +147,7 @@ def open_results(results):
 
 
 def say(text):
+    """A line for people, on stderr, at once."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -199,14 +200,8 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
-    try:
+    with ending_in_a_line(f'; the last checkpoint is whole: make room, then go on with: {same_command()}'):
         sys.exit(main(sys.argv[1:]))
-    except InputError as error:
-        say(f'ikd: {error}')
-        sys.exit(2)
-    except Unwritable as error:
-        say(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}')
-        sys.exit(1)
 
 
 if __name__ == '__main__':

@@ -38,7 +38,7 @@ class Trained(NamedTuple):
         return self.dataset.class_names
 
     def inputs(self, images):
-        """Images uint8 [b, h, w, c] as the network takes them: float32, normalised as in training."""
+        """Images [b, h, w, c] in [0, 255] as the network takes them: float32, normalised as in training."""
         return normalise(images, self.dataset.mean, self.dataset.std)
 
 
@@ -95,7 +95,7 @@ def image_batches(trained, most=None, size=250):
     dataset = trained.dataset
     images = select(dataset.test_images, slice(most))  # which may be streamed
     for pixels, labels, real in pixel_batches(images, dataset.test_labels[:most], size):
-        yield normalise(pixels, dataset.mean, dataset.std), labels, real
+        yield trained.inputs(pixels), labels, real
 
 
 def explain_function(trained, explainer=None):

@@ -22,15 +22,11 @@ def fgsm(f, pixels, labels, epsilon):
     return jnp.clip(pixels + epsilon * jnp.sign(loss_gradient(f, pixels, labels)), 0, 255)
 
 
-def pgd_start(key, pixels, epsilon):
-    """A random point of the box around pixels and within [0, 255], where `pgd_step` goes on from."""
-    return jnp.clip(pixels + jax.random.uniform(key, pixels.shape, minval=-epsilon, maxval=epsilon), 0, 255)
-
-
 def pgd_step(f, attacked, pixels, labels, epsilon, rate):
     """A step of projected gradient descent (Madry et al. 2018): `rate` along the gradient's sign, back into the box.
 
-    Steps are calls of their own, as convolutions in a loop are slow on a CPU (`parallel.way`).
+    It begins at a random point of the box, `sensitivity.nearby`. Steps are calls of their own, as convolutions in a
+    loop are slow on a CPU (`parallel.way`).
     """
     moved = attacked + rate * jnp.sign(loss_gradient(f, attacked, labels))
     return jnp.clip(jnp.clip(moved, pixels - epsilon, pixels + epsilon), 0, 255)

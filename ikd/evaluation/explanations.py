@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
-from ikd.data.resident import normalise
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.faithfulness import (
     area,
@@ -44,7 +43,6 @@ def examiner(trained, most=100, size=50):
     for `COMPLETE` alone: `incompleteness`. discriminativeness, sanity: `told_apart`, `after_randomisation`.
     """
     dataset, variables = trained.dataset, trained.variables
-    to_input = lambda pixels: normalise(pixels, dataset.mean, dataset.std)
     shape, shares, key = dataset.test_images.shape[1:], fractions(), jax.random.key(0)
     masks = squares(shape[:2])
 
@@ -63,14 +61,14 @@ def examiner(trained, most=100, size=50):
 
     @jax.jit
     def neighbours(key, pixels):
-        return to_input(nearby(key, pixels, RADIUS))
+        return trained.inputs(nearby(key, pixels, RADIUS))
 
     batches = []
     for pixels, _, real in pixel_batches(dataset.test_images[:most], dataset.test_labels[:most], size):
         width = min(shape[:2]) / 8
         blurred = ndimage.gaussian_filter(pixels.astype(np.float32), (0, width, width, 0), mode='nearest')
-        images = to_input(pixels)
-        batches.append((pixels.astype(np.float32), images, to_input(blurred), *facts(variables, images), real))
+        images = trained.inputs(pixels)
+        batches.append((pixels.astype(np.float32), images, trained.inputs(blurred), *facts(variables, images), real))
 
     change = jax.jit(relative_change)
     summaries = jax.jit(lambda maps, values, gained, lost: {

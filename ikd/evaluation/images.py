@@ -9,7 +9,7 @@ from ikd.data.limits import half_of_memory
 from ikd.errors import InputError
 from ikd.experiment import MATMUL
 from ikd.explainers import class_similarity
-from ikd.trained import explain_function
+from ikd.trained import explain_function, pixel_batches
 
 SIZE = 16  # images at a time
 
@@ -40,12 +40,12 @@ def explain_images(trained, images, labels, explainers, tick=lambda steps: None)
     for name in explainers:
         function = jax.jit(maps_and_similarities(trained, name))
         parts = []
-        for rows, x in batches(trained, images, size):
+        for pixels, classes, real in pixel_batches(images, reference, size):
+            arguments = trained.variables, trained.inputs(pixels), classes
             if not parts:
-                shape = jax.eval_shape(function, trained.variables, x, reference[rows])[0].shape
-                check_memory(n, len(explainers), shape[1:])
-            parts.append(jax.device_get(function(trained.variables, x, reference[rows])))
-            tick(min(size, n - (len(parts) - 1) * size))
+                check_memory(n, len(explainers), jax.eval_shape(function, *arguments)[0].shape[1:])
+            parts.append(jax.device_get(function(*arguments)))
+            tick(int(real.sum()))
         maps[name], similarities[name] = (np.concatenate(part)[:n] for part in zip(*parts))
     return Explained(maps, similarities, probabilities, reference)
 
@@ -57,7 +57,8 @@ def predict(trained, images, labels, size):
         with jax.default_matmul_precision(MATMUL[trained.config.precision]):
             return jax.nn.softmax(trained.model.apply(variables, x, train=False)[0].astype(jnp.float32))
 
-    found = [probabilities(trained.variables, x) for _, x in batches(trained, images, size)]
+    found = [probabilities(trained.variables, trained.inputs(pixels))
+             for pixels, *_ in pixel_batches(images, np.asarray(labels), size)]
     found = np.concatenate(jax.device_get(found))[:len(images)]
     return np.where(np.asarray(labels) < 0, found.argmax(-1), labels), found
 
@@ -71,13 +72,6 @@ def maps_and_similarities(trained, name):
         return maps, class_similarity(maps, reference, trained.config.method.similarity) - 1
 
     return function
-
-
-def batches(trained, images, size):
-    """(rows [size], images float32 [size, h, w, c] as the network takes them); the last is filled from the first."""
-    for start in range(0, len(images), size):
-        rows = np.arange(start, start + size) % len(images)
-        yield rows, trained.inputs(images[rows])
 
 
 def check_memory(n, explainers, shape):

@@ -14,6 +14,11 @@ from ikd.trained import load
 NAMES = {'grad_input': 'Grad*Input', 'guided_backprop': 'GuidedBP', 'grad': 'Grad', 'grad_cam': 'Grad-CAM'}
 
 
+def called(explainer):
+    """What an explainer is called in titles: as in the paper, or by its name."""
+    return NAMES.get(explainer, explainer)
+
+
 def measure(workdir, seed):
     """What Figures 2 and 3 need of a finished trial, ready for JSON.
 
@@ -46,12 +51,12 @@ def examples(workdir, seed, explainer):
     config = trained.config.copy_and_resolve_references()
     config.method.explainer = explainer
     explain = jax.jit(functools.partial(explanations, config, trained.model))
-    title = f'{describe(trained.config)}: {NAMES.get(explainer, explainer)}, its cosine to the map of the true class'
+    title = f'{describe(trained.config)}: {called(explainer)}, its cosine to the map of the true class'
     return draw(explain, trained.dataset, trained.variables, title)
 
 
 def describe(config):
     """`mlp after le (Grad) on mnist`, for a resolved config."""
     explainer = config.method.explainer
-    learnt = f' ({NAMES.get(explainer, explainer)})' if config.method.name == 'le' else ''
+    learnt = f' ({called(explainer)})' if config.method.name == 'le' else ''
     return f'{config.model.name} after {config.method.name}{learnt} on {config.data.name}'

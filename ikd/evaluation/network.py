@@ -5,17 +5,16 @@ import jax
 import numpy as np
 
 from ikd import metrics
-from ikd.data.resident import normalise
-from ikd.evaluation.adversarial import fgsm, pgd_start, pgd_step
+from ikd.evaluation.adversarial import fgsm, pgd_step
 from ikd.evaluation.calibration import confusion, reliability
 from ikd.evaluation.corruptions import KINDS, SEVERITIES, corrupt
+from ikd.evaluation.sensitivity import nearby
 from ikd.trained import pixel_batches
 
 
 def of_pixels(trained):
     """The pure function (variables, pixels) -> logits [b, k] of pixels [b, h, w, c] in [0, 255], evaluation mode."""
-    mean, std = trained.dataset.mean, trained.dataset.std
-    return lambda variables, pixels: trained.model.apply(variables, normalise(pixels, mean, std), train=False)[0]
+    return lambda variables, pixels: trained.model.apply(variables, trained.inputs(pixels), train=False)[0]
 
 
 def predict(trained, apply, images):
@@ -49,7 +48,7 @@ def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
     apply = jax.jit(function)
     fast = jax.jit(lambda variables, *others: fgsm(functools.partial(function, variables), *others))
     step = jax.jit(lambda variables, *others: pgd_step(functools.partial(function, variables), *others))
-    start = jax.jit(pgd_start)
+    start = jax.jit(nearby)
     batches = list(pixel_batches(trained.dataset.test_images[:most].astype(np.float32), y))
     found = []
     for epsilon in map(float, epsilons):

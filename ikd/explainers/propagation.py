@@ -142,11 +142,13 @@ def divided(positive, value, inputs):
 
 
 def divided_forward(positive, value, inputs):
+    """The value, and what dividing its relevance needs."""
     total, pull_back = jax.vjp(positive, *inputs)
     return value, (total, pull_back, inputs)
 
 
 def divided_backward(positive, kept, relevance):
+    """None for the value, and each input's share; what nothing has made positive divides nothing."""
     total, pull_back, inputs = kept
     some = total > 0
     shares = pull_back(jnp.where(some, relevance / jnp.where(some, total, 1), 0).astype(total.dtype))
@@ -218,6 +220,7 @@ def scaled(op, *operands):
 
 
 def negated(op, x):
+    """-x: what added to x takes away, and the other way round."""
     return scaled(jnp.multiply, x, -1)
 
 
@@ -233,6 +236,7 @@ def added(op, x, y):
 
 
 def subtracted(op, x, y):
+    """x - y, as the sum of x and -y."""
     return added(jnp.add, x, negated(None, y) if isinstance(y, Signal) else -y)
 
 

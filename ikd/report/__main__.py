@@ -11,7 +11,7 @@ import argparse
 import pathlib
 import sys
 
-from ikd.errors import InputError, Unwritable
+from ikd.errors import ending_in_a_line
 
 
 def parse(argv):
@@ -37,11 +37,8 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
-    try:
+    with ending_in_a_line():
         main(sys.argv[1:])
-    except (InputError, Unwritable) as error:
-        print(f'ikd: {error}', file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
 
 
 if __name__ == '__main__':

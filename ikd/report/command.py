@@ -48,6 +48,7 @@ def said(config):
 
 
 def differing(wanted, there):
+    """The fields that are wanted otherwise than they are there."""
     return {field: value for field, value in wanted.items() if there.get(field) != value}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
-from ikd.evaluation.measure import NAMES, describe
+from ikd.evaluation.measure import called, describe
 from ikd.report.html import element, join, paragraph, picture
 from ikd.report.matrix import matrix_figure
 from ikd.report.paper_figures import ROWS
@@ -19,8 +19,8 @@ TREES = {'tree.png': 'Which experts the classes are routed through: an edge is a
 
 
 def explainer_of(run):
-    name = run.fields['method.explainer']
-    return NAMES.get(name, name)
+    """What the run's explainer is called."""
+    return called(run.fields['method.explainer'])
 
 
 def figure1(run):

@@ -36,6 +36,7 @@ def element(name, /, *children, **attributes):
 
 
 def paragraph(*children, **attributes):
+    """`<p>children</p>`."""
     return element('p', *children, **attributes)
 
 

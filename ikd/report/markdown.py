@@ -36,6 +36,7 @@ def label(row, columns):
 
 
 def heading(columns):
+    """What stands over the cells of `label`."""
     return ['network', 'method'] if len(columns) > 1 else ['method']
 
 
@@ -82,6 +83,7 @@ def measured(rows, columns):
 
 
 def explain(comparisons, error):
+    """How to read the comparisons of a table; error: whether it shows errors, not accuracies."""
     better = 'below 0 is better' if error else 'above 0 is better'
     tests = sum(comparison['p'] is not None for comparison in comparisons)
     if not tests:

@@ -1,7 +1,7 @@
 """What came of runs, for their report: a sentence, the number, the final table, differences on the same seeds."""
 import numpy as np
 
-from ikd.evaluation.measure import NAMES
+from ikd.evaluation.measure import called
 from ikd.recipes import EXPLAINED
 from ikd.report.comparison import MEASURES
 from ikd.report.html import element, folded, join, paragraph, table
@@ -25,6 +25,7 @@ def shown(mean, spread=None, decimals=2, sign=''):
 
 
 def plural(n, noun):
+    """`1 epoch`, `1,200 epochs`."""
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
@@ -35,7 +36,7 @@ def sentence(run):
     how = f'the method {method}'
     if method in EXPLAINED:
         explainer = fields['method.explainer']
-        how += f", from the network's own {NAMES.get(explainer, explainer)} explanations"
+        how += f", from the network's own {called(explainer)} explanations"
     images = f" ({run.summary['train_images']:,} training images)" if run.summary else ''
     return (f"The network {fields['model.name']} learns {fields['data.name']}{images} by {how}: "
             f"{plural(fields['epochs'], 'epoch')}, {plural(len(seeds), 'trial')}, seed{'s' * (len(seeds) > 1)} "

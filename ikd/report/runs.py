@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from ikd.config import flatten
 from ikd.errors import InputError
-from ikd.evaluation.measure import NAMES
+from ikd.evaluation.measure import called
 from ikd.recipes import EXPLAINED
+from ikd.report.comparison import MEASURES
 from ikd.report.journal import read_json, read_records
 
 NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')
-MEASURES = ('test_accuracy', 'test_nll', 'test_ece')
 
 
 class Run(NamedTuple):
@@ -73,7 +73,7 @@ def unfinished(fields, tested, done):
 def label(fields):
     """What a run is called: its method, and the explainer where the method has one."""
     method, explainer = fields['method.name'], fields['method.explainer']
-    return ', '.join([method, *([NAMES.get(explainer, explainer)] if method in EXPLAINED else []),
+    return ', '.join([method, *([called(explainer)] if method in EXPLAINED else []),
                       *(['vam'] if fields.get('model.vam') else [])])
 
 

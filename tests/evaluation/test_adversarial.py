@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ikd import data
-from ikd.evaluation.adversarial import fgsm, pgd_start, pgd_step
+from ikd.evaluation.adversarial import fgsm, pgd_step
+from ikd.evaluation.sensitivity import nearby
 from ikd.objectives.losses import hard_cross_entropy
 
 
@@ -30,7 +31,7 @@ def network(widths, seed=0):
 
 
 def attack(f, images, labels, epsilon, steps, seed=0):
-    moved = pgd_start(jax.random.key(seed), images, epsilon)
+    moved = nearby(jax.random.key(seed), images, epsilon)
     path = [moved]
     step = jax.jit(lambda moved: pgd_step(f, moved, images, labels, epsilon, 2.5 * epsilon / steps))
     for _ in range(steps):
@@ -73,7 +74,7 @@ def test_pgd_is_at_least_as_strong_as_fgsm(pixels):
     plain, fast, strong = loss(images), loss(fgsm(f, images, labels, epsilon)), loss(attack(f, images, labels,
                                                                                             epsilon, 20)[-1])
     assert strong > fast > plain
-    chance = loss(pgd_start(jax.random.key(1), images, epsilon))
+    chance = loss(nearby(jax.random.key(1), images, epsilon))
     assert fast - plain > 5 * abs(chance - plain)
 
 
