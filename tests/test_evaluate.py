@@ -4,30 +4,22 @@ import json
 import jax
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from configs import digits as digits_config
-from ikd import evaluate, experiment, metrics, trials
+from ikd import evaluate, experiment, metrics
 from ikd.errors import InputError
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES
 from ikd.evaluation.network import corrupted, of_pixels, predict
 from ikd.trained import load
+from tests.quick import finished_run
 
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     """The directory of a finished run of an MLP on digits of 8x8, two epochs."""
-    config = digits_config.get_config('ce,smoke')
-    config.update_from_flattened_dict({'data.size': 8, 'model.name': 'mlp', 'seed': 3,
-                                       'optimizer.learning_rate': 0.05})
-    workdir = tmp_path_factory.mktemp('finished') / 'run'
-    with pytest.MonkeyPatch.context() as patch:
-        for module in experiment, trials:
-            patch.setattr(module, 'draw', lambda *args, **more: Figure())
-        experiment.run(config, workdir, jax.devices()[:1])
-    return workdir
+    return finished_run(tmp_path_factory.mktemp('finished') / 'run', **{
+        'model.name': 'mlp', 'seed': 3, 'optimizer.learning_rate': 0.05})
 
 
 def run(monkeypatch, capsys, *arguments):

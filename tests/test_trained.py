@@ -4,27 +4,20 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from configs import digits as digits_config
-from ikd import experiment, metrics, trials
+from ikd import experiment, metrics
 from ikd.errors import InputError
 from ikd.models import MODELS
 from ikd.trained import image_batches, load
+from tests.quick import finished_run
 
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     """The directory of a finished run of two trials with BatchNorm, small enough to be quick."""
-    config = digits_config.get_config('ce,smoke')
-    config.update_from_flattened_dict({'data.size': 8, 'model.name': 'cnn2', 'trials': 2, 'seed': 3, 'epochs': 1,
-                                       'method.warmup_epochs': 0, 'optimizer.learning_rate': 0.02})
-    workdir = tmp_path_factory.mktemp('finished') / 'run'
-    with pytest.MonkeyPatch.context() as patch:
-        for module in experiment, trials:
-            patch.setattr(module, 'draw', lambda *args, **more: Figure())
-        experiment.run(config, workdir, jax.devices()[:1])
-    return workdir
+    return finished_run(tmp_path_factory.mktemp('finished') / 'run', **{
+        'model.name': 'cnn2', 'trials': 2, 'seed': 3, 'epochs': 1, 'method.warmup_epochs': 0,
+        'optimizer.learning_rate': 0.02})
 
 
 @pytest.mark.parametrize('seed', [None, 3, 4])

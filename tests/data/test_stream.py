@@ -1,8 +1,6 @@
 """Streamed sets: what threads read is what memory would hold, in its order, a bounded part of it at a time."""
 import io
 import itertools
-import json
-import struct
 import threading
 import time
 from contextlib import closing
@@ -13,7 +11,7 @@ from PIL import Image
 
 from ikd.data import folder, hold_out, load, stream, tfds
 from ikd.errors import InputError
-from tests.data.test_tfds import make_set
+from tests.data.test_tfds import as_tfrecord, make_set
 
 
 def threads():
@@ -181,29 +179,12 @@ def pets(colour, tmp_path):
     return tmp_path
 
 
-def as_tfrecord(directory):
-    """Rewrite the set in TFDS's default format; its checksums are not looked at."""
-    import tensorflow_datasets
-
-    builder = tensorflow_datasets.builder('pets', data_dir=directory)
-    raw = tensorflow_datasets.decode.DeserializeMethod.RAW_BYTES
-    place = directory / 'pets' / '1.0.0'
-    for split in ('train', 'validation'):
-        records = list(builder.as_data_source(split, deserialize_method=raw))
-        path, = place.glob(f'pets-{split}.array_record*')
-        path.with_name(path.name.replace('array_record', 'tfrecord')).write_bytes(
-            b''.join(struct.pack('<QI', len(r), 0) + r + bytes(4) for r in records))
-        path.unlink()
-    info = place / 'dataset_info.json'
-    info.write_text(json.dumps(json.loads(info.read_text()) | {'fileFormat': 'tfrecord'}))
-
-
 @pytest.mark.parametrize('size', [None, 16])
 @pytest.mark.parametrize('form', ['array_record', 'tfrecord'])
 def test_a_tfds_set_is_the_same(pets, form, size):
     held = load('pets', pets, size)
     if form == 'tfrecord':
-        as_tfrecord(pets)
+        as_tfrecord(pets, 'pets')
     streamed = load('pets', pets, size, room=0)
     assert_same(streamed, held)
     rows = [np.random.default_rng(i).permutation(100)[:20] for i in range(8)]

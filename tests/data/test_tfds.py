@@ -55,22 +55,28 @@ def test_size(prepared):
     assert tfds.read('mnist', prepared)[0].shape == (100, 28, 28, 1)
 
 
-def test_tfrecord_sets_are_read_too(prepared):
-    """The same records in TFDS's default format; its checksums are not looked at."""
+def as_tfrecord(directory, name):
+    """Rewrite a prepared set's ArrayRecord files in TFDS's default format; its checksums are not looked at."""
     import tensorflow_datasets
 
-    expected = tfds.read('mnist', prepared)
-    folder = prepared / 'mnist' / '3.0.1'
-    builder = tensorflow_datasets.builder('mnist', data_dir=prepared)
+    builder = tensorflow_datasets.builder(name, data_dir=directory)
     raw = tensorflow_datasets.decode.DeserializeMethod.RAW_BYTES
-    for split in ('train', 'test'):
+    folder = directory / name / str(builder.version)
+    for split in builder.info.splits:
         records = list(builder.as_data_source(split, deserialize_method=raw))
-        path, = folder.glob(f'mnist-{split}.array_record*')
+        path, = folder.glob(f'{name}-{split}.array_record*')
         path.with_name(path.name.replace('array_record', 'tfrecord')).write_bytes(
             b''.join(struct.pack('<QI', len(r), 0) + r + bytes(4) for r in records))
         path.unlink()
     info = folder / 'dataset_info.json'
     info.write_text(json.dumps(json.loads(info.read_text()) | {'fileFormat': 'tfrecord'}))
+
+
+def test_tfrecord_sets_are_read_too(prepared):
+    """The same records in TFDS's default format; its checksums are not looked at."""
+    expected = tfds.read('mnist', prepared)
+    folder = prepared / 'mnist' / '3.0.1'
+    as_tfrecord(prepared, 'mnist')
     (folder / 'ikd_original.npz').unlink()
     for a, b in zip(expected[:4], tfds.read('mnist', prepared)):
         np.testing.assert_array_equal(a, b)

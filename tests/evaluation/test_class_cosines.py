@@ -1,5 +1,4 @@
 """Mean cosines of class maps against networks whose maps are known, and loops over images."""
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -10,15 +9,7 @@ from ikd.data import official
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike, pair_ranks
 from ikd.trained import Trained, explain_function, image_batches
 from ikd.validation import resolve
-
-
-class Linear(nn.Module):
-    """Logits that are linear in the pixels, so the gradient map of a class is its weights, whatever the image."""
-    num_classes: int
-
-    @nn.compact
-    def __call__(self, images, train=False):
-        return nn.Dense(self.num_classes)(images.reshape(len(images), -1)), {}
+from tests.evaluation.linear import Linear
 
 
 @pytest.fixture(scope='module')

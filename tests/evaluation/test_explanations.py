@@ -1,5 +1,4 @@
 """What is measured of explainers, on a linear network whose maps are known."""
-import flax.linen as nn
 import numpy as np
 import pytest
 
@@ -12,17 +11,9 @@ from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sparseness import gini
 from ikd.trained import Trained
 from ikd.validation import resolve
+from tests.evaluation.linear import Linear
 
 N = 30
-
-
-class Linear(nn.Module):
-    """Logits that are linear in the pixels."""
-    num_classes: int
-
-    @nn.compact
-    def __call__(self, images, train=False):
-        return nn.Dense(self.num_classes)(images.reshape(len(images), -1)), {}
 
 
 @pytest.fixture(scope='module')
