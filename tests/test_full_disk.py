@@ -105,10 +105,19 @@ def test_checkpoints_become_read_only(small_disk, undisturbed, tmp_path_factory)
     workdir = tmp_path_factory.mktemp('runs') / 'run'
     workdir.mkdir()
     (workdir / 'checkpoints').symlink_to(folder)
-    remount = lambda how: subprocess.run(['mount', '-o', f'remount,{how}', folder], check=True)
+    remount = lambda how: subprocess.run(['mount', '-o', f'remount,{how}', folder]).returncode == 0
+
+    def make_read_only():
+        """Refused as long as a file is open for writing, as it is until the first epoch's checkpoint is there."""
+        for _ in range(600):
+            if remount('ro'):
+                return
+            time.sleep(0.1)
+        pytest.fail(f'{folder} can not be made read-only')
+
     with pytest.raises(Unwritable, match=r'cannot save a checkpoint to .*/0-ce \(Read-only file system\)'):
-        run(workdir, lambda: remount('ro'))
-    remount('rw')
+        run(workdir, make_read_only)
+    assert remount('rw')
     assert_goes_on(workdir, undisturbed)
 
 
