@@ -1,4 +1,5 @@
 """Runs that are killed, in processes of their own: whatever a kill leaves, they end as if nothing had happened."""
+import json
 import pathlib
 import re
 import signal
@@ -147,22 +148,33 @@ def test_killed_twenty_times(long_undisturbed, tmp_path):
     assert_undisturbed(workdir, long_undisturbed)
 
 
-# What Python does to files, each kind of it once, is a moment to die at; the C++ of tensorstore is not seen.
-DIE = '''
-import os, re, runpy, signal, sys
-folder, done = sys.argv.pop(1), set(sys.argv.pop(1).split())
-def watch(event, arguments):
-    if event not in ('open', 'os.rename', 'os.mkdir', 'os.remove', 'os.rmdir', 'shutil.rmtree'):
-        return
-    path = str(arguments[0])
-    if not path.startswith(folder) or event == 'open' and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
-        return
-    kind = event + ':' + re.sub(r'teacher|student|[0-9a-f]{32}|\\d+', 'N', path[len(folder):].replace(' ', ''))
-    if kind not in done:
-        os.write(1, kind.encode())
-        os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(watch)
-runpy.run_module('ikd.main', run_name='__main__', alter_sys=True)
+# What Python does to files, each kind of it once, is a moment to die at; the C++ of tensorstore is not seen. Each
+# line of the input is a start: of a child, forked where everything is imported, which is most of a start's time.
+STARTS = '''
+import json, os, re, runpy, signal, sys
+import ikd.experiment
+folder, answers = sys.argv.pop(1), os.fdopen(os.dup(1), 'w')
+os.dup2(2, 1)  # what the command prints is not an answer
+tell = lambda answer: print(json.dumps(answer), file=answers, flush=True)
+for line in sys.stdin:
+    done = json.loads(line)
+    child = os.fork()
+    if child:
+        tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        continue
+    def watch(event, arguments):
+        if event not in ('open', 'os.rename', 'os.mkdir', 'os.remove', 'os.rmdir', 'shutil.rmtree'):
+            return
+        path = str(arguments[0])
+        if not path.startswith(folder) or event == 'open' and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            return
+        kind = event + ':' + re.sub(r'teacher|student|[0-9a-f]{32}|\\d+', 'N', path[len(folder):])
+        if kind not in done:
+            tell(kind)
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(watch)
+    runpy.run_module('ikd.main', run_name='__main__', alter_sys=True)
+    sys.exit()
 '''
 
 
@@ -172,15 +184,19 @@ def test_killed_at_every_kind_of_change_to_a_file(tmp_path):
     arguments = ['--config=configs/digits.py:kd,smoke', '--config.model.name=mlp', '--config.teacher.model=mlp',
                  '--config.data.size=8', '--config.epochs=3']
     workdir, undisturbed, done = tmp_path / 'a' / 'run', tmp_path / 'b' / 'run', []
-    while True:
-        process = subprocess.run([sys.executable, '-c', DIE, str(tmp_path / 'a'), ' '.join(done), *arguments,
-                                  f'--workdir={workdir}'], cwd=ROOT, capture_output=True, text=True)
-        if process.returncode != -signal.SIGKILL:
-            break
-        done.append(process.stdout)
-        assert len({*done}) == len(done), 'it makes no way'
+    starts = subprocess.Popen([sys.executable, '-c', STARTS, tmp_path / 'a', *arguments, f'--workdir={workdir}'],
+                              cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    answer = lambda: json.loads(starts.stdout.readline())
+    with starts:
+        while True:
+            print(json.dumps(done), file=starts.stdin, flush=True)
+            kind = answer()
+            if kind == 0:  # its end
+                break
+            assert isinstance(kind, str) and kind not in done, f'{kind}: it makes no way'
+            assert answer() == -signal.SIGKILL
+            done.append(kind)
     print(*done, sep='\n')  # shown by -s
-    assert process.returncode == 0, process.stderr
     for part in 'config.tmp', 'metrics.jsonl', 'summary.tmp', 'store', 'events.out', 'orbax-checkpoint-tmp':
         assert any(part in kind for kind in done), part
     finish(arguments, undisturbed)
