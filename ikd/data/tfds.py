@@ -10,14 +10,14 @@ import io
 import math
 import os
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from ikd.data import official, records
-from ikd.data.fetch import atomic, fetch
+from ikd.data.arrays import load_arrays, save_arrays
+from ikd.data.fetch import fetch
 from ikd.data.images import quiet
 from ikd.data.limits import check_memory, printable
 from ikd.data.stream import Images
@@ -135,10 +135,10 @@ def _read_builder(builder, size, room):
     else:
         cache = Path(builder.data_path) / f"ikd_{size or 'original'}.npz"
         kinds = [kind for n in counts for kind in ((np.uint8, 4, n), (np.int32, 1, n))]
-        arrays = _load_cache(cache, kinds, label.num_classes)
+        arrays = load_arrays(cache, kinds, label.num_classes)
         if arrays is None:
             arrays = *_read_split(builder, examples, 'train', size), *_read_split(builder, examples, test, size)
-            _save_cache(cache, arrays)
+            save_arrays(cache, arrays)
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise InputError(f'{builder.name} has training images {arrays[0].shape[1:]}, but test images '
                          f'{arrays[2].shape[1:]}: set an image size')
@@ -175,11 +175,11 @@ def _streamed(builder, examples, splits, size):
     info, channels = builder.info, records.channels_of(builder)
     cache = Path(builder.data_path) / 'ikd_labels.npz'
     kinds = [*((np.int32, 1, info.splits[split].num_examples) for split in splits), (np.int32, 2, len(splits))]
-    kept = _load_cache(cache, kinds, info.features['label'].num_classes)
+    kept = load_arrays(cache, kinds, info.features['label'].num_classes)
     if kept is None:
         labels, sizes = zip(*(_survey(info, examples, split) for split in splits))
         kept = *labels, np.array(sizes, np.int32)
-        _save_cache(cache, kept)
+        save_arrays(cache, kept)
     *labels, sizes = kept
     if size is None and not sizes.all():
         raise _unequal(builder)
@@ -228,25 +228,3 @@ def _checked_labels(info, split, labels):
 
 def _unequal(builder):
     return InputError(f'{builder.name} has images of different sizes: set an image size')
-
-
-def _load_cache(path, kinds, classes):
-    """The arrays that _save_cache wrote, or None if there are none of these kinds: (dtype, dimensions, length) each.
-
-    Those of one dimension are labels of so many classes.
-    """
-    try:
-        with open(path, 'rb') as file, zipfile.ZipFile(file) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                return None  # ours are as large in the file as they will be
-            content = np.load(file, allow_pickle=False)
-            arrays = tuple(content[f'arr_{i}'] for i in range(len(kinds)))
-    except (OSError, ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile):
-        return None
-    whole = all((a.dtype, a.ndim, a.shape[:1]) == (dtype, ndim, (n,)) for a, (dtype, ndim, n) in zip(arrays, kinds))
-    return arrays if whole and all(0 <= a.min() <= a.max() < classes for a in arrays if a.ndim == 1) else None
-
-
-def _save_cache(path, arrays):
-    with contextlib.suppress(OSError), atomic(path) as file:
-        np.savez(file, *arrays)

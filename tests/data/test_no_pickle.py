@@ -1,4 +1,4 @@
-"""No code of ikd unpickles, or runs what a file says. What data files do at run time is watched in test_hostile."""
+"""No code of ikd unpickles, or runs what a file says. What data files do at run time is watched in test_hostile_*."""
 import ast
 from pathlib import Path
 
