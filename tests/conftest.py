@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ikd import models
+from tests.quick import plain_pictures
 
 jax.config.update('jax_num_cpu_devices', 4)
 
@@ -66,6 +67,13 @@ def network(digits, initial):
         return {'params': params, 'batch_stats': updates.get('moments', {})}
 
     return lambda name, **options: (models.create(name, 10, **options), variables(name))
+
+
+@pytest.fixture
+def without_pictures():
+    """The pictures that runs write are empty, which is quicker."""
+    with plain_pictures():
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Finished runs, without their pictures, which take longest."""
+"""Runs without their pictures, which take longest."""
+import contextlib
+
 import jax
 import pytest
 from matplotlib.figure import Figure
@@ -7,12 +9,19 @@ from configs import digits as digits_config
 from ikd import experiment, trials
 
 
+@contextlib.contextmanager
+def plain_pictures():
+    """Meanwhile the pictures that runs write are empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in experiment, trials:
+            patch.setattr(module, 'draw', lambda *args, **more: Figure())
+        yield
+
+
 def finished_run(workdir, **fields):
     """Train cross-entropy on digits of 8x8, two epochs unless the fields say otherwise; the directory."""
     config = digits_config.get_config('ce,smoke')
     config.update_from_flattened_dict({'data.size': 8, **fields})
-    with pytest.MonkeyPatch.context() as patch:
-        for module in experiment, trials:
-            patch.setattr(module, 'draw', lambda *args, **more: Figure())
+    with plain_pictures():
         experiment.run(config, workdir, jax.devices()[:1])
     return workdir

@@ -256,6 +256,7 @@ def test_cross_entropy_and_the_warm_up_of_le_are_the_same_training(undisturbed, 
     assert first['train_loss'] == warmup['train_loss'] and first['test_nll'] == warmup['test_nll']
 
 
+@pytest.mark.usefixtures('without_pictures')
 @pytest.mark.parametrize('explainer', ['grad', *(pytest.param(name, marks=pytest.mark.slow) for name in (
     'grad_input', 'guided_backprop', *CAMS, 'lrp_epsilon', 'lrp_z_plus', 'contrastive_lrp'))])
 def test_every_explainer_trains(tmp_path, explainer):

@@ -17,6 +17,8 @@ from ikd.validation import resolve
 
 DEVICES = jax.devices()
 
+pytestmark = pytest.mark.usefixtures('without_pictures')
+
 
 def make_config(placement='stream', **fields):
     """LE with a small network on 8x8 digits, cropped and flipped: one epoch of warm-up, one of introspection."""

@@ -8,20 +8,21 @@ import time
 import jax
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from configs import digits as digits_config
-from ikd import checkpoint, experiment, grid, reproduce, trials
+from ikd import checkpoint, experiment, grid, reproduce
 from ikd.errors import InputError, Unwritable
 from ikd.report.journal import read_records
+from tests.quick import plain_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run(workdir, at_epoch_2=lambda: None):
+def run(workdir, at_epoch_2=lambda: None, recorded=False):
     """Train an MLP for three epochs; at_epoch_2() is called when the steps of the second have been taken.
 
-    Of a network without convolutions they are one call, after which, and after the epoch, stop() is asked.
+    Of a network without convolutions they are one call, after which, and after the epoch, stop() is asked; recorded:
+    at_epoch_2() is called then, when only the checkpoint is still to be saved.
     """
     config = digits_config.get_config('ce,smoke')
     config.update_from_flattened_dict({'model.name': 'mlp', 'data.size': 8, 'data.limit': 128, 'epochs': 3,
@@ -30,18 +31,15 @@ def run(workdir, at_epoch_2=lambda: None):
 
     def stop():
         asked.append(1)
-        if len(asked) == 4:
+        if len(asked) == 4 + recorded:
             at_epoch_2()
 
     return experiment.run(config, workdir, jax.devices()[:1], stop=stop)
 
 
 @pytest.fixture(scope='module', autouse=True)
-def plain_pictures():
-    """Pictures are empty, which is quicker."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in experiment, trials:
-            patch.setattr(module, 'draw', lambda *args, **more: Figure())
+def quick():
+    with plain_pictures():
         yield
 
 
@@ -108,15 +106,17 @@ def test_checkpoints_become_read_only(small_disk, undisturbed, tmp_path_factory)
     remount = lambda how: subprocess.run(['mount', '-o', f'remount,{how}', folder]).returncode == 0
 
     def make_read_only():
-        """Refused as long as a file is open for writing, as it is until the first epoch's checkpoint is there."""
-        for _ in range(600):
+        """Refused while a file is open for writing, and the first epoch's checkpoint may still be on its way."""
+        while not (folder / 'seed0' / '0-ce' / '4').exists():
+            time.sleep(0.01)
+        for _ in range(100):
             if remount('ro'):
                 return
             time.sleep(0.1)
-        pytest.fail(f'{folder} can not be made read-only')
+        pytest.fail(f'{folder} cannot be made read-only')
 
     with pytest.raises(Unwritable, match=r'cannot save a checkpoint to .*/0-ce \(Read-only file system\)'):
-        run(workdir, make_read_only)
+        run(workdir, make_read_only, recorded=True)
     assert remount('rw')
     assert_goes_on(workdir, undisturbed)
 

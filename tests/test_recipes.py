@@ -10,6 +10,7 @@ from ikd.errors import InputError
 from ikd.recipes import RECIPES, recipe
 from ikd.report.journal import read_records
 from ikd.validation import resolve
+from tests.quick import plain_pictures
 
 DEVICES = jax.devices()
 
@@ -38,19 +39,19 @@ def shared_store(tmp_path_factory):
 
 def assert_it_learns(config, workdir, right):
     """The last epoch of the method's objective has a lower loss than the first, and more labels right (percent)."""
-    summary = experiment.run(config, workdir, DEVICES[:1])
+    with plain_pictures():
+        summary = experiment.run(config, workdir, DEVICES[:1])
     records = [r for r in read_records(workdir) if r['stage'] == recipe(config)[-1].name]
     assert records[-1]['train_loss'] < records[0]['train_loss']
     assert records[-1]['train_accuracy'] > right  # chance is 10
     return summary
 
 
-@pytest.mark.parametrize('method', SHARED)
+@pytest.mark.parametrize('method', [method for method in SHARED if method.values != ('hme',)])  # trees are below
 def test_every_method_trains_and_lowers_its_loss(method, tmp_path, shared_store):
-    small = {'hme.hard_learning_rate': 0.5} if method == 'hme' else SMALL
     config = make_config(method, epochs=5, store=shared_store, **{
-        'method.warmup_epochs': 1, 'data.limit': 512, 'optimizer.learning_rate': 0.05, **small})
-    summary = assert_it_learns(config, tmp_path, right=20 if method in ('hme', 'srdl') else 40)
+        'method.warmup_epochs': 1, 'data.limit': 512, 'optimizer.learning_rate': 0.05, **SMALL})
+    summary = assert_it_learns(config, tmp_path, right=20 if method == 'srdl' else 40)
     stages = recipe(config)
     taught_by = {stages[stage.teacher].name for stage in stages if stage.teacher is not None}
     assert summary['method'] == config.method.name
@@ -59,14 +60,13 @@ def test_every_method_trains_and_lowers_its_loss(method, tmp_path, shared_store)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', (*FIRST, 'srdl', 'vam'))
+@pytest.mark.parametrize('method', ['ce', 'kd', 'le', 'srdl'])
 def test_methods_train_on_cifar10(method, tmp_path, shared_store, real_cifar10):
     """The smoke run of `configs/cifar.py:METHOD`, with a small teacher and a few epochs more."""
     config = cifar_config.get_config(f'{method},smoke')
     config.update_from_flattened_dict({
         'data.dir': str(real_cifar10), 'data.limit': 512, 'epochs': 5, 'store': shared_store,
-        'optimizer.learning_rate': 0.02, 'teacher.model': 'resnet8', 'teacher.assistant': 'resnet8',
-        **({'model.width': 8, 'hme.hard_learning_rate': 1.0} if method == 'hme' else {'model.name': 'resnet8'})})
+        'optimizer.learning_rate': 0.02, 'model.name': 'resnet8', 'teacher.model': 'resnet8'})
     assert_it_learns(resolve(config), tmp_path, right=15)
 
 

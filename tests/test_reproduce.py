@@ -17,6 +17,8 @@ from ikd.errors import Diverged, InputError, Stopped
 from ikd.grid import cell_name
 from ikd.report.journal import read_records
 
+pytestmark = pytest.mark.usefixtures('without_pictures')
+
 CONFIG = '''
 from configs import common
 from ikd.grid import Cell, Grid, adapt

@@ -14,6 +14,8 @@ from ikd.validation import resolve
 
 DEVICES = jax.devices()
 
+pytestmark = pytest.mark.usefixtures('without_pictures')
+
 
 def make_config(method, **fields):
     """The method with ResNet8, and ResNet8 as teacher, on 16x16 digits, in smoke mode."""

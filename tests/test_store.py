@@ -16,6 +16,8 @@ from ikd.validation import resolve
 
 DEVICES = jax.devices()
 
+pytestmark = pytest.mark.usefixtures('without_pictures')
+
 
 def make_config(method, **fields):
     """The method with small networks on 16x16 digits, in smoke mode."""
