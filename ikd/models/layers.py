@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from ikd import keys
 from ikd.errors import InputError
+from ikd.models.convolution import convolve
 
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
@@ -110,9 +111,7 @@ class Conv(nn.Module):
         bias = self.param('bias', self.bias_init, (self.width,), jnp.float32) if self.bias else None
         if self.block:
             kernel = self.attend(kernel)
-        y = jax.lax.conv_general_dilated(
-            x.astype(self.dtype), kernel.astype(self.dtype), (self.stride, self.stride), ((pad, pad), (pad, pad)),
-            dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, pad)
         return y if bias is None else y + bias.astype(self.dtype)
 
     def attend(self, kernel):

@@ -1,0 +1,70 @@
+"""`convolve` is JAX's own convolution, whose gradient by the kernel goes another way on a CPU."""
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ikd.models.convolution import convolve, plain
+
+SHAPES = [(9, 8, 3, 4, 1, 3), (9, 7, 3, 4, 2, 3), (8, 8, 3, 4, 2, 1), (10, 9, 2, 3, 3, 5), (8, 8, 2, 2, 2, 7),
+          (3, 3, 1, 1, 1, 3)]
+
+
+def draw(h, w, ci, co, size):
+    numbers = np.random.default_rng(0)
+    return (numbers.normal(size=shape).astype(np.float32) for shape in ((5, h, w, ci), (size, size, ci, co)))
+
+
+def loss(f, stride, size):
+    """Both gradients depend on x and on the kernel."""
+    return lambda x, kernel: jnp.sin(f(jnp.tanh(x), kernel, stride, size // 2)).sum()
+
+
+@pytest.mark.parametrize('h, w, ci, co, stride, size', SHAPES)
+def test_gradients_are_those_of_jax(h, w, ci, co, stride, size):
+    x, kernel = draw(h, w, ci, co, size)
+    for by in (0, 1, (0, 1)):
+        ours, jaxs = (jax.jit(jax.grad(loss(f, stride, size), by))(x, kernel) for f in (convolve, plain))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, jaxs)
+
+
+def test_the_gradient_by_the_kernel_against_differences():
+    """A closed form: the convolution is linear in its kernel, so the sum of g y changes by g times a unit's y."""
+    x, kernel = draw(6, 5, 2, 3, 3)
+    g = np.random.default_rng(1).normal(size=(5, 3, 3, 3)).astype(np.float32)
+    found = jax.grad(lambda kernel: (g * convolve(x, kernel, 2, 1)).sum())(kernel)
+    units = np.eye(kernel.size, dtype=np.float32).reshape(-1, *kernel.shape)
+    expected = [(g * plain(x, unit, 2, 1)).sum() for unit in units]
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_either_way_of_transposing_gives_the_same(value):
+    """The first number of an image decides which is taken, and is not finite here."""
+    x, kernel = draw(6, 6, 2, 3, 3)
+    x[0, 0, 0, 0] = value
+    ours, jaxs = (jax.grad(lambda kernel: f(x, kernel, 1, 1).sum())(kernel) for f in (convolve, plain))
+    np.testing.assert_allclose(ours, jaxs, rtol=1e-5)
+    assert np.isnan(ours).any() or np.isinf(ours).any()
+
+
+def test_each_trial_of_several():
+    """Under vmap, as trials are trained together."""
+    x, kernel = draw(8, 8, 3, 4, 3)
+    kernels = np.stack([kernel, 2 * kernel])
+    ours, jaxs = (jax.vmap(jax.grad(loss(f, 1, 3), 1), (None, 0))(x, kernels) for f in (convolve, plain))
+    np.testing.assert_allclose(ours, jaxs, rtol=1e-5, atol=1e-5)
+
+
+def test_transpositions_stand_alone():
+    """Compiled, no loop has both a transposition and the ReLU before the convolution; JAX's own way has."""
+    def merged(f):
+        step = jax.jit(jax.grad(lambda kernel, x: jnp.sin(f(jax.nn.relu(3 * x - 1), kernel, 1, 1)).sum()))
+        shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((3, 3, 16, 16), (128, 32, 32, 16))]
+        text = step.lower(*shapes).compile().as_text()
+        return [part for part in re.split(r'\n\n', text) if ' transpose(' in part and ' maximum(' in part
+                and 'ENTRY' not in part]
+
+    assert merged(plain) and not merged(convolve)
