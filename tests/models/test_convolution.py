@@ -30,8 +30,8 @@ def test_gradients_are_those_of_jax(h, w, ci, co, stride, size):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, jaxs)
 
 
-def test_the_gradient_by_the_kernel_against_differences():
-    """A closed form: the convolution is linear in its kernel, so the sum of g y changes by g times a unit's y."""
+def test_the_gradient_by_the_kernel_in_closed_form():
+    """The convolution is linear in its kernel: the sum of g y changes with an entry by g times the y of a unit."""
     x, kernel = draw(6, 5, 2, 3, 3)
     g = np.random.default_rng(1).normal(size=(5, 3, 3, 3)).astype(np.float32)
     found = jax.grad(lambda kernel: (g * convolve(x, kernel, 2, 1)).sum())(kernel)
