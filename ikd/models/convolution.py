@@ -53,10 +53,9 @@ def by_kernel(x, g, stride, pad, size):
     x goes to [h, w, ci, b] first, from where the batch's rows are moved whole; at once is slower.
     """
     padding = [(pad, size + (after - 1) * stride - before - pad) for before, after in zip(x.shape[1:3], g.shape[1:3])]
-    found = jax.lax.conv_general_dilated(
+    return jax.lax.conv_general_dilated(
         transposed(x, (1, 2, 3, 0)), transposed(g, (1, 2, 0, 3)), (1, 1), padding, rhs_dilation=(stride, stride),
-        dimension_numbers=('HWNC', 'HWIO', 'NHWC'))
-    return found.transpose(1, 2, 0, 3)
+        dimension_numbers=('HWNC', 'HWIO', 'HWNC'))
 
 
 def transposed(x, axes):
