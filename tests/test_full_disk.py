@@ -34,13 +34,8 @@ def run(workdir, at_epoch_2=lambda: None, recorded=False):
         if len(asked) == 4 + recorded:
             at_epoch_2()
 
-    return experiment.run(config, workdir, jax.devices()[:1], stop=stop)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick():
     with plain_pictures():
-        yield
+        return experiment.run(config, workdir, jax.devices()[:1], stop=stop)
 
 
 @pytest.fixture(scope='module')
@@ -61,6 +56,12 @@ def assert_goes_on(workdir, undisturbed):
     assert {path.name for path in workdir.iterdir()} == {path.name for path in undisturbed.iterdir()}
 
 
+def await_first(checkpoints):
+    """Returns when the first epoch's checkpoint, which is saved in the background, is there."""
+    while not (checkpoints / 'seed0' / '0-ce' / '4').exists():
+        time.sleep(0.01)
+
+
 def fill(folder):
     """Use all that is left on a file system; the file to remove for room."""
     with (folder / 'filler').open('wb', buffering=0) as filler:
@@ -78,8 +79,7 @@ def test_a_full_disk(small_disk, undisturbed):
     folder, _ = small_disk(60)
 
     def fill_up():
-        while not (folder / 'run' / 'checkpoints' / 'seed0' / '0-ce' / '4').exists():
-            time.sleep(0.01)
+        await_first(folder / 'run' / 'checkpoints')
         fill(folder)
 
     with pytest.raises(Unwritable, match=rf'cannot (write|save) .*{folder}/run.* \(No space left on device\)'):
@@ -106,9 +106,8 @@ def test_checkpoints_become_read_only(small_disk, undisturbed, tmp_path_factory)
     remount = lambda how: subprocess.run(['mount', '-o', f'remount,{how}', folder]).returncode == 0
 
     def make_read_only():
-        """Refused while a file is open for writing, and the first epoch's checkpoint may still be on its way."""
-        while not (folder / 'seed0' / '0-ce' / '4').exists():
-            time.sleep(0.01)
+        """Refused while a file is open for writing."""
+        await_first(folder)
         for _ in range(100):
             if remount('ro'):
                 return

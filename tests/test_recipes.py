@@ -47,11 +47,12 @@ def assert_it_learns(config, workdir, right):
     return summary
 
 
-@pytest.mark.parametrize('method', [method for method in SHARED if method.values != ('hme',)])  # trees are below
+@pytest.mark.parametrize('method', SHARED)
 def test_every_method_trains_and_lowers_its_loss(method, tmp_path, shared_store):
+    small = {'hme.hard_learning_rate': 0.5} if method == 'hme' else SMALL
     config = make_config(method, epochs=5, store=shared_store, **{
-        'method.warmup_epochs': 1, 'data.limit': 512, 'optimizer.learning_rate': 0.05, **SMALL})
-    summary = assert_it_learns(config, tmp_path, right=20 if method == 'srdl' else 40)
+        'method.warmup_epochs': 1, 'data.limit': 512, 'optimizer.learning_rate': 0.05, **small})
+    summary = assert_it_learns(config, tmp_path, right=20 if method in ('hme', 'srdl') else 40)
     stages = recipe(config)
     taught_by = {stages[stage.teacher].name for stage in stages if stage.teacher is not None}
     assert summary['method'] == config.method.name
@@ -60,7 +61,7 @@ def test_every_method_trains_and_lowers_its_loss(method, tmp_path, shared_store)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['ce', 'kd', 'le', 'srdl'])
+@pytest.mark.parametrize('method', (*FIRST, 'srdl', 'vam'))
 def test_methods_train_on_cifar10(method, tmp_path, shared_store, real_cifar10):
     """The smoke run of `configs/cifar.py:METHOD`, with a small teacher and a few epochs more."""
     config = cifar_config.get_config(f'{method},smoke')

@@ -178,9 +178,11 @@ def test_devices_share_a_batch_without_changing_it(dataset, case, count):
 @pytest.mark.parametrize('model, explainer, devices, each', [
     ('resnet8', 'grad_cam', 2, 1), ('mlp', 'grad', 2, 1), ('mlp', 'grad', 1, 3), ('mlp', 'grad', 2, 2)])
 def test_trials_together_are_those_trials(dataset, model, explainer, devices, each):
-    """On devices of their own, several in one program, and both: weights to 3 % of the way they have come.
+    """On devices of their own, several in one program, and both: weights to 3 % of the way they have come, those of
+    the MLP to 1e-4.
 
-    Rounding, which differs between programs, now and then tips a ReLU; another seed's weights are quite elsewhere.
+    Rounding, which differs between programs, now and then tips a ReLU, and BatchNorm tells all images of the batch;
+    another seed's weights are quite elsewhere.
     """
     config = make_config(**{'model.name': model, 'method.explainer': explainer})
     program, layout, state, resident = prepare(config, dataset, 1, DEVICES[:devices], 'trials', each)
@@ -190,15 +192,15 @@ def test_trials_together_are_those_trials(dataset, model, explainer, devices, ea
     single, alone, new, resident = prepare(config, dataset, 1)
     prepared = training.prepare(recipe(config)[1], models.create(model, 10), None, dataset, config, alone)
     for seed, together in enumerate(parallel.split(layout, state)):
-        begun = parallel.join(alone, [training.new_state(seed, prepared, (16, 16, 3))])
-        ended, (report,) = training.run_epoch(single, alone, begun, {}, *resident)
+        start, loose = training.new_state(seed, prepared, (16, 16, 3)), 10 if model == 'resnet8' else 1
+        ended, (report,) = training.run_epoch(single, alone, parallel.join(alone, [start]), {}, *resident)
         images = parallel.replicate(alone, training.pad_test(dataset.test_images, alone))
         assert training.run_evaluation(single, alone, ended, images, dataset.test_labels)[0] == pytest.approx(
-            tests[seed], rel=1e-2)
-        np.testing.assert_allclose(reports[seed]['loss'], report['loss'], rtol=1e-3)
-        start = training.new_state(seed, prepared, (16, 16, 3))
+            tests[seed], rel=1e-3 * loose)
+        np.testing.assert_allclose(reports[seed]['loss'], report['loss'], rtol=1e-4 * loose)
         begun, ours, theirs = (jax.flatten_util.ravel_pytree(s.params)[0] for s in (start, together, ended))
         assert np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs - begun)
+        assert model == 'resnet8' or np.abs(ours - theirs).max() < 1e-4
 
 
 def test_a_batch_that_devices_cannot_divide_is_refused():
