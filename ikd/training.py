@@ -94,7 +94,7 @@ def make_step(prepared, teacher, data, config, axis_name):
         if teacher:
             with jax.named_scope('teacher'):
                 seen = x if stage.augmented else normalise(plain, data.mean, data.std)
-                told = Outputs(*teacher.apply(knowledge, seen, train=False))
+                told = Outputs(*teacher.apply(knowledge, seen, train=False), explaining(teacher, knowledge, seen))
 
         def loss(trained):
             params = {**state.params, **trained}
@@ -105,13 +105,8 @@ def make_step(prepared, teacher, data, config, axis_name):
                     rngs={'dropout': dropout_key})
             moments = updates.get('moments') if config.method.bn == 'batch' else None
             frozen = jax.lax.stop_gradient({**variables, 'batch_stats': moments or state.batch_stats})
-
-            def explain(name, **options):
-                with jax.named_scope('explain'):
-                    return explainers.explain(name, model, frozen, x, **options)
-
             progress = state.step / (steps * (stage.span or stage.epochs))
-            batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
+            batch = Batch(y, logits, taps, explaining(model, frozen, x), objective_key, progress, axis_name, told,
                           state.step // steps + 1, updates.get('attention', {}), state.extra)
             values, parts, *extra = stage.objective(batch)
             parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1).T == y), **parts}
@@ -129,6 +124,15 @@ def make_step(prepared, teacher, data, config, axis_name):
         return State(state.seed, state.step + 1, params, batch_stats, opt_state, *(extra or [state.extra])), report
 
     return step
+
+
+def explaining(model, variables, images):
+    """The function explain(name, **options) -> class maps of these images, for objectives."""
+    def explain(name, **options):
+        with jax.named_scope('explain'):
+            return explainers.explain(name, model, variables, images, **options)
+
+    return explain
 
 
 def prepare(stage, model, teacher, data, config, layout):

@@ -94,6 +94,11 @@ def test_bad_values_are_named(field, value, message):
     assert '\n' not in str(caught.value)
 
 
+def test_frozen_maps_need_a_warm_up():
+    with pytest.raises(InputError, match='method.name=le_frozen learns from the network that its warm-up leaves'):
+        resolve(make(**{'method.name': 'le_frozen', 'method.warmup_epochs': 0}))
+
+
 def test_grad_cam_needs_feature_maps():
     with pytest.raises(InputError, match='method.explainer=grad_cam needs feature maps, and mlp has none; choose gr'):
         resolve(make(**{'model.name': 'mlp', 'method.explainer': 'grad_cam'}))

@@ -5,8 +5,11 @@ import pytest
 
 from configs import cifar as cifar_config
 from configs import digits as digits_config
-from ikd import experiment, parallel, training, trials
+from ikd import experiment, parallel, store, training, trials
+from ikd.data.resident import normalise
 from ikd.errors import InputError
+from ikd.explainers import explain, targets
+from ikd.objectives.losses import entropy
 from ikd.recipes import RECIPES, recipe
 from ikd.report.journal import read_records
 from ikd.validation import resolve
@@ -57,7 +60,7 @@ def test_every_method_trains_and_lowers_its_loss(method, tmp_path, shared_store)
     taught_by = {stages[stage.teacher].name for stage in stages if stage.teacher is not None}
     assert summary['method'] == config.method.name
     assert summary['trials'][0].get('teachers', {}).keys() == taught_by
-    assert summary['explainer'] == ('grad_cam' if method in ('le', 'le_permut') else None)
+    assert summary['explainer'] == ('grad_cam' if method in ('le', 'le_permut', 'le_frozen') else None)
 
 
 @pytest.mark.slow
@@ -121,8 +124,33 @@ def test_both_trees_learn_with_every_loss(network, loss, tmp_path, shared_store)
 
 
 def test_the_variants_of_le_share_their_warm_up():
-    stages = [recipe(make_config(method))[0] for method in ('le', 'le_permut', 'le_uniform')]
-    assert stages[0] == stages[1] == stages[2] and stages[0].name == 'warmup'
+    stages = [recipe(make_config(method))[0] for method in ('le', 'le_permut', 'le_frozen', 'le_uniform')]
+    assert all(stage == stages[0] for stage in stages) and stages[0].name == 'warmup'
+
+
+def test_frozen_targets_do_not_move_and_le_s_do(tmp_path):
+    """Every epoch sees the same images, so the mean entropy of the targets is the same in each but for rounding.
+
+    It is that of the targets of the warm-up's own network, from the store.
+    """
+    entropies = {}
+    for method in 'le', 'le_frozen':
+        config = make_config(method, epochs=6, **{'model.name': 'mlp', 'method.explainer': 'grad',
+                                                  'method.warmup_epochs': 2, 'method.alpha': 0.5})
+        experiment.run(config, tmp_path / method, DEVICES[:1])
+        entropies[method] = [record['train_entropy_q'] for record in read_records(tmp_path / method)
+                             if record['stage'] == 'introspective']
+    np.testing.assert_allclose(entropies['le_frozen'], entropies['le_frozen'][0], rtol=1e-5)
+    assert np.ptp(entropies['le']) > 1e-3
+
+    data = experiment.load_data(config)
+    warmup = trials.make_job(config, None, data, parallel.Layout(tuple(DEVICES[:1]), 'data')).stages[0]
+    state, _ = store.fetch(tmp_path / 'store', store.stage_name(config, recipe(config), 0), 0,
+                           training.state_shapes(warmup, data.train_images.shape[1:]))
+    x = normalise(data.train_images, data.mean, data.std)
+    maps = explain('grad', warmup.model, training.variables_of(state), x)
+    expected = entropy(targets(maps, data.train_labels, config.method.alpha)).mean()
+    np.testing.assert_allclose(entropies['le_frozen'], expected, rtol=1e-5)
 
 
 def test_dropout_is_in_the_network_that_is_trained_and_not_in_the_one_that_is_tested():

@@ -17,9 +17,10 @@ __all__ = ['Batch', 'Outputs', 'attention', 'attentive', 'binary', 'confidence_p
 
 
 class Outputs(NamedTuple):
-    """What a network says of a batch: logits [b, k] and taps (name -> value [b, ...])."""
+    """What a network says of a batch: logits [b, k], taps (name -> value [b, ...]), explain as in `Batch`."""
     logits: jax.Array
     taps: dict[str, jax.Array]
+    explain: Callable | None = None
 
 
 class Batch(NamedTuple):

@@ -8,14 +8,17 @@ from ikd.objectives.losses import entropy, permute_others, smoothed, soft_cross_
 from ikd.objectives.plain import cross_entropy
 
 
-def introspective(batch, explainer, alpha=0.9, lam=0.1, similarity='cosine', permute=False, **options):
+def introspective(batch, explainer, alpha=0.9, lam=0.1, similarity='cosine', permute=False, frozen=False, **options):
     """CE(p, q) + lam CE(p, y) with targets q of equation 6, made from the network's own maps of this very batch.
 
     permute shuffles the entries of q but the true class's, for each example anew at every step, which leaves the
-    responses and takes the similarity away: LE-Permut (section 5.4.1). `options` go to the explainer.
+    responses and takes the similarity away: LE-Permut (section 5.4.1). frozen takes the maps of the stage's teacher
+    instead, so that the targets do not depend on what is learnt from them: a control of ours. `options` go to the
+    explainer.
     Per-example loss [b] and its parts, with the rate of all-zero maps.
     """
-    maps = batch.explain(explainer, **options)
+    explain = batch.teacher.explain if frozen else batch.explain
+    maps = explain(explainer, **options)
     with jax.named_scope('targets'):
         q = targets(maps, batch.labels, alpha, similarity)
         if permute:

@@ -2,7 +2,7 @@
 from functools import partial
 
 from ikd.objectives import attentive
-from ikd.recipes.introspective import le, le_uniform
+from ikd.recipes.introspective import le, le_frozen, le_uniform
 from ikd.recipes.peers import ban, dml, srdl
 from ikd.recipes.plain import ce, dropout, penalty, smoothing
 from ikd.recipes.taught import at_kd, cwtm, fsp_kd, hint_kd, kd, takd
@@ -15,10 +15,11 @@ RECIPES = {
     'cwtm_random': partial(cwtm, weights='random'),
     'dml': dml, 'ban': partial(ban, labels=False), 'ban_l': partial(ban, labels=True),
     'hint': hint_kd, 'at_kd': at_kd, 'fsp_kd': fsp_kd, 'takd': takd,
-    'le': le, 'le_permut': partial(le, permute=True), 'le_uniform': le_uniform,
+    'le': le, 'le_permut': partial(le, permute=True), 'le_frozen': le_frozen,
+    'le_uniform': le_uniform,
     'srdl': srdl, 'hme': hme,
 }
-EXPLAINED = ('le', 'le_permut')  # the methods that learn from explanations
+EXPLAINED = ('le', 'le_permut', 'le_frozen')  # the methods that learn from explanations
 
 
 def recipe(config):

@@ -1,4 +1,4 @@
-"""Methods that learn from explanations, and their control."""
+"""Methods that learn from explanations, and their controls."""
 from functools import partial
 
 from ikd.config import explainer_options
@@ -6,11 +6,14 @@ from ikd.objectives import cross_entropy, introspective, uniform
 from ikd.stages import Stage, continued
 
 
-def le(config, permute=False):
+def le(config, **options):
     """LE (2009.09140, algorithm 1): a warm-up with the labels, then targets from the network's own maps."""
-    method = config.method
-    return warmed_up(config, partial(introspective, explainer=method.explainer, alpha=method.alpha, lam=method.lam,
-                                     similarity=method.similarity, permute=permute, **explainer_options(config)))
+    return warmed_up(config, explaining(config, **options))
+
+
+def le_frozen(config):
+    """The control without feedback: targets from the maps of the network as the warm-up left it."""
+    return warmed_up(config, explaining(config, frozen=True), teacher=0)
 
 
 def le_uniform(config):
@@ -18,8 +21,15 @@ def le_uniform(config):
     return warmed_up(config, partial(uniform, alpha=config.method.alpha, lam=config.method.lam))
 
 
-def warmed_up(config, objective):
+def explaining(config, **options):
+    """The objective with the config's explainer and weights."""
+    method = config.method
+    return partial(introspective, explainer=method.explainer, alpha=method.alpha, lam=method.lam,
+                   similarity=method.similarity, **options, **explainer_options(config))
+
+
+def warmed_up(config, objective, teacher=None):
     """`method.warmup_epochs` with the labels, the rest with the objective, on one schedule."""
     warmup, span = config.method.warmup_epochs, config.epochs
     return [Stage('warmup', cross_entropy, warmup, span=span),
-            Stage('introspective', objective, span - warmup, continued, span=span)]
+            Stage('introspective', objective, span - warmup, continued, teacher=teacher, span=span)]

@@ -35,8 +35,8 @@ def sentence(run):
     method = fields['method.name']
     how = f'the method {method}'
     if method in EXPLAINED:
-        explainer = fields['method.explainer']
-        how += f", from the network's own {called(explainer)} explanations"
+        whose = "the warm-up's" if method == 'le_frozen' else "the network's own"
+        how += f", from {whose} {called(fields['method.explainer'])} explanations"
     images = f" ({run.summary['train_images']:,} training images)" if run.summary else ''
     return (f"The network {fields['model.name']} learns {fields['data.name']}{images} by {how}: "
             f"{plural(fields['epochs'], 'epoch')}, {plural(len(seeds), 'trial')}, seed{'s' * (len(seeds) > 1)} "

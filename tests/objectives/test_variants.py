@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.datasets import load_digits
 
 from ikd import keys
-from ikd.objectives import Batch, confidence_penalty, introspective, label_smoothing, uniform
+from ikd.objectives import Batch, Outputs, confidence_penalty, introspective, label_smoothing, uniform
 from ikd.objectives.losses import permute_others, smoothed
 
 LABELS = np.array([2, 0, 4])
@@ -97,3 +97,14 @@ def test_le_permut_has_the_loss_of_a_permuted_q():
         np.testing.assert_allclose(parts['entropy_q'], plain_parts['entropy_q'], rtol=1e-5)
         assert np.abs(loss - plain).max() > 1e-3
     assert np.abs(permuted[0][0] - permuted[1][0]).max() > 1e-3
+
+
+def test_frozen_targets_are_of_the_teachers_maps():
+    """The loss of LE with the teacher's maps in the place of its own, which are not asked for."""
+    theirs = np.flip(MAPS, 0)
+    objective = partial(introspective, explainer='grad_cam')
+    batch = batch_of(jnp.array(LOGITS))
+    told = Outputs(jnp.array(LOGITS), {}, lambda name, **options: theirs)
+    loss, _ = objective(batch._replace(explain=None, teacher=told), frozen=True)
+    np.testing.assert_array_equal(loss, objective(batch._replace(explain=lambda name, **options: theirs))[0])
+    assert np.abs(loss - objective(batch)[0]).max() > 1e-3
