@@ -1,8 +1,8 @@
 """One stage of a recipe: its compiled step, its epochs, its evaluation."""
-import functools
 import math
 from collections.abc import Callable
 from contextlib import closing, nullcontext
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -94,7 +94,8 @@ def make_step(prepared, teacher, data, config, axis_name):
         if teacher:
             with jax.named_scope('teacher'):
                 seen = x if stage.augmented else normalise(plain, data.mean, data.std)
-                told = Outputs(*teacher.apply(knowledge, seen, train=False), explaining(teacher, knowledge, seen))
+                told = Outputs(*teacher.apply(knowledge, seen, train=False),
+                               partial(explainers.explain, model=teacher, variables=knowledge, images=seen))
 
         def loss(trained):
             params = {**state.params, **trained}
@@ -105,8 +106,9 @@ def make_step(prepared, teacher, data, config, axis_name):
                     rngs={'dropout': dropout_key})
             moments = updates.get('moments') if config.method.bn == 'batch' else None
             frozen = jax.lax.stop_gradient({**variables, 'batch_stats': moments or state.batch_stats})
+            explain = partial(explainers.explain, model=model, variables=frozen, images=x)
             progress = state.step / (steps * (stage.span or stage.epochs))
-            batch = Batch(y, logits, taps, explaining(model, frozen, x), objective_key, progress, axis_name, told,
+            batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
                           state.step // steps + 1, updates.get('attention', {}), state.extra)
             values, parts, *extra = stage.objective(batch)
             parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1).T == y), **parts}
@@ -126,15 +128,6 @@ def make_step(prepared, teacher, data, config, axis_name):
     return step
 
 
-def explaining(model, variables, images):
-    """The function explain(name, **options) -> class maps of these images, for objectives."""
-    def explain(name, **options):
-        with jax.named_scope('explain'):
-            return explainers.explain(name, model, variables, images, **options)
-
-    return explain
-
-
 def prepare(stage, model, teacher, data, config, layout):
     """The stage with its network, optimiser and Program. `model` has been made with the layout's axis_name.
 
@@ -146,7 +139,7 @@ def prepare(stage, model, teacher, data, config, layout):
     knows_devices = hasattr(model, 'axis_name')
     if stage.wrap:
         model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
-    new = functools.partial(model.init, train=False)
+    new = partial(model.init, train=False)
     shapes = jax.eval_shape(new, jax.random.key(0), jnp.zeros((1, *image_shape)))
     if axis_name and shapes.get('batch_stats') and not knows_devices:
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
@@ -182,7 +175,7 @@ def prepare(stage, model, teacher, data, config, layout):
         x = normalise(images, data.mean, data.std)
         return parallel.gather(model.apply(variables_of(state), x, train=False)[0], axis_name)
 
-    compiled = functools.partial(parallel.spread, layout, compiler_options=way.compiler_options)
+    compiled = partial(parallel.spread, layout, compiler_options=way.compiler_options)
     order = parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0)
     if data.streamed:
         advance = compiled(advance_streamed, 2, 0, 2, donate=(0,))

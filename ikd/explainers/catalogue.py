@@ -24,6 +24,7 @@ EXPLAINERS = {**ONE_PASS, 'smooth_grad': smooth_grad, 'integrated_gradients': in
               'occlusion': occlusion}
 
 
+@jax.named_scope('explain')
 def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
             **options: Any) -> jax.Array:
     """One saliency map for every class of every image: float32 [b, k, h, w, c], or without colours [b, k, h, w].
