@@ -87,7 +87,7 @@ def explain(comparisons, error):
     better = 'below 0 is better' if error else 'above 0 is better'
     tests = sum(comparison['p'] is not None for comparison in comparisons)
     if not tests:
-        return f'Points, {better}. One seed has no interval.'
+        return f'Points, {better}. Differences that do not scatter have no interval.'
     return (f'Points, {better}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In '
             f"brackets p after Holm's correction for this table's {tests} comparisons, and the smallest true "
             'difference that so many trials, scattering so, find in four of five cases (two-sided, 5 %).')
@@ -105,12 +105,17 @@ def compared(result, columns):
     return lines_of([*heading(columns), *(f'minus {reference}' for reference in references)], body)
 
 
+def unscattered(trials):
+    """Why a difference has no interval (`statistics.standard_error`)."""
+    return 'one seed' if trials == 1 else f'alike on {trials} seeds'
+
+
 def difference(comparison):
     """`-0.29 +- 0.05 (p 0.003; 0.07)`."""
     if comparison is None:
         return ''
     if comparison['p'] is None:
-        return f"{number(comparison['difference'], sign='+')} (one seed)"
+        return f"{number(comparison['difference'], sign='+')} ({unscattered(comparison['trials'])})"
     p = comparison['p_holm']
     return (f"{number(comparison['difference'], comparison['half_interval'], sign='+')} "
             f"(p {'< 0.001' if p < 0.001 else f'{p:.3f}'}; {comparison['detectable']:.2f})")
@@ -126,5 +131,5 @@ def verdict(found, columns, error):
     ahead = -found['difference'] if error else found['difference']
     trials = f"{found['trials']} trial{'s' * (found['trials'] > 1)}"
     if found['half_interval'] is None:
-        said = 'undecided, with one seed'
+        said = f"undecided, {unscattered(found['trials'])}"
     return f"{text}{said} ({number(ahead, found['half_interval'], sign='+')}, {trials})"

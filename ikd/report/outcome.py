@@ -54,7 +54,8 @@ def headline(run):
     else:
         n = run.summary['test_images']
         low, high = (100 * bound for bound in share_interval(mean / 100, n))
-        about = f'test accuracy of one trial; 95 % interval for {n:,} test images: {low:.2f} to {high:.2f}'
+        which = 'of one trial' if len(accuracies) == 1 else f'alike in {len(accuracies)} trials'
+        about = f'test accuracy {which}; 95 % interval for {n:,} test images: {low:.2f} to {high:.2f}'
     return paragraph(element('b', f'{shown(mean, half)} %'), element('span', about), class_='headline')
 
 
@@ -82,7 +83,7 @@ def summary_cells(run):
         values = [*run.values(measure).values()]
         cells.append(shown(np.mean(values), np.std(values, ddof=1) if spread_out else None, decimals))
     _, half = mean_interval([*run.values('test_accuracy').values()])
-    cells.insert(1, f'± {half:.2f}' if spread_out else '')
+    cells.insert(1, f'± {half:.2f}' if spread_out and half is not None else '')
     seconds = np.mean([*run.values('train_seconds').values()])
     return [*cells, f'{seconds:,.0f}', len(run.trials)]
 
@@ -120,6 +121,7 @@ def differences(runs):
                      '' if found is None else f'{found:.2f}', spans(seeds)])
     caption = ('Paired by seed: mean difference ± half of its 95 % interval (t with one degree of freedom fewer than '
                "seeds); p of the accuracies, two-sided, Holm's correction over the rows; detectable: the smallest "
-               'true difference in accuracy that so many seeds, scattering so, would find in four of five cases.')
+               'true difference in accuracy that so many seeds, scattering so, would find in four of five cases. '
+               'One seed, and differences that are all alike, have no interval.')
     return join(element('h3', 'Differences on the same seeds'),
                 table(['', 'accuracy (points)', 'NLL (nats)', 'ECE', 'p', 'detectable', 'seeds'], rows, caption))

@@ -3,22 +3,33 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binomtest, ncf, t
 
+ROUNDING = 1e-9  # of a percentage, in its digits
+
+
+def standard_error(difference):
+    """That of the mean of differences [n]; None of one, or of some that are all alike.
+
+    Accuracies are multiples of one image, so that a few differences may well be the same; that is no measurement of
+    how they scatter, of which an interval of no width and a p of 0 would come.
+    """
+    if len(difference) < 2 or np.ptp(difference) <= ROUNDING * np.abs(difference).max():
+        return None
+    return difference.std(ddof=1) / np.sqrt(len(difference))
+
 
 def paired_difference(ours, theirs, confidence=0.95):
     """(mean of ours - theirs, half the width of its confidence interval) for values of the same seeds, [n] each.
 
-    Student's t with n - 1 degrees of freedom. The half width is None for a single seed.
+    Student's t with n - 1 degrees of freedom. The half width is None where there is no `standard_error`.
     """
     difference = np.subtract(ours, theirs)
-    n = len(difference)
-    if n < 2:
-        return float(difference.mean()), None
-    error = difference.std(ddof=1) / np.sqrt(n)
-    return float(difference.mean()), float(t.ppf((1 + confidence) / 2, n - 1) * error)
+    error = standard_error(difference)
+    half = None if error is None else float(t.ppf((1 + confidence) / 2, len(difference) - 1) * error)
+    return float(difference.mean()), half
 
 
 def mean_interval(values, confidence=0.95):
-    """(mean, half the width of its confidence interval) of values [n]: Student's t, None for a single value."""
+    """(mean, half the width of its confidence interval) of values [n]: as `paired_difference` has it."""
     return paired_difference(values, np.zeros(len(values)), confidence)
 
 
@@ -29,18 +40,13 @@ def share_interval(share, n, confidence=0.95):
 
 
 def paired_p(ours, theirs):
-    """The two-sided p value of the paired t-test for values of the same seeds, [n] each; None for a single seed.
+    """The two-sided p value of the paired t-test for values of the same seeds, [n] each.
 
-    Of differences that are all alike, 1 where they are 0, else 0.
+    None where there is no `standard_error`.
     """
     difference = np.subtract(ours, theirs)
-    n = len(difference)
-    if n < 2:
-        return None
-    mean, error = abs(difference.mean()), difference.std(ddof=1) / np.sqrt(n)
-    if error <= 1e-12 * mean or not mean:
-        return 0.0 if mean else 1.0
-    return float(2 * t.sf(mean / error, n - 1))
+    error = standard_error(difference)
+    return None if error is None else float(2 * t.sf(abs(difference.mean()) / error, len(difference) - 1))
 
 
 def holm(ps):
@@ -57,11 +63,11 @@ def detectable_difference(ours, theirs, level=0.05, power=0.8):
     """The smallest true difference that a two-sided paired t-test at `level` finds with probability `power`.
 
     For as many seeds as there are values, [n] each, and differences that scatter as these do (sample standard
-    deviation). In the values' unit; None for a single seed.
+    deviation). In the values' unit; None where there is no `standard_error`.
     """
     difference = np.subtract(ours, theirs)
-    n = len(difference)
-    if n < 2:
+    n, error = len(difference), standard_error(difference)
+    if error is None:
         return None
     critical = t.ppf(1 - level / 2, n - 1) ** 2
 
@@ -69,4 +75,4 @@ def detectable_difference(ours, theirs, level=0.05, power=0.8):
         """Power at a true mean of `shift` standard errors, minus the power wanted: t squared is a noncentral F."""
         return ncf.sf(critical, 1, n - 1, shift ** 2) - power
 
-    return float(brentq(lacking, 1e-3, 100) * difference.std(ddof=1) / np.sqrt(n))
+    return float(brentq(lacking, 1e-3, 100) * error)

@@ -38,6 +38,7 @@ def search(held_out):
 
 
 def test_the_report(tmp_path):
+    """Ahead by 1 and 1.5: the interval is 12.71 x 0.25 to each side."""
     grid = search(100)
     found = {cell_name(cell.config): {} for cell in grid.cells}
     text = report(grid, found, tmp_path / 'new')
@@ -48,9 +49,9 @@ def test_the_report(tmp_path):
               'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100},
               'config': {'data.holdout': 100}}
     for best, records in enumerate(found.values()):
-        records |= {seed: {**record, 'test_accuracy': 90.0 + best + seed} for seed in (0, 1)}
+        records |= {seed: {**record, 'test_accuracy': 90.0 + best + seed * (1 + best / 2)} for seed in (0, 1)}
     text = report(grid, found, tmp_path)
-    assert '| CP | 0.5 | 91.50 +- 0.71 | +1.00 +- 0.00 (0.1) | 2 |' in text and '- a note' in text
+    assert '| CP | 0.5 | 91.75 +- 1.06 | +1.25 +- 3.18 (0.1) | 2 |' in text and '- a note' in text
     assert '1,337 images to train on, 100 to test held out of the training set' in text
     assert (tmp_path / 'search.md').read_text() == text
     assert json.loads((tmp_path / 'search.json').read_text())['best'][0]['best'] == '0.5'

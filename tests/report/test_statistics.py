@@ -53,11 +53,14 @@ def test_an_interval_that_ends_at_0_has_p_of_5_percent():
     assert paired_p(ours - mean + half, base) == pytest.approx(0.05)
 
 
-def test_few_seeds_and_no_scatter():
-    assert paired_difference([91.0], [90.0]) == (1.0, None)
-    assert paired_p([91.0], [90.0]) is None and detectable_difference([91.0], [90.0]) is None
-    assert paired_p([91.0, 92.0], [91.0, 92.0]) == 1 and paired_p([91.0, 92.0], [90.0, 91.0]) == 0
-    assert detectable_difference([91.0, 92.0], [90.0, 91.0]) == 0
+@pytest.mark.parametrize('ours, base', [
+    ([91.0], [90.0]), ([75.78, 74.35], [75.75, 74.32]), ([91.0, 92.0], [91.0, 92.0])])
+def test_one_seed_and_differences_that_are_all_alike_have_no_scatter(ours, base):
+    """The second in the digits of accuracies, whose differences are alike but for rounding."""
+    mean, half = paired_difference(ours, base)
+    assert mean == pytest.approx(ours[0] - base[0]) and half is None
+    assert paired_p(ours, base) is None and detectable_difference(ours, base) is None
+    assert paired_p([*ours, 91.0], [*base, 90.5]) is not None
 
 
 def test_holm_by_hand():

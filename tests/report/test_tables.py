@@ -62,8 +62,8 @@ def test_only_common_seeds_are_compared():
 
 
 @pytest.mark.parametrize('ours, verdict', [
-    ([99.0, 99.1, 99.2], 'holds'), ([98.0, 98.1, 98.2], 'does not hold'), ([98.4, 98.8, 98.6], 'undecided'),
-    ([99.0], 'undecided'), ([], 'not run')])
+    ([99.0, 99.1, 99.3], 'holds'), ([98.0, 98.1, 98.3], 'does not hold'), ([98.4, 98.8, 98.6], 'undecided'),
+    ([98.9, 99.0, 99.1], 'undecided'), ([99.0], 'undecided'), ([], 'not run')])
 @pytest.mark.parametrize('error', [False, True])
 def test_the_papers_order(ours, verdict, error):
     result = table_of(cells(**{'LE(Grad)': ((98.9, 0.03), records(ours))}), error=error)
@@ -110,7 +110,16 @@ def test_the_text():
 def test_one_seed_has_no_interval():
     rows = [(row, 'R', row, None, records([90.0])) for row in ('CE', 'LS')]
     lines = markdown('T', table(rows, references=('CE',), trials=1), (), ()).splitlines()
-    assert 'Points, above 0 is better. One seed has no interval.' in lines and '| LS | +0.00 (one seed) |' in lines
+    assert 'Points, above 0 is better. Differences that do not scatter have no interval.' in lines
+    assert '| LS | +0.00 (one seed) |' in lines
+
+
+def test_differences_that_are_all_alike_decide_nothing():
+    rows = [('CE', 'R', 'a', (87.0, 0.1), records([90.0, 90.5])),
+            ('LE', 'R', 'b', (88.0, 0.1), records([90.03, 90.53]))]
+    lines = markdown('T', table(rows, references=('CE',), ordered=('LE',), trials=2), (), ()).splitlines()
+    assert '| LE | +0.03 (alike on 2 seeds) |' in lines
+    assert '- LE ahead of CE (by 1.00): undecided, alike on 2 seeds (+0.03, 2 trials)' in lines
 
 
 def test_little_things():
