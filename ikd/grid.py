@@ -67,7 +67,7 @@ def adapt(grid, argument):
             grid = _each(grid, smoke, 'smoke', 'two epochs of 256 images: a test of the machinery')
         elif kind == 'epochs' and value.isdecimal() and int(value) > 1:
             grid = _each(grid, lambda config: rescale(config, int(value) / longest), f'epochs{value}',
-                         f'{value} epochs instead of {longest}, shorter runs in proportion')
+                         f'{value} epochs instead of {longest}; milestones, warm-ups and shorter runs in proportion')
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')

@@ -32,10 +32,10 @@ UNIFORM = ('LE-Uniform is not in the paper: the loss, warm-up and schedule of LE
            'classes, which is what is left of LE without explanations.')
 FROZEN = ('LE-Frozen is not in the paper: the targets come from the maps of the network as the warm-up left it, so '
           'they keep what cross-entropy has learnt of which classes are alike, and do not change with training.')
-RESTORED = ('The cells in results/cells are of a copy of CIFAR-10 in which 93 of the 60,000 images (73 for training, '
-            '20 for the test, 88 of them ships) are restored from JPEG; the others are the original pixels.')
-WARM_UP = ('The paper gives no warm-up for CIFAR-10: a fifth of the epochs here, as on MNIST. Weight decay 1e-4, '
-           'Grad-CAM of the last group after its ReLU, and with a ReLU.')
+RESTORED = ('CIFAR-10 is, in results/cells, a copy in which 93 of the 60,000 images (73 for training, 20 for the '
+            'test, 88 of them ships) are restored from JPEG; the others are the original pixels.')
+WARM_UP = ('The paper gives no warm-up for CIFAR-10: a fifth of the epochs here, rounded, as on MNIST. Weight decay '
+           '1e-4, Grad-CAM of the last group after its ReLU, and with a ReLU.')
 
 
 def cells(models, rows):

@@ -2,6 +2,8 @@
 import statistics
 
 VERDICTS = {'undecided': 'undecided, as the interval holds 0', 'not run': 'not run'}
+ORDER = ('It holds where the 95 % interval of the difference on the same seeds leaves out 0, each pair judged for '
+         "itself; p is after Holm's correction for all pairs of this list.")
 
 
 def number(mean, std=None, decimals=2, sign=''):
@@ -25,7 +27,8 @@ def markdown(title, result, notes, facts, error=False):
         parts += [['## Differences on the same seeds'], [explain(result['comparisons'], error)],
                   compared(result, columns)]
     if result['orderings']:
-        parts += [["## The paper's order"], [verdict(found, columns, error) for found in result['orderings']]]
+        parts += [["## The paper's order"], [ORDER],
+                  [verdict(found, columns, error) for found in result['orderings']]]
     parts += [['## Notes'], [f'- {note}' for note in (*notes, *facts)]]
     return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
 
@@ -90,7 +93,7 @@ def explain(comparisons, error):
         return f'Points, {better}. Differences that do not scatter have no interval.'
     return (f'Points, {better}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In '
             f"brackets p after Holm's correction for this table's {tests} comparisons, and the smallest true "
-            'difference that so many trials, scattering so, find in four of five cases (two-sided, 5 %).')
+            'difference that so many trials with this scatter detect with 80 % power (two-sided, 5 %).')
 
 
 def compared(result, columns):
@@ -116,9 +119,13 @@ def difference(comparison):
         return ''
     if comparison['p'] is None:
         return f"{number(comparison['difference'], sign='+')} ({unscattered(comparison['trials'])})"
-    p = comparison['p_holm']
     return (f"{number(comparison['difference'], comparison['half_interval'], sign='+')} "
-            f"(p {'< 0.001' if p < 0.001 else f'{p:.3f}'}; {comparison['detectable']:.2f})")
+            f"({corrected(comparison)}; {comparison['detectable']:.2f})")
+
+
+def corrected(test):
+    """`p 0.003` of a comparison or an ordering."""
+    return 'p < 0.001' if test['p_holm'] < 0.001 else f"p {test['p_holm']:.3f}"
 
 
 def verdict(found, columns, error):
@@ -131,5 +138,5 @@ def verdict(found, columns, error):
     ahead = -found['difference'] if error else found['difference']
     trials = f"{found['trials']} trial{'s' * (found['trials'] > 1)}"
     if found['half_interval'] is None:
-        said = f"undecided, {unscattered(found['trials'])}"
-    return f"{text}{said} ({number(ahead, found['half_interval'], sign='+')}, {trials})"
+        return f"{text}undecided, {unscattered(found['trials'])} ({number(ahead, sign='+')}, {trials})"
+    return f"{text}{said} ({number(ahead, found['half_interval'], sign='+')}, {corrected(found)}, {trials})"

@@ -121,7 +121,7 @@ def differences(runs):
                      '' if found is None else f'{found:.2f}', spans(seeds)])
     caption = ('Paired by seed: mean difference ± half of its 95 % interval (t with one degree of freedom fewer than '
                "seeds); p of the accuracies, two-sided, Holm's correction over the rows; detectable: the smallest "
-               'true difference in accuracy that so many seeds, scattering so, would find in four of five cases. '
+               'true difference in accuracy that so many seeds with this scatter detect with 80 % power. '
                'One seed, and differences that are all alike, have no interval.')
     return join(element('h3', 'Differences on the same seeds'),
                 table(['', 'accuracy (points)', 'NLL (nats)', 'ECE', 'p', 'detectable', 'seeds'], rows, caption))

@@ -24,12 +24,15 @@ COUNTS = ('images', 'undefined')
 AGAINST = {'all': 'every other', 'correct': 'every other, correctly classified', 'runner_up': 'the runner-up'}
 
 
-def write(results, grid, found, parts, numbers=None):
-    """Write the files, <name>.md of `parts`, lists of lines, with the grid's notes; returns its text."""
+def write(results, grid, records, parts, numbers=None):
+    """Write the files, <name>.md of `parts`, lists of lines, with the grid's notes; returns its text.
+
+    records: the contents of the cells' files that are shown.
+    """
     path = pathlib.Path(results) / grid.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = sources([record for records in found.values() for record in records.values()])
-    parts = [[f'# {grid.title}'], *parts, ['## Notes'], [f'- {note}' for note in (*grid.notes, *facts)]]
+    notes = (*grid.notes, *sources(records))
+    parts = [[f'# {grid.title}'], *parts, ['## Notes'], [f'- {note}' for note in notes]]
     text = '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
     replace_text(path.with_suffix('.md'), text)
     if numbers is not None:
@@ -37,24 +40,26 @@ def write(results, grid, found, parts, numbers=None):
     return text
 
 
-def records_of(found, cell):
-    """The contents of a cell's files, in the order of seeds."""
-    return list(found[cell_name(cell.config)].values())
+def records_of(found, cell, measured=False):
+    """The contents of a cell's files, in the order of seeds; `measured`: of those that hold measurements."""
+    return [record for record in found[cell_name(cell.config)].values() if 'measured' in record or not measured]
 
 
 def measured(found, cell, what):
-    """What was measured of a cell's trials, in the order of seeds; those that lack it left out."""
-    return [record['measured'][what] for record in records_of(found, cell) if 'measured' in record]
+    """What was measured of a cell's trials, in the order of seeds."""
+    return [record['measured'][what] for record in records_of(found, cell, measured=True)]
 
 
 def figure1(grid, found, results):
     """Say which pictures of Figure 1 there are; each is drawn when its network is at hand."""
-    lines = []
+    lines, records = [], []
     for cell in grid.cells:
-        path = picture_path(results, grid, cell)
-        there = f'[{path.name}]({path.name})' if path.exists() else 'not drawn yet'
+        path, there = picture_path(results, grid, cell), 'not drawn yet'
+        if path.exists():
+            there = f'[{path.name}]({path.name})'
+            records += [record for record in records_of(found, cell) if record['seed'] == 0]
         lines.append(f'- {cell.row}, {describe(resolve(cell.config))}: {there}')
-    return write(results, grid, found, [lines])
+    return write(results, grid, records, [lines])
 
 
 def mean_cosines(found, cell):
@@ -98,7 +103,8 @@ def figure2(grid, found, results):
     head = ['data', 'explainer', 'mean', 'expected pairs: rank (cosine)', 'the most alike', 'trials']
     table = [*lines_of(head, lines), '', 'Rank 1 is the most alike of all pairs of classes, of the matrix made '
              'symmetric, its diagonal left out.']
-    return write(results, grid, found, [absent, table if lines else []], numbers)
+    records = [record for cell in grid.cells for record in records_of(found, cell, measured=True)]
+    return write(results, grid, records, [absent, table if lines else []], numbers)
 
 
 def mean_score(trials, explainer, reading, against):
@@ -164,7 +170,8 @@ def figure3(grid, found, results):
     orders = [[column, pair, *('undefined' if np.isnan(one[name]) else number(one[name])
                                for name in ('spearman', 'kendall', 'kendall_p'))]
               for column, of in networks.items() for pair, one in of['agreement'].items()]
-    return write(results, grid, found, [
+    records = [record for cell in grid.cells for record in records_of(found, cell)]
+    return write(results, grid, records, [
         lines_of(['network', 'method', 'accuracy (%), the paper', 'ours', 'trials',
                   *(f'D, {reading}' for reading in READINGS)], lines),
         ['## Do the orders agree?', '', *lines_of(['network', 'orders', 'Spearman', 'Kendall', 'p'], orders)],

@@ -4,9 +4,12 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import re
 import subprocess
 
 import jax
+
+from ikd.report.markdown import spans
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'ml-collections', 'numpy')
 
@@ -31,16 +34,26 @@ def git_commit():
 def provenance():
     """Commit, versions and devices, as they go into `summary.json`."""
     device = jax.devices()[0]
+    kind = processor() if device.platform == 'cpu' else device.device_kind
     return {
         'git_commit': git_commit(),
         'versions': {'python': platform.python_version(),
                      **{name: importlib.metadata.version(name) for name in PACKAGES}},
-        'device': {'platform': device.platform, 'kind': device.device_kind, 'count': jax.device_count()},
+        'device': {'platform': device.platform, 'kind': kind, 'count': jax.device_count()},
     }
 
 
+def processor():
+    """The name of the CPU and its cores, which JAX calls `cpu` and no more: `AMD EPYC, 2 cores`."""
+    try:
+        named = re.search(r'^model name\s*: (.+)$', pathlib.Path('/proc/cpuinfo').read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return f'{named[1] if named else platform.processor() or platform.machine()}, {os.cpu_count()} cores'
+
+
 def sources(records):
-    """Sentences about where cells come from, by the contents of their files: data, devices, versions, commits."""
+    """Sentences about where cells come from, by their files' contents: data, seeds, devices, versions, commits."""
     if not records:
         return []
 
@@ -53,6 +66,7 @@ def sources(records):
     return [
         'Data: ' + all_of(lambda r: '{name}, {train_images:,} images to train on, {test_images:,} to test'.format(
             **r['data']) + (' held out of the training set' if r.get('config', {}).get('data.holdout') else '')),
+        'Seeds: ' + spans(sorted({record['seed'] for record in records})),
         'Device: ' + all_of(lambda r: '{count} x {kind}, {platform}'.format(**r['device']) + f", {r['precision']}"),
         'Versions: ' + all_of(lambda r: ', '.join(f'{name} {version}' for name, version in r['versions'].items())),
         'Commit: ' + all_of(lambda r: r['git_commit'] or 'none'),

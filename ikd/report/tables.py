@@ -14,16 +14,17 @@ def table(cells, error=False, references=(), ordered=(), trials=5):
 
     cells: [(row, column, cell name, the paper's accuracy (mean, std) or None, {seed: contents of the cell's file}),
     ...]. Accuracies in percent; with `error` every number is an error, 100 - accuracy. NLL in nats, ECE in [0, 1].
-    references: rows that the others of their column are compared with, on common seeds; p values are corrected over
-    all these comparisons (Holm). ordered: rows whose order with the others in the paper is checked. trials: how many
-    seeds there should be.
+    references: rows that the others of their column are compared with, on common seeds. ordered: rows whose order
+    with the others in the paper is checked. The p values of either are corrected over all of their kind (Holm).
+    trials: how many seeds there should be.
     """
     rows = [describe(*cell, error, trials) for cell in cells]
     comparisons = [compare(ours, theirs) for ours, theirs in pairs(rows, references)]
-    for comparison, p in zip(comparisons, holm([comparison['p'] for comparison in comparisons])):
-        comparison['p_holm'] = p
-    return {'rows': rows, 'comparisons': comparisons,
-            'orderings': [order(a, b, error) for a, b in ordered_pairs(rows, ordered)]}
+    orderings = [order(a, b, error) for a, b in ordered_pairs(rows, ordered)]
+    for tests in comparisons, orderings:
+        for test, p in zip(tests, holm([test.get('p') for test in tests])):
+            test['p_holm'] = p
+    return {'rows': rows, 'comparisons': comparisons, 'orderings': orderings}
 
 
 def describe(row, column, name, paper, records, error, trials):
@@ -86,7 +87,7 @@ def ordered_pairs(rows, ordered):
 def order(row, other, error):
     """Whether two rows stand to each other as in the paper: `holds`, `does not hold`, `undecided`, or `not run`.
 
-    Decided by the 95 % interval of their difference on common seeds.
+    Decided by the 95 % interval of their difference on common seeds, not corrected for other pairs.
     """
     better, worse = (row, other) if (row['paper_mean'] > other['paper_mean']) != error else (other, row)
     found = {'column': row['column'], 'better': better['row'], 'worse': worse['row'],
@@ -97,7 +98,8 @@ def order(row, other, error):
     mean, half = measured['difference'], measured['half_interval']
     right = (mean > 0) != error
     verdict = 'undecided' if half is None or abs(mean) <= half else 'holds' if right else 'does not hold'
-    return {**found, 'difference': mean, 'half_interval': half, 'trials': measured['trials'], 'verdict': verdict}
+    return {**found, 'difference': mean, 'half_interval': half, 'p': measured['p'], 'trials': measured['trials'],
+            'verdict': verdict}
 
 
 def csv_text(result):

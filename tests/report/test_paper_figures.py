@@ -13,8 +13,9 @@ from ikd.grid import cell_name
 from ikd.validation import resolve
 
 RECORD = {
-    'test_accuracy': 90.0, 'train_seconds': 3600, 'finished': '2030-01-02T03:04:05Z', 'precision': 'float32',
-    'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000}, 'git_commit': 'abc',
+    'test_accuracy': 90.0, 'seed': 0, 'train_seconds': 3600, 'finished': '2030-01-02T03:04:05Z',
+    'precision': 'float32', 'git_commit': 'abc',
+    'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000},
     'versions': {'jax': '1'}, 'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
 
 
@@ -36,15 +37,16 @@ def cosines(class_names, pairs, first):
 
 
 def test_figure2_ranks_the_expected_pairs_of_the_mean_matrix(tmp_path):
-    """Two trials of MNIST, at 0.9 and 0.7; CIFAR-10 has not been run."""
+    """Two trials of MNIST, at 0.9 and 0.7; what CIFAR-10's trial lacks is not shown, nor are its hour and seed."""
     grid = figure2.grid()
     mnist, cifar = (cell_name(cell.config) for cell in grid.cells)
     names, pairs = list('0123456789'), EXPECTED['mnist']
     found = {mnist: {seed: {**RECORD, 'measured': {
         'class_names': names, 'class_cosines': {'grad': cosines(names, pairs, first)}}}
-        for seed, first in enumerate((0.9, 0.7))}, cifar: {0: RECORD}}
+        for seed, first in enumerate((0.9, 0.7))}, cifar: {5: {**RECORD, 'seed': 5}}}
     text = grid.report(grid, found, tmp_path)
     assert text == (tmp_path / 'figure2.md').read_text() and 'Not run yet: CIFAR-10.' in text
+    assert '- Seeds: 0\n' in text and '; 2.0 hours of training' in text
     assert '| MNIST | Grad | by true class | 4/9 1 (0.80), 3/5 2 (0.70), 1/7 3 (0.60), 0/6 4 (0.50) |' in text
     assert '| all images | 4/9 45 (-0.80), 3/5 44 (-0.70), 1/7 43 (-0.60), 0/6 42 (-0.50) |' in text
     numbers = json.loads((tmp_path / 'figure2.json').read_text())['MNIST']['grad']['by_true_class']

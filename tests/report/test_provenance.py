@@ -1,4 +1,5 @@
 """What a result was obtained with."""
+import re
 import subprocess
 
 import pytest
@@ -38,11 +39,19 @@ def test_the_commit_is_dirty_by_code_alone(repository, tmp_path, monkeypatch):
     assert git_commit() == f'{commit}-dirty'
 
 
+def test_a_cpu_is_named():
+    """JAX calls every CPU `cpu`, which says nothing of a time."""
+    kind = provenance.provenance()['device']['kind']
+    assert re.fullmatch(r'.*\w.*, \d+ cores', kind) and not kind.startswith('cpu')
+
+
 def test_sources_count_what_differs():
     record = {'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000}, 'precision': 'float32',
               'device': {'platform': 'gpu', 'kind': 'H100', 'count': 1}, 'versions': {'jax': '1', 'flax': '2'},
-              'git_commit': 'abc', 'finished': '2026-01-02T03:04:05Z', 'train_seconds': 1800}
-    lines = sources([record, record, {**record, 'git_commit': 'def', 'finished': '2026-01-05T03:04:05Z'}])
-    assert lines[:4] == ['Data: mnist, 60,000 images to train on, 10,000 to test', 'Device: 1 x H100, gpu, float32',
-                         'Versions: jax 1, flax 2', 'Commit: abc (2 trials); def (1 trial)']
-    assert lines[4].startswith('Trials finished 2026-01-02 to 2026-01-05; 1.5 hours') and sources([]) == []
+              'seed': 0, 'git_commit': 'abc', 'finished': '2026-01-02T03:04:05Z', 'train_seconds': 1800}
+    lines = sources([record, {**record, 'seed': 3},
+                     {**record, 'seed': 1, 'git_commit': 'def', 'finished': '2026-01-05T03:04:05Z'}])
+    assert lines[:5] == ['Data: mnist, 60,000 images to train on, 10,000 to test', 'Seeds: 0 to 1, 3',
+                         'Device: 1 x H100, gpu, float32', 'Versions: jax 1, flax 2',
+                         'Commit: abc (2 trials); def (1 trial)']
+    assert lines[5].startswith('Trials finished 2026-01-02 to 2026-01-05; 1.5 hours') and sources([]) == []

@@ -44,7 +44,7 @@ def test_the_report(tmp_path):
     text = report(grid, found, tmp_path / 'new')
     assert '| CP | undecided, as not all have run |  |  | 2 |' in text and '| CP | 0.5 | not run | 0 |' in text
     record = {'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 1, 'precision': 'float32', 'git_commit': 'abc',
-              'versions': {'jax': '1'}, 'finished': '2026-01-02T',
+              'seed': 0, 'versions': {'jax': '1'}, 'finished': '2026-01-02T',
               'device': {'platform': 'cpu', 'kind': 'k', 'count': 1},
               'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100},
               'config': {'data.holdout': 100}}
