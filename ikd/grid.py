@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -60,7 +61,8 @@ def adapt(grid, argument):
     milestones and warm-ups keep their shares. `model=NAME`: only the cells of that network. The title and the names
     of files say so; cells have other names by themselves. Raises InputError for a word that means nothing.
     """
-    for word in filter(None, argument.split(',')):
+    words = [*filter(None, argument.split(','))]
+    for word in sorted(words, key=lambda word: not word.startswith('model=')):  # which cell is the longest needs it
         kind, _, value = word.partition('=')
         longest = max(cell.config.epochs for cell in grid.cells)
         if word == 'smoke':
@@ -80,11 +82,19 @@ def adapt(grid, argument):
 
 def _each(grid, change, suffix, words):
     """The grid with `change` made to a copy of every config; names and title say so."""
+    return _changed(grid, change)._replace(name=f'{grid.name}-{suffix}', title=f'{grid.title} ({words})')
+
+
+def _changed(grid, change):
     configs = [cell.config.copy_and_resolve_references() for cell in grid.cells]
     for config in configs:
         change(config)
-    cells = tuple(cell._replace(config=config) for cell, config in zip(grid.cells, configs))
-    return grid._replace(cells=cells, name=f'{grid.name}-{suffix}', title=f'{grid.title} ({words})')
+    return grid._replace(cells=tuple(cell._replace(config=config) for cell, config in zip(grid.cells, configs)))
+
+
+def on_data(grid, directory):
+    """The grid with the data of its cells in a directory: official files, folders of them, or prepared TFDS sets."""
+    return _changed(grid, lambda config: config.data.update(dir=str(directory)))
 
 
 def rescale(config, factor):
@@ -103,7 +113,8 @@ def cell_name(config):
     config = resolve(config)
     says = {field: value for field, value in seedless(config).items() if value != usual().get(field)}
     explainer = config.method.explainer if config.method.name in EXPLAINED else ''
-    words = [config.data.name, config.model.name, 'vam' if config.model.vam else '', config.method.name, explainer]
+    data = re.sub('[/:]', '_', config.data.name)  # `set/configuration:version` of TFDS
+    words = [data, config.model.name, 'vam' if config.model.vam else '', config.method.name, explainer]
     digest = hashlib.sha256(json.dumps(says, sort_keys=True).encode()).hexdigest()[:8]
     return '-'.join([*filter(None, words), digest])
 
@@ -149,11 +160,16 @@ def read_cell(results, cell, seed):
 
 
 def write_cell(results, cell, summary, seed, measured=None):
-    """Write the file of a cell and seed from the summary of the run that trained it."""
+    """Write the file of a cell and seed from the summary of the run that trained it; returns its contents.
+
+    What was measured of the same network before is kept.
+    """
     config = resolve(cell.config)
     name = cell_name(config)
     (trial,) = [trial for trial in summary['trials'] if trial['seed'] == seed]
-    path = cell_path(results, name, seed)
+    path, there = cell_path(results, name, seed), read_cell(results, cell, seed)
+    if measured is None and there and there['test_accuracy'] == trial['test_accuracy']:
+        measured = there.get('measured')
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {
@@ -163,6 +179,7 @@ def write_cell(results, cell, summary, seed, measured=None):
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],
         'precision': config.precision, 'finished': f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}',
         **{field: summary[field] for field in ('git_commit', 'versions', 'device')}, 'config': seedless(config)})
+    return read_cell(results, cell, seed)
 
 
 def read_cells(results, grid):

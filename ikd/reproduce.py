@@ -51,8 +51,8 @@ def parse(argv):
 def load(config):
     """The Grid of `FILE:ARGUMENT`; InputError if there is none."""
     path, _, argument = config.partition(':')
-    if not pathlib.Path(path).is_file():
-        raise InputError(f"no file {path}; ikd's own tables are in configs/tables/")
+    if not (path.endswith('.py') and pathlib.Path(path).is_file()):
+        raise InputError(f"{path} is no Python file; ikd's own tables are in configs/tables/")
     spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -84,7 +84,7 @@ def run(grid, options):
     with stopping() as asked:
         stop = lambda: asked() or late()
         why = lambda: 'asked to stop' if asked() else 'time is up'
-        for place, (name, cell, seeds) in enumerate(todo, 1):
+        for place, (name, cell, seeds) in enumerate(todo, 1):  # todo may grow
             if stop():
                 say(f'{why()}, {len(todo) - place + 1} of {len(todo)} left; go on with: {same_command()}')
                 break
@@ -93,7 +93,8 @@ def run(grid, options):
             try:
                 train(grid, cell, seeds, workdir, options, found[name], stop)
             except Diverged as error:
-                failed.append(f'{name}: {error}')
+                todo[place:place] = [(name, cell, [seed]) for seed in seeds if len(seeds) > 1]  # the others may end
+                failed += [] if len(seeds) > 1 else [f'{name}: {error}']
             except Stopped as error:
                 say(f'{why()}: {name} {error}, all saved; go on with: {same_command()}')
                 break
@@ -105,17 +106,17 @@ def train(grid, cell, seeds, workdir, options, found, stop):
     config = cell.config.copy_and_resolve_references()
     config.store, config.together = str(workdir / 'store'), options.together
     config.parallel = 'trials' if options.together > 1 else 'data'
-    if options.data:
-        own = pathlib.Path(options.data) / config.data.name
-        config.data.dir = str(own if own.is_dir() else options.data)
     directory = workdir / grids.cell_name(config)
 
     def finished(summary):
         for seed in {trial['seed'] for trial in summary['trials']} & {*seeds}:
             if not grids.is_done(cell, found.get(seed)):
                 measured = cell.measure(directory, seed) if cell.measure else None
-                grids.write_cell(options.results, cell, summary, seed, measured)
-                found[seed] = grids.read_cell(options.results, cell, seed)
+                there = grids.read_cell(options.results, cell, seed)  # perhaps of another table's command by now
+                found[seed] = grids.write_cell(options.results, cell, summary, seed, measured)
+                if there and there['test_accuracy'] != found[seed]['test_accuracy']:
+                    say(f"{cell.row}, seed {seed}: trained anew, as {directory} did not hold its network; its file "
+                        f"now says {found[seed]['test_accuracy']:.2f} % in the place of {there['test_accuracy']:.2f}")
             if cell.picture and seed == 0:
                 save_figure(cell.picture(directory, seed), grids.picture_path(options.results, grid, cell))
 
@@ -189,6 +190,8 @@ def main(argv):
         if value is not None and value < 1:
             raise InputError(f'--{flag}={value}: give at least 1')
     grid = load(options.config)
+    if options.data:
+        grid = grids.on_data(grid, options.data)
     if options.trials:
         grid = grid._replace(trials=options.trials)
     failed = [] if options.render else run(grid, options)

@@ -12,7 +12,7 @@ import pytest
 from configs import digits as digits_config
 from ikd import checkpoint, experiment, grid, reproduce
 from ikd.errors import InputError, Unwritable
-from ikd.report.journal import read_records
+from ikd.report.journal import read_records, temporary
 from tests.quick import plain_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -142,8 +142,9 @@ def full_events(workdir):
 
 @pytest.mark.parametrize('spoil, file', [
     (full_metrics, 'metrics.jsonl'), (full_events, 'tensorboard/seed0'),
-    pytest.param(lambda workdir: full(workdir / 'explanations.tmp'), 'explanations.png', marks=pytest.mark.slow),
-    pytest.param(lambda workdir: full(workdir / 'summary.tmp'), 'summary.json', marks=pytest.mark.slow)])
+    pytest.param(lambda workdir: full(temporary(workdir / 'explanations.png')), 'explanations.png',
+                 marks=pytest.mark.slow),
+    pytest.param(lambda workdir: full(temporary(workdir / 'summary.json')), 'summary.json', marks=pytest.mark.slow)])
 def test_every_file_of_a_run(undisturbed, tmp_path, spoil, file):
     workdir = tmp_path / 'run'
     with pytest.raises(Unwritable) as caught:
@@ -163,7 +164,7 @@ def test_a_cell_that_cannot_be_written(undisturbed, tmp_path):
     cell = grid.Cell('CE', 'MLP', digits_config.get_config('ce,smoke'))
     path = grid.cell_path(tmp_path, grid.cell_name(cell.config), 0)
     path.parent.mkdir()
-    full(path.with_suffix('.tmp'))
+    full(temporary(path))
     with pytest.raises(Unwritable, match=r'cannot write .*-0.json \(No space left on device\)'):
         grid.write_cell(tmp_path, cell, experiment.read_summary(undisturbed), 0)
     assert not path.exists()

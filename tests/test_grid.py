@@ -22,6 +22,7 @@ from ikd.grid import (
     share,
     write_cell,
 )
+from ikd.report.journal import temporary
 from ikd.validation import resolve
 
 FILES = [path for kind in ('tables', 'searches') for path in sorted(pathlib.Path('configs', kind).glob('*.py'))
@@ -149,6 +150,28 @@ def test_one_network_of_a_table():
     assert table(2, 'model=resnet8,smoke').name == 'table2-resnet8-smoke'
 
 
+def test_a_network_and_a_schedule_in_any_order():
+    """The MLP has 50 of the table's 160 epochs: alone it is the longest."""
+    for argument in 'model=mlp,epochs=10', 'epochs=10,model=mlp':
+        grid = table(6, argument)
+        assert grid.name == 'table6-mlp-epochs10' and '10 epochs instead of 50' in grid.title
+        assert {cell.config.epochs for cell in grid.cells} == {10}
+
+
+def test_the_shortest_schedule_has_its_warm_up():
+    """The MLP has two epochs here, a fifth of which is none."""
+    configs = [resolve(cell.config) for cell in table(6, 'epochs=5').cells if cell.row.startswith('LE')]
+    assert {(config.epochs, config.method.warmup_epochs) for config in configs} == {(2, 1), (5, 1)}
+
+
+def test_a_data_set_with_a_configuration_has_a_file(tmp_path):
+    grid = small('le')
+    grid.cells[0].config.data.name = 'cifar10_corrupted/fog_1:1.0.0'
+    write_cell(tmp_path, grid.cells[0], SUMMARY, 3)
+    ((name, records),) = read_cells(tmp_path, grid).items()
+    assert [*records] == [3] and name.startswith('cifar10_corrupted_fog_1_1.0.0-') and '/' not in name
+
+
 @pytest.mark.parametrize('argument, message', [
     ('smok', "unknown argument 'smok' after the colon of --config; choose from: smoke, epochs=N, model=NAME"),
     ('epochs=1', "unknown argument 'epochs=1'"), ('epochs=x', "unknown argument 'epochs=x'"),
@@ -211,7 +234,7 @@ def test_a_cells_file(tmp_path):
     assert record['schedule'] == [{'stage': 'warmup', 'epochs': 32}, {'stage': 'introspective', 'epochs': 128}]
     assert record['config'] == {field: value for field, value in flatten(resolve(cell.config)).items()
                                 if field in record['config']} and 'seed' not in record['config']
-    (tmp_path / 'cells' / f'{name}-4.tmp').write_text('{')  # what a crash leaves
+    temporary(cell_path(tmp_path, name, 4)).write_text('{')  # what a crash leaves
     assert read_cells(tmp_path, small('le')) == {name: {3: record}}
 
 

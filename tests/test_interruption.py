@@ -197,7 +197,7 @@ def test_killed_at_every_kind_of_change_to_a_file(tmp_path):
             assert answer() == -signal.SIGKILL
             done.append(kind)
     print(*done, sep='\n')  # shown by -s
-    for part in 'config.tmp', 'metrics.jsonl', 'summary.tmp', 'store', 'events.out', 'orbax-checkpoint-tmp':
+    for part in 'config.json', 'metrics.jsonl', 'summary.json', 'store', 'events.out', 'orbax-checkpoint-tmp':
         assert any(part in kind for kind in done), part
     finish(arguments, undisturbed)
     assert_undisturbed(workdir, undisturbed)

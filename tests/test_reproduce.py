@@ -14,8 +14,10 @@ import pytest
 
 from ikd import experiment, reproduce, training
 from ikd.errors import Diverged, InputError, Stopped
-from ikd.grid import cell_name
+from ikd.grid import cell_name, write_cell
 from ikd.report.journal import read_records
+
+TRIAL = 'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds'
 
 pytestmark = pytest.mark.usefixtures('without_pictures')
 
@@ -225,6 +227,38 @@ def test_what_a_cell_measures(tmp_path, quick):
     assert record['measured'] == {f"{tmp_path}/runs/{record['cell']}": 0} and len(quick) == 2
 
 
+def test_what_was_measured_is_kept(tmp_path, quick, capsys):
+    """A command that has read a cell's file before another one measured writes it anew; a network that was trained
+    anew, in another workdir, is told of, and what was measured of the old one goes."""
+    measured = CONFIG.replace('(97.0, 0.1))', '(97.0, 0.1), lambda directory, seed: {"maps": 3})')
+    assert reproduced(tmp_path, '--rows=CE', text=measured) == 0
+    cell, (record,) = reproduce.load(f'{tmp_path}/tiny.py').cells[0], finished(tmp_path).values()
+    summary = {**record, 'trials': [{name: record[name] for name in TRIAL}],
+               'train_images': 9, 'test_images': 8}
+    assert write_cell(tmp_path / 'results', cell, summary, 0)['measured'] == {'maps': 3}
+    summary['trials'][0]['test_accuracy'] = 12.0
+    assert 'measured' not in write_cell(tmp_path / 'results', cell, summary, 0)
+    capsys.readouterr()
+    assert reproduced(tmp_path, '--rows=CE', text=measured) == 0
+    told = capsys.readouterr().err
+    assert 'CE, seed 0: trained anew' in told and '92.00 % in the place of 12.00' in told
+
+
+def test_a_seed_that_diverges_leaves_the_others(tmp_path, quick, monkeypatch, capsys):
+    """Of seeds trained together: they are tried again one by one."""
+    run = experiment.run
+
+    def diverging(config, workdir, seeds, **more):
+        if 1 in seeds:
+            raise Diverged('the loss of seed 1 is not a number')
+        run(config, workdir, seeds, **more)
+
+    monkeypatch.setattr(experiment, 'run', diverging)
+    assert reproduced(tmp_path, '--together=3', '--rows=CE', trials=3) == 1
+    assert [record['seed'] for record in finished(tmp_path).values()] == [0, 2]
+    assert capsys.readouterr().err.count('ikd: ') == 1
+
+
 def test_a_cell_that_diverges_stops_no_other(tmp_path, quick, capsys, monkeypatch):
     run = experiment.run
 
@@ -239,16 +273,28 @@ def test_a_cell_that_diverges_stops_no_other(tmp_path, quick, capsys, monkeypatc
     assert last.startswith('ikd: digits-mlp-le_uniform-') and last.endswith(': the loss of seed 0 is not a number')
 
 
-def test_data_of_several_sets(tmp_path, quick):
-    """A folder of the set's own name is preferred, as Table 6 needs both sets."""
+def test_the_folder_of_data(tmp_path, quick):
+    """As it is, whatever is in it: readers look for a folder of the set's name, official files' and TFDS's alike."""
     (tmp_path / 'data' / 'digits').mkdir(parents=True)
-    for trials, folder in (1, tmp_path / 'data'), (2, tmp_path):
-        reproduced(tmp_path, f'--data={folder}', '--rows=CE', trials=trials)
-    assert [config.data.dir for _, _, config, _ in quick] == [str(tmp_path / 'data' / 'digits'), str(tmp_path)]
+    reproduced(tmp_path, f'--data={tmp_path}/data', '--rows=CE')
+    assert [config.data.dir for _, _, config, _ in quick] == [f'{tmp_path}/data']
+
+
+def test_images_of_ones_own_are_part_of_a_cells_name(tmp_path, quick, capsys):
+    """Two folders of images: what is done of one is not taken for the other's."""
+    text = CONFIG.replace("config = common.digits()", "config = common.digits(); config.data.name = 'folder'")
+    for folder, images in ('a', 'ab'), ('b', 'cd'):
+        for name in images:
+            (tmp_path / folder / name).mkdir(parents=True)
+            for image in '12':
+                (tmp_path / folder / name / f'{image}.png').write_bytes(name.encode())
+        reproduced(tmp_path, f'--data={tmp_path}/{folder}', '--rows=CE', text=text)
+    assert len(quick) == len({directory for *_, directory in quick}) == len(finished(tmp_path)) == 2
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--config=nowhere.py'], "no file nowhere.py; ikd's own tables are in configs/tables/"),
+    (['--config=nowhere.py'], "nowhere.py is no Python file; ikd's own tables are in configs/tables/"),
+    (['--config=README.md'], 'README.md is no Python file'),
     (['--config=configs/le_digits.py'], r'has no function grid\(argument\); python -m ikd.main'),
     (['--config=configs/tables/table3.py:smok', '--render'], "unknown argument 'smok'"),
     (['--config=configs/tables/table3.py'], 'no --workdir; give a folder'),
@@ -276,4 +322,4 @@ def test_the_command_line_exits_with_2(monkeypatch, capsys):
     with pytest.raises(SystemExit, match='2'):
         reproduce.cli()
     shown = capsys.readouterr().err
-    assert shown.count('\n') == 1 and shown.startswith('ikd: no file')
+    assert shown.count('\n') == 1 and shown.startswith('ikd: nowhere.py is no Python file')

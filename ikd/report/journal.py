@@ -14,30 +14,38 @@ from tensorboardX.record_writer import RecordWriter
 from ikd.errors import InputError, writing
 
 
+def temporary(path):
+    """Where this process writes what is to take the place of a file: no other process does."""
+    return path.with_name(f'{path.name}.{socket.gethostname()}.{os.getpid()}.tmp')
+
+
 @contextlib.contextmanager
 def replacing(path):
     """Gives a path to write to, which then takes the place of `path`: whole or not at all, whatever ends the process.
 
-    Raises Unwritable.
+    Of several processes that do so at once, on one machine or on several, the last wins. Raises Unwritable.
     """
-    temporary = pathlib.Path(path).with_suffix('.tmp')
+    new = temporary(pathlib.Path(path))
     with writing(path):
-        yield temporary
-        with temporary.open('rb') as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        try:
+            yield new
+            with new.open('rb') as written:
+                os.fsync(written.fileno())
+            os.replace(new, path)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 def replace_text(path, text):
     """Replace the contents of the file at `path`, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text)
+    with replacing(path) as new:
+        new.write_text(text)
 
 
 def save_figure(figure, path):
     """Replace the file at `path` by a matplotlib Figure as PNG, whole or not at all."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format='png')
+    with replacing(path) as new:
+        figure.savefig(new, format='png')
 
 
 def write_json(path, value):

@@ -1,5 +1,6 @@
 """What a run writes: whole files, lines that a crash may cut, TensorBoard events as their format has them."""
 import json
+import os
 import struct
 
 import numpy as np
@@ -9,7 +10,16 @@ from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
 from ikd.errors import InputError, Unwritable
-from ikd.report.journal import Journal, read_json, read_records, replacing, save_figure, write_json
+from ikd.report.journal import (
+    Journal,
+    read_json,
+    read_records,
+    replace_text,
+    replacing,
+    save_figure,
+    temporary,
+    write_json,
+)
 
 
 def record(epoch, seed=0):
@@ -80,13 +90,25 @@ def test_epochs_that_are_missing(tmp_path):
             journal.expect(3)
 
 
+def test_files_of_one_stem_and_of_two_writers_do_not_meet(tmp_path, monkeypatch):
+    """A table's .md, .csv and .json are written by the commands of several machines at once."""
+    places = {temporary(tmp_path / f'table3{suffix}') for suffix in ('.md', '.csv', '.json')}
+    monkeypatch.setattr(os, 'getpid', lambda: 7)
+    with replacing(tmp_path / 'table3.md') as first:
+        first.write_text('first')
+        monkeypatch.setattr(os, 'getpid', lambda: 8)
+        replace_text(tmp_path / 'table3.md', 'second')
+        assert (tmp_path / 'table3.md').read_text() == 'second' and first not in places and len(places) == 3
+    assert (tmp_path / 'table3.md').read_text() == 'first' and len([*tmp_path.iterdir()]) == 1
+
+
 def test_whole_or_not_at_all(tmp_path):
     """An error while the new contents are written leaves the old ones."""
     path = tmp_path / 'value.json'
     write_json(path, [1])
     with pytest.raises(ZeroDivisionError):
-        with replacing(path) as temporary:
-            temporary.write_text('[2')
+        with replacing(path) as new:
+            new.write_text('[2')
             1 / 0
     assert read_json(path) == [1]
     write_json(path, [3])
