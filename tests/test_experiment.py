@@ -9,7 +9,7 @@ from ikd import checkpoint, experiment, models, parallel, training, trials
 from ikd.config import default
 from ikd.errors import Diverged, InputError, Stopped
 from ikd.explainers import CAMS
-from ikd.report.journal import read_records
+from ikd.report.journal import read_json, read_records
 from ikd.validation import resolve
 
 ONE = jax.devices()[:1]
@@ -180,6 +180,17 @@ def test_another_experiment_in_the_same_place_is_refused(undisturbed):
     with pytest.raises(InputError) as caught:
         experiment.run(make_config(**{'method.alpha': 0.8, 'batch_size': 16}), undisturbed[0], ONE)
     assert 'batch_size (32 there, 16 now), method.alpha (0.9 there, 0.8 now)' in str(caught.value)
+
+
+def test_a_run_from_before_a_field_goes_on(undisturbed, tmp_path):
+    """What its config.json does not say is as it is by default."""
+    there = read_json(undisturbed[0] / 'config.json')
+    del there['features']['power'], there['precision']
+    tmp_path.mkdir()
+    (tmp_path / 'config.json').write_text(json.dumps(there))
+    experiment.check_identity(resolve(make_config()), tmp_path)
+    with pytest.raises(InputError, match='precision .float32 there, bfloat16 now.'):
+        experiment.check_identity(resolve(make_config(precision='bfloat16')), tmp_path)
 
 
 @pytest.mark.parametrize('field, value', [('data.dir', '.'), ('class_chunk', 2), ('profile', True), ('trials', 1),

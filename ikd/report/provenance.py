@@ -1,5 +1,6 @@
 """What a result was obtained with."""
 import collections
+import functools
 import importlib.metadata
 import os
 import pathlib
@@ -31,8 +32,12 @@ def git_commit():
         return os.environ.get('IKD_COMMIT')
 
 
+@functools.cache
 def provenance():
-    """Commit, versions and devices, as they go into `summary.json`."""
+    """Commit, versions and devices, as they go into `summary.json`.
+
+    As they are when this is first asked: the checkout may change while the code that was imported from it runs.
+    """
     device = jax.devices()[0]
     kind = processor() if device.platform == 'cpu' else device.device_kind
     return {

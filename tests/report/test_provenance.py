@@ -45,6 +45,16 @@ def test_a_cpu_is_named():
     assert re.fullmatch(r'.*\w.*, \d+ cores', kind) and not kind.startswith('cpu')
 
 
+def test_the_commit_is_that_of_the_code_that_runs(monkeypatch):
+    """What is checked out meanwhile is not what was imported."""
+    provenance.provenance.cache_clear()
+    monkeypatch.setattr(provenance, 'git_commit', lambda: 'before')
+    assert provenance.provenance()['git_commit'] == 'before'
+    monkeypatch.setattr(provenance, 'git_commit', lambda: 'after')
+    assert provenance.provenance()['git_commit'] == 'before'
+    provenance.provenance.cache_clear()
+
+
 def test_sources_count_what_differs():
     record = {'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000}, 'precision': 'float32',
               'device': {'platform': 'gpu', 'kind': 'H100', 'count': 1}, 'versions': {'jax': '1', 'flax': '2'},
