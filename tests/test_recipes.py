@@ -12,6 +12,7 @@ from ikd.explainers import explain, targets
 from ikd.objectives.losses import entropy
 from ikd.recipes import RECIPES, recipe
 from ikd.report.journal import read_records
+from ikd.stages import fresh
 from ikd.validation import resolve
 from tests.quick import plain_pictures
 
@@ -121,6 +122,14 @@ def test_both_trees_learn_with_every_loss(network, loss, tmp_path, shared_store)
     assert last['train_entropy_routing'] == 0 if network == 'hme_tree' else 0.5 < last['train_entropy_routing'] < 1
     assert (tmp_path / 'tree.png').read_bytes().startswith(b'\x89PNG')
     assert (tmp_path / 'dendrogram.png').exists() == (network == 'hme_resnet18')
+
+
+@pytest.mark.parametrize('method', ['kd', 'takd', 'ban', 'hint'])
+def test_teachers_begin_with_weights_of_their_own(method):
+    """Or a student of the same kind would begin as its teacher did; it begins as with any other method."""
+    stages = recipe(make_config(method))
+    inits = [stage.init for stage in stages if stage.start is fresh]
+    assert len({*inits}) == len(inits) and (method in ('ban', 'hint') or stages[-1].init == 0)
 
 
 def test_the_variants_of_le_share_their_warm_up():

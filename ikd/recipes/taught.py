@@ -1,4 +1,7 @@
-"""Methods with a teacher that is trained first, or given."""
+"""Methods with a teacher that is trained first, or given.
+
+The student begins with the weights that the seed has with any other method, teacher and assistant with others.
+"""
 from functools import partial
 
 from ikd.errors import InputError
@@ -23,7 +26,8 @@ def cwtm(config, weights):
 def teacher(config):
     """The stage that trains the network `teacher.model` with the labels, or takes it from `teacher.checkpoint`."""
     given = config.teacher.checkpoint
-    return Stage('teacher', cross_entropy, 0 if given else config.epochs, network=config.teacher.model, given=given)
+    return Stage('teacher', cross_entropy, 0 if given else config.epochs, network=config.teacher.model, given=given,
+                 init=1)
 
 
 def taught(config, objective):
@@ -42,7 +46,7 @@ def takd(config):
     """Teacher, assistant, student, a full distillation each (2009.09140, section 5.3)."""
     objective = distillation(config)
     return [teacher(config),
-            Stage('assistant', objective, config.epochs, network=config.teacher.assistant, teacher=0),
+            Stage('assistant', objective, config.epochs, network=config.teacher.assistant, teacher=0, init=2),
             Stage('student', objective, config.epochs, teacher=1)]
 
 
