@@ -55,6 +55,9 @@ def resolve(config):
         config.data.fingerprint = fingerprint(config.data.dir)
     _check(config.data.holdout >= 0, f'data.holdout is {config.data.holdout}; it must not be negative')
     _check(0 < method.alpha <= 1, f'method.alpha is {method.alpha}; it must be in (0, 1]')
+    _check(method.beta >= 0, f'method.beta is {method.beta}; it must not be negative')
+    _check(method.name != 'cwtm_random' or method.beta < 1, f'method.beta is {method.beta}; cwtm_random draws '
+           'weights from [beta, 1), so it must be below 1')
     _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
     _check(config.optimizer.learning_rate > 0, f'optimizer.learning_rate is {config.optimizer.learning_rate}; '
            'it must be positive')
@@ -63,7 +66,7 @@ def resolve(config):
            f'optimizer.milestones is {milestones}; give rising shares of the run, in (0, 1), such as (0.5, 0.75)')
 
     if method.warmup_epochs is None:
-        method.warmup_epochs = round(0.2 * config.epochs)
+        method.warmup_epochs = min(max(1, round(0.2 * config.epochs)), config.epochs - 1)
     _check(0 <= method.warmup_epochs < config.epochs,
            f'method.warmup_epochs is {method.warmup_epochs}, but the run has {config.epochs} epochs; leave at least '
            'one for learning from explanations (or choose method.name=ce)')

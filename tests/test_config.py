@@ -72,6 +72,7 @@ def test_settings_of_the_paper():
     ('method.alpha', 0.0, r'method.alpha is 0.0; it must be in \(0, 1\]'),
     ('method.alpha', 1.5, 'method.alpha is 1.5'),
     ('method.lam', -0.1, 'method.lam is -0.1'),
+    ('method.beta', -0.5, 'method.beta is -0.5'),
     ('method.warmup_epochs', 200, 'method.warmup_epochs is 200, but the run has 160 epochs'),
     ('method.warmup_epochs', 160, 'method.warmup_epochs is 160, but the run has 160 epochs'),
     ('epochs', 0, 'epochs is 0; it must be at least 1'),
@@ -92,6 +93,12 @@ def test_bad_values_are_named(field, value, message):
     with pytest.raises(InputError, match=message) as caught:
         resolve(make(**{field: value}))
     assert '\n' not in str(caught.value)
+
+
+def test_random_weights_have_a_range():
+    assert resolve(make(**{'method.name': 'confidence_penalty', 'method.beta': 8.0})).method.beta == 8
+    with pytest.raises(InputError, match=r'method.beta is 1.0; cwtm_random draws weights from \[beta, 1\)'):
+        resolve(make(**{'method.name': 'cwtm_random', 'method.beta': 1.0}))
 
 
 def test_frozen_maps_need_a_warm_up():
@@ -128,7 +135,7 @@ def test_defaults_that_depend_on_the_method(method, lam, temperature, epochs, we
     assert (config.features.epochs, config.features.weight) == (epochs, weight)
 
 
-@pytest.mark.parametrize('epochs, warmup', [(160, 32), (50, 10), (5, 1), (3, 1), (1, 0)])
+@pytest.mark.parametrize('epochs, warmup', [(160, 32), (50, 10), (5, 1), (3, 1), (2, 1), (1, 0)])
 def test_warm_up_is_a_fifth_of_the_run(epochs, warmup):
     assert resolve(make(epochs=epochs)).method.warmup_epochs == warmup
 
