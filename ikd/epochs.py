@@ -41,7 +41,7 @@ def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
     return {'seed': seed, 'stage': stage.name, 'epoch': epoch, 'step': epoch * steps,
             'learning_rate': rate, 'seconds': round(seconds, 4),
             'images_per_second': round(steps * job.config.batch_size / seconds, 1),
-            **{f'train_{name}': float(values.mean()) for name, values in report.items()}, **test}
+            **{f'train_{name}': float(values.mean(dtype=np.float64)) for name, values in report.items()}, **test}
 
 
 def epoch_line(job, record):

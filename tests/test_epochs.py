@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ikd.epochs import check_finite, join, rest_of
+from ikd.epochs import check_finite, epoch_record, join, rest_of
 from ikd.errors import Diverged
 
 
@@ -24,6 +24,13 @@ def test_the_parts_of_an_epoch_are_the_whole(dtype, cuts):
     assert seconds == 0.5 * (len(cuts) - 1)
     for name, values in whole.items():
         assert report[name].dtype == values.dtype and report[name].tobytes() == values.tobytes()
+
+
+def test_a_mean_over_many_steps_of_bfloat16():
+    """Summed in that type, ones stop to add up at 256."""
+    job = SimpleNamespace(config=SimpleNamespace(batch_size=1))
+    report = {'loss': np.ones(400, jnp.bfloat16)}
+    assert epoch_record(job, 0, SimpleNamespace(name='ce'), 1, 0.1, 1.0, report, {})['train_loss'] == 1
 
 
 def test_a_bad_step_is_named_where_no_test_was_made():

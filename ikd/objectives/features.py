@@ -16,11 +16,16 @@ def match(batch, distance, weight=1.0, decay=False, objective=None):
     decay: the weight falls linearly to 0 over the schedule. Per-example loss [b] and its parts; `features` is the
     unweighted distance.
     """
-    features = distance(batch.taps, batch.teacher.taps)
+    features = distance(precise(batch.taps), precise(batch.teacher.taps))
     if decay:
         weight = weight * (1 - batch.progress)
     loss, parts = objective(batch) if objective else (0, parts_with_teacher(batch, 1.0))
     return loss + weight * features, {**parts, 'features': features}
+
+
+def precise(taps):
+    """The taps as float32 at least: what two bfloat16 maps differ by is below what their difference can hold."""
+    return {name: value.astype(jnp.promote_types(value.dtype, jnp.float32)) for name, value in taps.items()}
 
 
 def tap_of(taps, name):

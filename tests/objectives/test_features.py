@@ -122,6 +122,18 @@ def test_match_weighs_the_distance_and_adds_the_objective():
     np.testing.assert_allclose(parts['features'], features, rtol=1e-6)
 
 
+def test_bfloat16_maps_are_compared_in_float32():
+    """Attention of maps that differ by 1 % is near 1e-6, of which differences of bfloat16 would leave noise."""
+    logits = jnp.float32(DRAW.normal(size=(B, 4)))
+    ours, theirs = ({name: value.astype(jnp.bfloat16) for name, value in taps.items()}
+                    for taps in (TEACHER, {name: 1.01 * value + 0.01 for name, value in TEACHER.items()}))
+    batch = Batch(np.array([0, 1, 3]), logits, ours, None, None, jnp.float32(0), None, Outputs(logits, theirs))
+    distance = partial(attention, taps=PAIRS)
+    loss, parts = match(batch, distance)
+    assert loss.dtype == parts['features'].dtype == jnp.float32
+    np.testing.assert_allclose(loss, distance(float32(ours), float32(theirs)), rtol=1e-5)
+
+
 @pytest.mark.parametrize('distance, message', [
     (partial(hint, taps=('a', 'b')), 'choose taps of one size'),
     (partial(hint, taps=('b', 'c')), r'features.regressor=True'),
