@@ -7,7 +7,7 @@ import sys
 
 from ikd.errors import InputError, ending_in_a_line
 from ikd.experiment import read_summary
-from ikd.report.comparison import comparison, label
+from ikd.report.comparison import comparison, labels_of
 
 
 def parse(argv):
@@ -27,7 +27,7 @@ def main(argv):
     for workdir, summary in zip(workdirs, summaries):
         if not summary:
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
-    print(comparison(summaries, [label(summary) for summary in summaries]), end='')
+    print(comparison(summaries, labels_of(summaries)), end='')
 
 
 def cli():

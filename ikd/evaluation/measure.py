@@ -27,7 +27,8 @@ def measure(workdir, seed):
     `NAMES`.
     """
     trained = load(workdir, seed)
-    known = [name for name in EXPLAINERS if name in NAMES and (name != 'grad_cam' or trained.model.cam_tap)]
+    has_maps = getattr(trained.model, 'cam_tap', True)
+    known = [name for name in EXPLAINERS if name in NAMES and (name != 'grad_cam' or has_maps)]
     shown = dict.fromkeys((trained.config.method.explainer, 'grad_input'))
     return {'class_names': list(trained.class_names),
             'class_cosines': {name: rounded(class_cosines(trained, name)) for name in shown},

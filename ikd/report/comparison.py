@@ -3,12 +3,16 @@ import numpy as np
 
 from ikd.report.statistics import paired_difference
 
+DATA = ('dataset', 'train_images', 'test_images')
 MEASURES = {'test_accuracy': 2, 'test_nll': 3, 'test_ece': 3}  # decimals
 
 
-def label(summary):
-    """What a run is called in a table: method, explainer and what is not usual of its network."""
-    return ', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '')))
+def labels_of(summaries):
+    """What runs are called in a table: method, explainer, virtual attention, and the network where they have several.
+    """
+    several = len({summary['model'] for summary in summaries}) > 1
+    return [', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '',
+                                    summary['model'] if several else ''))) for summary in summaries]
 
 
 def values(summary, name, seeds):
@@ -21,7 +25,7 @@ def comparison(summaries, labels, baseline=0):
     """A Markdown table: mean +- standard deviation over all seeds, and accuracy paired with the run `baseline`.
 
     summaries: contents of `summary.json` of each run. Accuracy in percent, its difference in points with a 95 %
-    interval over the seeds that both runs have; NLL in nats; ECE in [0, 1].
+    interval over the seeds that both runs have, if they are of one data set; NLL in nats; ECE in [0, 1].
     """
     lines = [f'| method | accuracy (%) | minus {labels[baseline]} | NLL (nats) | ECE | training (s) | seeds |',
              '|---|---|---|---|---|---|---|']
@@ -34,7 +38,9 @@ def comparison(summaries, labels, baseline=0):
             spread = f' +- {np.std(found, ddof=1):.{digits}f}' if len(found) > 1 else ''
             cells.append(f'{np.mean(found):.{digits}f}{spread}')
         common = sorted({*seeds} & {trial['seed'] for trial in base['trials']})
-        if i != baseline and common:
+        if any(summary[field] != base[field] for field in DATA):
+            cells.insert(1, 'other data')
+        elif i != baseline and common:
             mean, half = paired_difference(*(values(s, 'test_accuracy', common) for s in (summary, base)))
             cells.insert(1, f'{round(mean, 2) + 0.0:+.2f}' + (f' +- {half:.2f}' if half is not None else ''))
         else:

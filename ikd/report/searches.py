@@ -19,8 +19,13 @@ def report(grid, found, results):
         if not cell.config.data.holdout:
             raise InputError(f'{cell.column}, {cell.row} of {grid.name} would be chosen by the test set; set '
                              'data.holdout in its config')
-    rows = [describe(cell.row, cell.column, name, None, found[name], False, grid.trials)
-            for cell in grid.cells for name in [cell_name(cell.config)]]
+    found = {name: {seed: record for seed, record in of_cell.items() if seed < grid.trials}
+             for name, of_cell in found.items()}
+    tries = {}
+    for cell in grid.cells:  # on a short schedule two tries may be one
+        tries.setdefault((cell.column, cell_name(cell.config)), cell.row)
+    rows = [describe(row, column, name, None, found[name], False, grid.trials)
+            for (column, name), row in tries.items()]
     columns = [*dict.fromkeys(row['column'] for row in rows)]
     best = [choice([row for row in rows if row['column'] == column]) for column in columns]
     text = markdown(grid, rows, columns, best, sources([r for records in found.values() for r in records.values()]))

@@ -5,11 +5,12 @@ import pytest
 
 from ikd import compare
 from ikd.errors import InputError
-from ikd.report.comparison import comparison
+from ikd.report.comparison import comparison, labels_of
 
 
-def summary(method, accuracies, explainer=None, first=0):
-    return {'method': method, 'explainer': explainer, 'vam': False, 'trials': [
+def summary(method, accuracies, explainer=None, first=0, model='mlp', dataset='mnist'):
+    return {'method': method, 'explainer': explainer, 'vam': False, 'model': model, 'dataset': dataset,
+            'train_images': 60000, 'test_images': 10000, 'trials': [
         {'seed': first + i, 'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 10.0 + i}
         for i, value in enumerate(accuracies)]}
 
@@ -22,6 +23,15 @@ def test_cells():
     assert 'minus `ce`' in head
     assert ce == '| `ce` | 90.67 +- 0.58 |  | 0.500 +- 0.000 | 0.100 +- 0.000 | 11 | 3 |'
     assert le.startswith('| `le`, grad | 92.50 +- 0.71 | +1.50 +- 6.35 | 0.500')  # 12.706 x 0.7071 / sqrt 2
+
+
+def test_runs_that_differ_in_more_than_the_method():
+    """Another network is named; accuracies on other images are not subtracted."""
+    runs = summary('ce', [90, 91]), summary('ce', [92, 93], model='cnn2'), summary('ce', [70, 72], dataset='cifar10')
+    names = labels_of(runs)
+    assert names == ['`ce`, mlp', '`ce`, cnn2', '`ce`, mlp'] and labels_of(runs[::2]) == ['`ce`', '`ce`']
+    cells = [line.split(' | ')[2] for line in comparison(runs, names).splitlines()[2:]]
+    assert cells == ['', '+2.00', 'other data']
 
 
 def test_the_command(tmp_path, capsys):
