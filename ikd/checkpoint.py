@@ -4,6 +4,7 @@ Orbax writes a checkpoint beside its place and then renames it, so what is in it
 happened to it since then, the checksum tells that is kept with it.
 """
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -51,6 +52,22 @@ def one_voice():
         raise
     finally:
         sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def trained_here(workdir, seed):
+    """Meanwhile no other process trains a seed of workdir. InputError, at once, if one does already."""
+    path = pathlib.Path(workdir) / 'checkpoints' / f'.lock-seed{seed}'  # in seed<seed> are stages only
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open('a'))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up by a process that is killed
+            except BlockingIOError as error:
+                raise InputError(f'seed {seed} of {workdir} is being trained by another process; wait for it, or '
+                                 'choose another --workdir') from error
+        yield
 
 
 @contextlib.contextmanager

@@ -99,9 +99,13 @@ def is_final_network(job, stage):
 
 
 def train_group(job, seeds, progress, stop=lambda: False):
-    """Train the seeds that the layout holds together through every stage; their last States. Stopped if stop()."""
+    """Train the seeds that the layout holds together through every stage; their last States.
+
+    Stopped if stop(); InputError if another process trains one of them.
+    """
     before = 0
     with ExitStack() as stack:
+        processes.told(lambda: [stack.enter_context(checkpoint.trained_here(job.workdir, seed)) for seed in seeds])
         journals = [stack.enter_context((Journal if processes.first() else Silent)(job.workdir, seed))
                     for seed in seeds]
         group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop)
