@@ -99,30 +99,37 @@ def manager(workdir, seed, index, name):
                 saved.close()
 
 
-def save(saved, step, state, rest=None):
-    """Save the host State reached after `step` steps of the stage, and a JSON value `rest`. On a process
-    that does not write, whose manager is None: nothing.
+def save(managers, step, states, rests):
+    """Save the host States of seeds trained together after `step` steps of the stage, with a JSON value for each.
 
-    Unwritable if that fails, which may show at the next save only, or when the manager's context is left.
+    Not before all have finished their last save, so that a kill leaves them one save apart at most; on a process that
+    does not write, nothing. Unwritable if that fails, which may show at the next save or when the manager is left.
     """
-    if saved is None:
+    if not processes.first():
         return
-    with saving(saved.directory):
-        # Where Orbax can't make its folders, its threads wait for them for minutes, and the process for the threads.
-        probe = saved.directory / 'probe.tmp'
-        probe.write_bytes(bytes(1 << 16))
-        probe.unlink()
-        saved.save(step, args=ocp.args.StandardSave(sealed(state, rest)))
+    for saved in managers:
+        with saving(saved.directory):
+            saved.wait_until_finished()
+    for saved, state, rest in zip(managers, states, rests):
+        with saving(saved.directory):
+            # Where Orbax can't make its folders, its threads wait for them for minutes, the process for the threads.
+            probe = saved.directory / 'probe.tmp'
+            probe.write_bytes(bytes(1 << 16))
+            probe.unlink()
+            saved.save(step, args=ocp.args.StandardSave(sealed(state, rest)))
 
 
-def newest(managers, examples, chunk=1):
+def newest(managers, examples, chunk=1, interval=0):
     """[(host State, rest), ...] of the seeds trained together, from the last step that all have, or None.
 
     examples: the States that the stage begins with; only checkpoints a multiple of `chunk` steps after them can be
     gone on from. Others, and damaged ones, are told of in a line each and passed over; what comes after the one that
-    is taken is deleted. InputError if there are some, but none that can be taken.
+    is taken is deleted. InputError if there are some, but none that can be taken. Seeds that have no step in common
+    begin anew if none loses more than `interval` steps, those from save to save; else InputError.
     """
     common = sorted(set.intersection(*(set(saved.all_steps()) for saved in managers)), reverse=True)
+    if not common and len(managers) > 1:
+        check_apart(managers, interval)
     taken, found, passed = 0, None, []
     for step in common:
         try:
@@ -147,6 +154,26 @@ def newest(managers, examples, chunk=1):
                 with saving(saved.directory):
                     saved.delete(step)
     return found
+
+
+def check_apart(managers, interval):
+    """InputError if seeds, which have no step of a stage in common, would lose too much if they began it anew.
+
+    A kill between their first saves leaves one without a checkpoint, and others with one of at most `interval` steps.
+    That may be lost, and a line tells of it; who has more, or has come to a later stage, was trained apart.
+    """
+    stage = managers[0].directory
+    place = lambda path: (int(path.parent.name.partition('-')[0]), int(path.name))
+    last = [max((path for path in saved.directory.parent.glob('*/*') if path.name.isdecimal()), key=place,
+                default=stage / '0') for saved in managers]
+    ahead = [path for path in last if place(path) > place(stage / '0')]
+    names, folders = (' and '.join(map(str, paths)) for paths in (ahead, [path.parent for path in ahead]))
+    why = f'as the seeds to train together have no checkpoint of {stage.name} in common'
+    if any(place(path) > place(stage / str(interval)) for path in ahead):
+        raise InputError(f'{names} would be lost, {why}; train them one after another (config.parallel=data, '
+                         f'config.together=1), or remove {folders}, and what was there is trained again')
+    if ahead:
+        print(f'ikd: going on without {names}, {why}; they begin it anew', file=sys.stderr)
 
 
 def restore(saved, step, example):

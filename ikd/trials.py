@@ -188,7 +188,8 @@ def train_stage(group, index, before):
     with ExitStack() as stack:
         saved = [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
                  for seed in group.seeds]
-        found = processes.shared(lambda: checkpoint.newest(saved, begun, program.chunk), begun)
+        interval = job.config.checkpoint_every * program.steps
+        found = processes.shared(lambda: checkpoint.newest(saved, begun, program.chunk, interval), begun)
         states, rests = zip(*found or [(state, None) for state in begun])
         place = int(begun[0].step)  # where on its schedule the stage begins
         done, first = divmod(int(states[0].step) - place, program.steps)
@@ -209,8 +210,8 @@ def train_stage(group, index, before):
             first, rests = 0, [None] * len(group.seeds)
             if (steps := len(reports[0]['loss'])) < program.steps:
                 check_finite(group.seeds, prepared, epoch, before, reports, [{}] * len(reports))
-                for one, at, report in zip(saved, parallel.split(layout, state), reports):
-                    checkpoint.save(one, (epoch - 1) * program.steps + steps, at, rest_of(report, seconds))
+                checkpoint.save(saved, (epoch - 1) * program.steps + steps, parallel.split(layout, state),
+                                [rest_of(report, seconds) for report in reports])
                 raise Stopped(f'stopped in epoch {before + epoch} of {job.epochs}, after step {steps} of '
                               f'{program.steps}')
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
@@ -231,8 +232,8 @@ def train_stage(group, index, before):
             stopping = group.stop()
             if stopping or epoch == stage.epochs or epoch % job.config.checkpoint_every == 0:
                 states = parallel.split(layout, state)
-                for one, at in zip(saved, states):  # last, so that whatever is saved has its record
-                    checkpoint.save(one, epoch * program.steps, at)
+                # Last, so that whatever is saved has its record.
+                checkpoint.save(saved, epoch * program.steps, states, [None] * len(states))
             if stopping and before + epoch < job.epochs:
                 raise Stopped(f'stopped after epoch {before + epoch} of {job.epochs}')
     return states
