@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, opened, saving, sealed
-from ikd.config import flatten, identity
+from ikd.config import default, flatten, identity, network_options
 from ikd.errors import InputError, writing
 from ikd.report.journal import read_json, write_json
 
@@ -29,18 +29,28 @@ def stage_name(config, stages, index):
 
 
 def _describe(config, stages, index):
-    stage, fields = stages[index], flatten(config)
+    stage = stages[index]
     if stage.given:
         return read_json(pathlib.Path(stage.given) / 'summary.json')
-    own = {field: value for field, value in fields.items() if field.startswith('model.')}
     return {
         **{field: _say(value) for field, value in stage._asdict().items() if field not in ('name', 'teacher')},
-        'span': stage.span or stage.epochs, 'network': stage.network or own,
+        'span': stage.span or stage.epochs, 'network': stage.network or _network(config),
         'before': _describe(config, stages, index - 1) if stage.start.__name__ != 'fresh' and index else None,
         'teacher': None if stage.teacher is None else _describe(config, stages, stage.teacher),
         'setting': {field: value for field, value in identity(config).items()
                     if field in SETTING or field.startswith('optimizer.')},
     }
+
+
+def _network(config):
+    """The `model` fields of a config, and the other options of its network (`hme.outputs`).
+
+    These only where they are not the default, so that what was stored without them keeps its name.
+    """
+    own = {field: value for field, value in flatten(config).items() if field.startswith('model.')}
+    usual = default()
+    usual.model = config.model
+    return own | dict(network_options(config).items() - network_options(usual).items())
 
 
 def _say(value):

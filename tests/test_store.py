@@ -138,6 +138,16 @@ def test_only_the_same_work_is_taken_from_the_store():
     assert all(other[0] != teacher and other[1] != assistant for other in found)
     assert len({other[0] for other in found}) == len(others)
     assert names('le')[0] == names('le_uniform')[0] == names('le_permut')[0]
+    tree = {'model.name': 'hme_tree', 'hme.loss': 'kd'}
+    one, other = names('hme', **tree), names('hme', **tree, **{'hme.outputs': 2})
+    assert one[0] == other[0] and one[1] != other[1]
+    assert names('le', **{'hme.outputs': 2}) == names('le')
+
+
+def test_what_an_earlier_version_has_stored_is_found():
+    """By its name, which may change only where the stage is trained in another way."""
+    tree = make_config('hme', **{'model.name': 'hme_tree'})
+    assert store.stage_name(tree, recipe(tree), 0) == 'soft_tree-9c0454ad658b'
 
 
 def test_a_stored_warm_up_is_the_trained_one(tmp_path):
