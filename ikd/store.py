@@ -2,6 +2,7 @@
 
 A teacher or a warm-up of the same configuration, data and seed is trained once.
 """
+import contextlib
 import functools
 import hashlib
 import json
@@ -65,17 +66,26 @@ def fetch(directory, name, seed, example):
 
     A damaged one is told of in a line, and is None.
     """
-    entry = pathlib.Path(directory).absolute() / name / f'seed{seed}'
-    records = read_json(entry / 'records.json')
-    if records is None:
-        return None
     try:
-        with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
-            tree, _ = opened(entry / 'state', lambda: checkpointer.restore(entry / 'state'))
-        return as_state(entry / 'state', tree, example), records
+        return _read(_entry(directory, name, seed), example)
     except Unusable as error:
         print(f'ikd: {error}; the stage is trained again', file=sys.stderr)
         return None
+
+
+def _entry(directory, name, seed):
+    """The folder of a stage in the store."""
+    return pathlib.Path(directory).absolute() / name / f'seed{seed}'
+
+
+def _read(entry, example):
+    """What `fetch` gives. Unusable if it is damaged or of another network."""
+    records = read_json(entry / 'records.json')
+    if records is None:
+        return None
+    with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
+        tree, _ = opened(entry / 'state', lambda: checkpointer.restore(entry / 'state'))
+    return as_state(entry / 'state', tree, example), records
 
 
 def adopt(workdir, seed, example):
@@ -115,11 +125,15 @@ def taken(example):
 def keep(directory, name, seed, state, records):
     """Store a finished stage: its host State and its records, which come last and so mark the entry as whole.
 
-    Raises Unwritable where that fails.
+    One that is there and whole is left alone, as another process may be reading it. Raises Unwritable.
     """
-    entry = pathlib.Path(directory).absolute() / name / f'seed{seed}'
+    entry = _entry(directory, name, seed)
+    with contextlib.suppress(Unusable):
+        if _read(entry, state):
+            return
     with writing(entry):
         entry.mkdir(parents=True, exist_ok=True)
+        (entry / 'records.json').unlink(missing_ok=True)
     checkpointer = ocp.StandardCheckpointer(multiprocessing_options=ALONE)
     with one_voice(), saving(entry), checkpointer:
         checkpointer.save(entry / 'state', sealed(state), force=True)

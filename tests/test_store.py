@@ -13,6 +13,7 @@ from ikd.errors import InputError
 from ikd.recipes import recipe
 from ikd.report.journal import read_records
 from ikd.validation import resolve
+from tests.test_checkpoint import make_state
 
 DEVICES = jax.devices()
 
@@ -160,16 +161,58 @@ def test_a_stored_warm_up_is_the_trained_one(tmp_path):
         assert after['trials'][0][name] == alone['trials'][0][name]
 
 
+def damage(state):
+    """Turn a bit in the middle of the largest file of a stored State."""
+    largest = max((path for path in state.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+
+
+def test_a_whole_entry_is_left_alone_and_any_other_replaced(tmp_path, capsys):
+    """Whoever reads it meanwhile finds it whole; a damaged one, or one of another network, gives way."""
+    entry = tmp_path / 'teacher-0' / 'seed0'
+    files = lambda: {path: path.stat().st_ino for path in entry.rglob('*')}
+    keep = lambda state, loss: store.keep(tmp_path, 'teacher-0', 0, state, [{'epoch': 1, 'train_loss': loss}])
+    loss = lambda state: store.fetch(tmp_path, 'teacher-0', 0, state)[1][0]['train_loss']
+    keep(make_state(1), 1.0)
+    before = files()
+    keep(make_state(1), 2.0)
+    assert files() == before and loss(make_state(1)) == 1.0
+    damage(entry / 'state')
+    keep(make_state(1), 3.0)
+    assert loss(make_state(1)) == 3.0
+    keep(make_state(1, width=8), 4.0)
+    assert loss(make_state(1, width=8)) == 4.0
+    assert not capsys.readouterr().err
+
+
+def test_an_entry_that_is_being_replaced_is_not_whole(tmp_path, monkeypatch):
+    """Else a kill would leave the new State with the records of the old."""
+    store.keep(tmp_path, 'teacher-0', 0, make_state(1), [])
+    monkeypatch.setattr(store, 'sealed', lambda state: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        store.keep(tmp_path, 'teacher-0', 0, make_state(1, width=8), [])
+    assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1)) is None
+
+
+def test_a_seed_trained_beside_one_that_is_stored(tmp_path):
+    """Both are trained; what was stored is not touched, and the other's is stored."""
+    experiment.run(make_config('le_uniform', parallel='trials'), tmp_path / 'one', DEVICES[:1])
+    (entry,) = (tmp_path / 'store').glob('warmup-*')
+    files = {path: path.stat().st_ino for path in (entry / 'seed0').rglob('*')}
+    experiment.run(make_config('le_uniform', trials=2, parallel='trials', together=2), tmp_path / 'two', DEVICES[:1])
+    assert {path: path.stat().st_ino for path in (entry / 'seed0').rglob('*')} == files
+    assert (entry / 'seed1' / 'records.json').exists()
+
+
 @pytest.mark.slow
 def test_a_damaged_warm_up_is_trained_again(tmp_path, capsys):
     """A line says so, the run ends as if the store had been empty, and the entry is whole again."""
     alone = experiment.run(make_config('le'), tmp_path / 'b' / 'le', DEVICES[:1])
     experiment.run(make_config('le_uniform'), tmp_path / 'a' / 'control', DEVICES[:1])
     (state,) = (tmp_path / 'a' / 'store').glob('warmup-*/seed0/state')
-    largest = max((path for path in state.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
-    content = bytearray(largest.read_bytes())
-    content[len(content) // 2] ^= 1
-    largest.write_bytes(content)
+    damage(state)
     capsys.readouterr()
     after = experiment.run(make_config('le'), tmp_path / 'a' / 'le', DEVICES[:1])
     assert capsys.readouterr().err.count(f'ikd: the checkpoint {state} is damaged') == 1
