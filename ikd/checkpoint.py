@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd import processes
-from ikd.errors import InputError, Unwritable, writing
+from ikd.errors import Busy, InputError, Unwritable, writing
 
 # A State is host arrays, which the first process has in full: Orbax need not wait for the others.
 ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
@@ -56,7 +56,7 @@ def one_voice():
 
 @contextlib.contextmanager
 def trained_here(workdir, seed):
-    """Meanwhile no other process trains a seed of workdir. InputError, at once, if one does already."""
+    """Meanwhile no other process trains a seed of workdir. Busy, at once, if one does already."""
     path = pathlib.Path(workdir) / 'checkpoints' / f'.lock-seed{seed}'  # in seed<seed> are stages only
     with contextlib.ExitStack() as stack:
         with writing(path):
@@ -65,8 +65,8 @@ def trained_here(workdir, seed):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up by a process that is killed
             except BlockingIOError as error:
-                raise InputError(f'seed {seed} of {workdir} is being trained by another process; wait for it, or '
-                                 'choose another --workdir') from error
+                raise Busy(f'seed {seed} of {workdir} is being trained by another process; wait for it, or choose '
+                           'another --workdir') from error
         yield
 
 

@@ -15,6 +15,10 @@ class Unreadable(InputError):
     """Data that turned out damaged when it was read during training. Of several processes this one alone knows."""
 
 
+class Busy(InputError):
+    """Another process does already what was asked for."""
+
+
 class Stopped(Exception):
     """Training ended early because it was asked to. The message says where; all that was done is saved."""
 

@@ -20,7 +20,7 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
-from ikd.errors import Diverged, InputError, Stopped, ending_in_a_line
+from ikd.errors import Busy, Diverged, InputError, Stopped, ending_in_a_line
 from ikd.report import tables
 from ikd.report.journal import replace_text, save_figure, write_json
 from ikd.report.markdown import markdown
@@ -70,7 +70,7 @@ def part(text):
 
 
 def run(grid, options):
-    """Train what has no file yet; a list of lines about cells whose loss diverged."""
+    """Train what has no file yet; a list of lines about cells that could not be."""
     if not options.workdir:
         raise InputError('no --workdir; give a folder for runs and checkpoints, or --render')
     started, workdir = now(), pathlib.Path(options.workdir)
@@ -95,6 +95,8 @@ def run(grid, options):
             except Diverged as error:
                 todo[place:place] = [(name, cell, [seed]) for seed in seeds if len(seeds) > 1]  # the others may end
                 failed += [] if len(seeds) > 1 else [f'{name}: {error}']
+            except Busy as error:  # another table's command, as tables share cells
+                failed.append(f'{name}: {error}')
             except Stopped as error:
                 say(f'{why()}: {name} {error}, all saved; go on with: {same_command()}')
                 break
@@ -183,7 +185,7 @@ def render(grid, results):
 
 
 def main(argv):
-    """Run, write, print. Returns the exit code: 1 if a cell diverged."""
+    """Run, write, print. Returns the exit code: 1 if a cell could not be trained."""
     options = parse(argv)
     for flag in 'trials', 'together':
         value = getattr(options, flag)

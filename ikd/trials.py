@@ -101,7 +101,7 @@ def is_final_network(job, stage):
 def train_group(job, seeds, progress, stop=lambda: False):
     """Train the seeds that the layout holds together through every stage; their last States.
 
-    Stopped if stop(); InputError if another process trains one of them.
+    Stopped if stop(); Busy if another process trains one of them.
     """
     before = 0
     with ExitStack() as stack:
@@ -167,7 +167,7 @@ def take_stage(group, index, before, found):
     group.progress.tick(stage.epochs * program.steps)
     for seed, journal, (_, records) in zip(group.seeds, group.journals, found):
         if len(stage_records(group.job, seed, before, stage.epochs)) < stage.epochs:
-            journal.rewind(before)
+            journal.rewind(before, before + stage.epochs)
             for record in records:
                 journal.write({**record, 'epoch': before + record['epoch'], 'stored': True})
     return [state for state, _ in found]
@@ -196,7 +196,7 @@ def train_stage(group, index, before):
         processes.told(lambda: [journal.expect(before + done) for journal in group.journals])
         if done < stage.epochs:
             for journal in group.journals:
-                journal.rewind(before + done)
+                journal.rewind(before + done, before + stage.epochs)
         group.progress.tick(done * program.steps + first)
         state = parallel.join(layout, states)
         knowledge = {} if stage.teacher is None else parallel.join(

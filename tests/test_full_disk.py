@@ -101,13 +101,13 @@ def test_a_disk_that_is_full_before_the_start(small_disk):
 def test_checkpoints_become_read_only(small_disk, undisturbed, tmp_path_factory):
     folder, _ = small_disk(60)
     workdir = tmp_path_factory.mktemp('runs') / 'run'
-    workdir.mkdir()
-    (workdir / 'checkpoints').symlink_to(folder)
+    (workdir / 'checkpoints').mkdir(parents=True)
+    (workdir / 'checkpoints' / 'seed0').symlink_to(folder)  # the locks beside it are open for writing
     remount = lambda how: subprocess.run(['mount', '-o', f'remount,{how}', folder]).returncode == 0
 
     def make_read_only():
         """Refused while a file is open for writing."""
-        await_first(folder)
+        await_first(workdir / 'checkpoints')
         for _ in range(100):
             if remount('ro'):
                 return

@@ -12,7 +12,7 @@ import time
 import jax
 import pytest
 
-from ikd import experiment, reproduce, training
+from ikd import checkpoint, experiment, reproduce, training
 from ikd.errors import Diverged, InputError, Stopped
 from ikd.grid import cell_name, write_cell
 from ikd.report.journal import read_records
@@ -242,6 +242,17 @@ def test_what_was_measured_is_kept(tmp_path, quick, capsys):
     assert reproduced(tmp_path, '--rows=CE', text=measured) == 0
     told = capsys.readouterr().err
     assert 'CE, seed 0: trained anew' in told and '92.00 % in the place of 12.00' in told
+
+
+def test_a_cell_that_another_command_trains_is_left_to_it(tmp_path, capsys):
+    """Two tables that share it are run in one workdir at once."""
+    (tmp_path / 'tiny.py').write_text(CONFIG.replace('TRIALS', '1'))
+    name = cell_name(reproduce.load(f'{tmp_path}/tiny.py').cells[0].config)
+    with checkpoint.trained_here(tmp_path / 'runs' / name, 0):
+        assert reproduced(tmp_path, '--rows=CE,LE-Uniform') == 1
+    assert [record['cell'] for record in finished(tmp_path).values()] != [name] and len(finished(tmp_path)) == 1
+    assert f'ikd: {name}: seed 0 of {tmp_path}/runs/{name} is being trained by another process; wait' in (
+        capsys.readouterr().err)
 
 
 def test_a_seed_that_diverges_leaves_the_others(tmp_path, quick, monkeypatch, capsys):

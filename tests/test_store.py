@@ -9,8 +9,8 @@ import pytest
 
 from configs import digits as digits_config
 from ikd import checkpoint, experiment, store
-from ikd.errors import InputError
-from ikd.recipes import recipe
+from ikd.errors import InputError, Stopped
+from ikd.recipes import recipe, taught
 from ikd.report.journal import read_records
 from ikd.validation import resolve
 from tests.test_checkpoint import make_state
@@ -50,8 +50,13 @@ def test_a_given_teacher_is_not_trained_and_is_named(finished, tmp_path):
     assert sorted(path.name for path in (tmp_path / 'run' / 'checkpoints' / 'seed0').iterdir()) == ['1-student']
 
 
-def test_a_given_teacher_teaches_as_if_it_had_been_trained_here(tmp_path):
-    """The same student, bit for bit, from a teacher out of the store and from a run that trained the same network."""
+def test_a_given_teacher_teaches_as_if_it_had_been_trained_here(tmp_path, monkeypatch):
+    """The same student, bit for bit, from a teacher out of the store and from a run that trained the same network.
+
+    Which is not with the weights that a run's own teacher begins with, so those are made the same.
+    """
+    teacher = taught.teacher
+    monkeypatch.setattr(taught, 'teacher', lambda config: teacher(config)._replace(init=0))
     config = make_config('kd')
     trained = experiment.run(config, tmp_path / 'trained', DEVICES[:1])
     experiment.run(make_config('ce', **{'model.name': 'cnn4'}), tmp_path / 'teacher', DEVICES[:1])
@@ -220,6 +225,21 @@ def test_a_damaged_warm_up_is_trained_again(tmp_path, capsys):
     assert after['trials'][0]['test_nll'] == alone['trials'][0]['test_nll']
     experiment.run(make_config('le_permut'), tmp_path / 'a' / 'permut', DEVICES[:1])
     assert read_records(tmp_path / 'a' / 'permut')[0]['stored'] and 'damaged' not in capsys.readouterr().err
+
+
+def test_a_stored_teacher_that_is_gone_does_not_cost_its_half_trained_student(tmp_path):
+    """The teacher is trained again, to the same bits; the student goes on from its checkpoint with its records."""
+    alone = experiment.run(make_config('kd', epochs=3), tmp_path / 'a' / 'run', DEVICES[:1])
+    begun = lambda: any(record['epoch'] == 4 for record in read_records(tmp_path / 'a' / 'again', 0))
+    with pytest.raises(Stopped):
+        experiment.run(make_config('kd', epochs=3), tmp_path / 'a' / 'again', DEVICES[:1], stop=begun)
+    student = read_records(tmp_path / 'a' / 'again', 0)[3:]
+    assert len(student) in (1, 2) and all(record['stage'] == 'student' for record in student)
+    shutil.rmtree(tmp_path / 'a' / 'store')
+    after = experiment.run(make_config('kd', epochs=3), tmp_path / 'a' / 'again', DEVICES[:1])
+    assert after['trials'][0]['test_nll'] == alone['trials'][0]['test_nll']
+    records = read_records(tmp_path / 'a' / 'again', 0)
+    assert [record['epoch'] for record in records] == [1, 2, 3, 4, 5, 6] and student[0] in records
 
 
 def test_a_store_that_cannot_be_written_costs_the_run_nothing(tmp_path, capsys):

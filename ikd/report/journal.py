@@ -1,7 +1,9 @@
 """What a run writes while it trains: `metrics.jsonl` and TensorBoard events."""
 import contextlib
 import fcntl
+import glob
 import json
+import math
 import os
 import pathlib
 import socket
@@ -15,8 +17,26 @@ from ikd.errors import InputError, writing
 
 
 def temporary(path):
-    """Where this process writes what is to take the place of a file: no other process does."""
-    return path.with_name(f'{path.name}.{socket.gethostname()}.{os.getpid()}.tmp')
+    """Where this process writes what is to take the place of a file: no other process does.
+
+    What processes of this machine have left there for the same file when they were killed is removed.
+    """
+    start = f'{path.name}.{socket.gethostname()}.'
+    for left in path.parent.glob(f'{glob.escape(start)}*.tmp'):
+        pid = left.name.removeprefix(start).removesuffix('.tmp')
+        if pid.isdecimal() and not _lives(int(pid)):
+            left.unlink(missing_ok=True)
+    return path.with_name(f'{start}{os.getpid()}.tmp')
+
+
+def _lives(pid):
+    try:
+        os.kill(pid, 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
 
 
 @contextlib.contextmanager
@@ -64,9 +84,9 @@ def read_json(path):
 
 
 def read_records(workdir, seed=None):
-    """The lines of `metrics.jsonl` (of one seed) as dicts; a last line cut off by a crash is left out.
+    """The lines of `metrics.jsonl` as dicts, or those of one seed by epoch.
 
-    InputError if another line can't be read.
+    A last line cut off by a crash is left out. InputError if another line can't be read.
     """
     path = pathlib.Path(workdir) / 'metrics.jsonl'
     records = []
@@ -78,7 +98,9 @@ def read_records(workdir, seed=None):
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f'{path} is damaged in line {number}; put back a copy, or train again in another '
                                  '--workdir') from error
-    return [record for record in records if seed in (None, record['seed'])]
+    if seed is None:
+        return records
+    return sorted((record for record in records if record['seed'] == seed), key=lambda record: record['epoch'])
 
 
 @contextlib.contextmanager
@@ -115,13 +137,14 @@ class Journal:
             raise InputError(f'{self.path} lacks epoch {min(missing)} of seed {self.seed}, though its checkpoints '
                              'are there; put back a copy, or train again in another --workdir')
 
-    def rewind(self, epoch):
-        """Drop the seed's entries after `epoch`: those of a run that got further than its last checkpoint.
+    def rewind(self, epoch, last=math.inf):
+        """Drop the seed's entries after `epoch` up to `last`, and a line that was cut off.
 
-        A line that was cut off goes, too.
+        They are of a run that got further than its last checkpoint.
         """
         with locked(self.path.parent):
-            kept = [r for r in read_records(self.path.parent) if r['seed'] != self.seed or r['epoch'] <= epoch]
+            kept = [r for r in read_records(self.path.parent)
+                    if r['seed'] != self.seed or not epoch < r['epoch'] <= last]
             replace_text(self.path, ''.join(json.dumps(record) + '\n' for record in kept))
 
     def write(self, record):
@@ -161,7 +184,7 @@ class Silent:
     def expect(self, epoch):
         pass
 
-    def rewind(self, epoch):
+    def rewind(self, epoch, last=math.inf):
         pass
 
     def write(self, record):

@@ -1,7 +1,9 @@
 """What a run writes: whole files, lines that a crash may cut, TensorBoard events as their format has them."""
 import json
 import os
+import socket
 import struct
+import subprocess
 
 import numpy as np
 import pytest
@@ -100,6 +102,20 @@ def test_files_of_one_stem_and_of_two_writers_do_not_meet(tmp_path, monkeypatch)
         replace_text(tmp_path / 'table3.md', 'second')
         assert (tmp_path / 'table3.md').read_text() == 'second' and first not in places and len(places) == 3
     assert (tmp_path / 'table3.md').read_text() == 'first' and len([*tmp_path.iterdir()]) == 1
+
+
+def test_what_a_killed_process_has_left_goes_when_the_file_is_written(tmp_path):
+    """And not what a process that lives is writing, or what is of another file or machine."""
+    with subprocess.Popen(['true']) as gone:
+        gone.wait()
+    mine = temporary(tmp_path / 'a.json')
+    left, *others = (tmp_path / mine.name.replace(*change) for change in (
+        (str(os.getpid()), str(gone.pid)), (str(os.getpid()), '1'), ('a.json', 'ba.json'),
+        (socket.gethostname(), 'elsewhere')))
+    for path in left, *others:
+        path.write_text('half')
+    write_json(tmp_path / 'a.json', [1])
+    assert {*tmp_path.iterdir()} == {tmp_path / 'a.json', *others}
 
 
 def test_whole_or_not_at_all(tmp_path):
