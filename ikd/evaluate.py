@@ -27,8 +27,8 @@ from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.experiment import MATMUL
 from ikd.explainers import EXPLAINERS, applicable
+from ikd.files import save_figure, write_json
 from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
-from ikd.report.journal import save_figure, write_json
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.trained import load

@@ -16,9 +16,10 @@ from ikd.config import default, digest, identity
 from ikd.data.limits import half_of_memory
 from ikd.data.stream import Images, select
 from ikd.errors import InputError, Stopped, Unwritable, writing
+from ikd.files import read_json, save_figure, write_json
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
-from ikd.report.journal import locked, read_json, read_records, save_figure, write_json
+from ikd.report.journal import locked, read_records
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure

@@ -115,7 +115,7 @@ def save_arrays(path, trained, names, images, labels, explained):
     """Write explanations.npz: what `numpy.load` gives without unpickling anything."""
     import numpy as np
 
-    from ikd.report.journal import replacing
+    from ikd.files import replacing
 
     arrays = {f'{kind}_{name}': values for kind in ('maps', 'similarities')
               for name, values in getattr(explained, kind).items()}
@@ -132,7 +132,7 @@ def main(argv):
 
     from ikd.compiled import keep_compiled
     from ikd.evaluation.images import explain_images
-    from ikd.report.journal import save_figure
+    from ikd.files import save_figure
     from ikd.report.overlays import overlay_figure
     from ikd.trained import load
 

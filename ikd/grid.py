@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from ikd import store
 from ikd.config import default, identity, smoke
 from ikd.errors import InputError, writing
+from ikd.files import write_json
 from ikd.recipes import EXPLAINED, recipe
-from ikd.report.journal import write_json
 from ikd.validation import resolve
 
 

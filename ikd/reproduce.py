@@ -21,8 +21,8 @@ from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
 from ikd.errors import Busy, Diverged, InputError, Stopped, ending_in_a_line
+from ikd.files import replace_text, save_figure, write_json
 from ikd.report import tables
-from ikd.report.journal import replace_text, save_figure, write_json
 from ikd.report.markdown import markdown
 from ikd.report.provenance import sources
 from ikd.signals import same_command, stopping

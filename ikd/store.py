@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, opened, saving, sealed
 from ikd.config import default, flatten, identity, network_options
 from ikd.errors import InputError, writing
-from ikd.report.journal import read_json, write_json
+from ikd.files import read_json, write_json
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',

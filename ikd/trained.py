@@ -15,8 +15,8 @@ from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.experiment import MATMUL, load_data, read_summary
 from ikd.explainers import explain
+from ikd.files import read_json
 from ikd.models import MODELS
-from ikd.report.journal import read_json
 from ikd.trials import final_model
 from ikd.validation import resolve
 

@@ -9,7 +9,8 @@ from ikd import checkpoint, experiment, models, parallel, training, trials
 from ikd.config import default
 from ikd.errors import Diverged, InputError, Stopped
 from ikd.explainers import CAMS
-from ikd.report.journal import read_json, read_records
+from ikd.files import read_json
+from ikd.report.journal import read_records
 from ikd.validation import resolve
 
 ONE = jax.devices()[:1]

@@ -12,7 +12,8 @@ from ikd.config import default
 from ikd.data import folder, limits, load, stream
 from ikd.data.resident import epoch_order
 from ikd.errors import InputError, Stopped
-from ikd.report.journal import read_json, read_records
+from ikd.files import read_json
+from ikd.report.journal import read_records
 from ikd.validation import resolve
 
 DEVICES = jax.devices()

@@ -12,7 +12,8 @@ import pytest
 from configs import digits as digits_config
 from ikd import checkpoint, experiment, grid, reproduce
 from ikd.errors import InputError, Unwritable
-from ikd.report.journal import read_records, temporary
+from ikd.files import temporary
+from ikd.report.journal import read_records
 from tests.quick import plain_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -8,6 +8,7 @@ import pytest
 
 from ikd.config import default, flatten
 from ikd.errors import InputError
+from ikd.files import temporary
 from ikd.grid import (
     Cell,
     Grid,
@@ -22,7 +23,6 @@ from ikd.grid import (
     share,
     write_cell,
 )
-from ikd.report.journal import temporary
 from ikd.validation import resolve
 
 FILES = [path for kind in ('tables', 'searches') for path in sorted(pathlib.Path('configs', kind).glob('*.py'))

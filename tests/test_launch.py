@@ -12,7 +12,8 @@ import time
 import pytest
 import yaml
 
-from ikd.report.journal import read_json, read_records
+from ikd.files import read_json
+from ikd.report.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAUNCH = ROOT / 'launch'

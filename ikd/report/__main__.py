@@ -27,7 +27,7 @@ def parse(argv):
 def main(argv):
     """Write the report and say where it is."""
     options = parse(argv)
-    from ikd.report.journal import replace_text  # JAX is loaded after the flags have been read
+    from ikd.files import replace_text  # JAX is loaded after the flags have been read
     from ikd.report.page import report, size_of
 
     path = pathlib.Path(options.workdir) / 'report.html'

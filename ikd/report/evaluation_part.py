@@ -3,8 +3,8 @@ import shlex
 
 import numpy as np
 
+from ikd.files import read_json
 from ikd.report.html import command_line, element, join, paragraph, picture, table
-from ikd.report.journal import read_json
 from ikd.report.markdown import number
 
 PICTURES = {

@@ -1,7 +1,6 @@
 """What a run writes while it trains: `metrics.jsonl` and TensorBoard events."""
 import contextlib
 import fcntl
-import glob
 import json
 import math
 import os
@@ -14,73 +13,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 
 from ikd.errors import InputError, writing
-
-
-def temporary(path):
-    """Where this process writes what is to take the place of a file: no other process does.
-
-    What processes of this machine have left there for the same file when they were killed is removed.
-    """
-    start = f'{path.name}.{socket.gethostname()}.'
-    for left in path.parent.glob(f'{glob.escape(start)}*.tmp'):
-        pid = left.name.removeprefix(start).removesuffix('.tmp')
-        if pid.isdecimal() and not _lives(int(pid)):
-            left.unlink(missing_ok=True)
-    return path.with_name(f'{start}{os.getpid()}.tmp')
-
-
-def _lives(pid):
-    try:
-        os.kill(pid, 0)  # asks, and sends nothing
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        pass
-    return True
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Gives a path to write to, which then takes the place of `path`: whole or not at all, whatever ends the process.
-
-    Of several processes that do so at once, on one machine or on several, the last wins. Raises Unwritable.
-    """
-    new = temporary(pathlib.Path(path))
-    with writing(path):
-        try:
-            yield new
-            with new.open('rb') as written:
-                os.fsync(written.fileno())
-            os.replace(new, path)
-        finally:
-            new.unlink(missing_ok=True)
-
-
-def replace_text(path, text):
-    """Replace the contents of the file at `path`, whole or not at all."""
-    with replacing(path) as new:
-        new.write_text(text)
-
-
-def save_figure(figure, path):
-    """Replace the file at `path` by a matplotlib Figure as PNG, whole or not at all."""
-    with replacing(path) as new:
-        figure.savefig(new, format='png')
-
-
-def write_json(path, value):
-    """Replace the file at `path` by `value` as JSON, whole or not at all."""
-    replace_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
-
-
-def read_json(path):
-    """The JSON value in a file, None if there is none; InputError if it can't be read."""
-    try:
-        return json.loads(pathlib.Path(path).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f'{path} is damaged ({error}); choose another --workdir, or remove it') from error
+from ikd.files import replace_text
 
 
 def read_records(workdir, seed=None):

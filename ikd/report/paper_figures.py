@@ -9,8 +9,8 @@ import numpy as np
 
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
 from ikd.evaluation.measure import NAMES, describe, rounded
+from ikd.files import replace_text, save_figure, write_json
 from ikd.grid import cell_name, picture_path
-from ikd.report.journal import replace_text, save_figure, write_json
 from ikd.report.markdown import lines_of, number
 from ikd.report.matrix import matrix_figure
 from ikd.report.ordering import agreement, ordering_figure

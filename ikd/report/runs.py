@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from ikd.config import flatten
 from ikd.errors import InputError
 from ikd.evaluation.measure import called
+from ikd.files import read_json
 from ikd.recipes import EXPLAINED
 from ikd.report.comparison import MEASURES
-from ikd.report.journal import read_json, read_records
+from ikd.report.journal import read_records
 
 NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')
 

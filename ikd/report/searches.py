@@ -2,8 +2,8 @@
 import pathlib
 
 from ikd.errors import InputError
+from ikd.files import replace_text, write_json
 from ikd.grid import cell_name
-from ikd.report.journal import replace_text, write_json
 from ikd.report.markdown import absent, lines_of, number
 from ikd.report.provenance import sources
 from ikd.report.statistics import paired_difference

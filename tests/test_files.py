@@ -1,0 +1,53 @@
+"""Files are replaced whole or not at all; writers do not meet, and what a kill leaves goes."""
+import os
+import socket
+import subprocess
+
+import pytest
+from matplotlib.figure import Figure
+
+from ikd.errors import Unwritable
+from ikd.files import read_json, replace_text, replacing, save_figure, temporary, write_json
+
+
+def test_files_of_one_stem_and_of_two_writers_do_not_meet(tmp_path, monkeypatch):
+    """A table's .md, .csv and .json are written by the commands of several machines at once."""
+    places = {temporary(tmp_path / f'table3{suffix}') for suffix in ('.md', '.csv', '.json')}
+    monkeypatch.setattr(os, 'getpid', lambda: 7)
+    with replacing(tmp_path / 'table3.md') as first:
+        first.write_text('first')
+        monkeypatch.setattr(os, 'getpid', lambda: 8)
+        replace_text(tmp_path / 'table3.md', 'second')
+        assert (tmp_path / 'table3.md').read_text() == 'second' and first not in places and len(places) == 3
+    assert (tmp_path / 'table3.md').read_text() == 'first' and len([*tmp_path.iterdir()]) == 1
+
+
+def test_what_a_killed_process_has_left_goes_when_the_file_is_written(tmp_path):
+    """And not what a process that lives is writing, or what is of another file or machine."""
+    with subprocess.Popen(['true']) as gone:
+        gone.wait()
+    mine = temporary(tmp_path / 'a.json')
+    left, *others = (tmp_path / mine.name.replace(*change) for change in (
+        (str(os.getpid()), str(gone.pid)), (str(os.getpid()), '1'), ('a.json', 'ba.json'),
+        (socket.gethostname(), 'elsewhere')))
+    for path in left, *others:
+        path.write_text('half')
+    write_json(tmp_path / 'a.json', [1])
+    assert {*tmp_path.iterdir()} == {tmp_path / 'a.json', *others}
+
+
+def test_whole_or_not_at_all(tmp_path):
+    """An error while the new contents are written leaves the old ones."""
+    path = tmp_path / 'value.json'
+    write_json(path, [1])
+    with pytest.raises(ZeroDivisionError):
+        with replacing(path) as new:
+            new.write_text('[2')
+            1 / 0
+    assert read_json(path) == [1]
+    write_json(path, [3])
+    assert read_json(path) == [3] and [*tmp_path.iterdir()] == [path]
+    with pytest.raises(Unwritable, match=r'cannot write .*/nowhere/value.json \(No such file or directory\)'):
+        write_json(tmp_path / 'nowhere' / 'value.json', [])
+    save_figure(Figure(), tmp_path / 'figure.png')
+    assert (tmp_path / 'figure.png').read_bytes().startswith(b'\x89PNG')
