@@ -15,6 +15,7 @@ import sys
 import warnings
 
 from ikd.errors import InputError, ending_in_a_line
+from ikd.files import replacing, save_figure
 
 EXAMPLES = 10  # test images
 LIKELIEST = 3
@@ -115,8 +116,6 @@ def save_arrays(path, trained, names, images, labels, explained):
     """Write explanations.npz: what `numpy.load` gives without unpickling anything."""
     import numpy as np
 
-    from ikd.files import replacing
-
     arrays = {f'{kind}_{name}': values for kind in ('maps', 'similarities')
               for name, values in getattr(explained, kind).items()}
     with replacing(path) as temporary, temporary.open('wb') as file:
@@ -132,7 +131,6 @@ def main(argv):
 
     from ikd.compiled import keep_compiled
     from ikd.evaluation.images import explain_images
-    from ikd.files import save_figure
     from ikd.report.overlays import overlay_figure
     from ikd.trained import load
 

@@ -12,6 +12,7 @@ import pathlib
 import sys
 
 from ikd.errors import ending_in_a_line
+from ikd.files import replace_text
 
 
 def parse(argv):
@@ -27,8 +28,7 @@ def parse(argv):
 def main(argv):
     """Write the report and say where it is."""
     options = parse(argv)
-    from ikd.files import replace_text  # JAX is loaded after the flags have been read
-    from ikd.report.page import report, size_of
+    from ikd.report.page import report, size_of  # JAX is loaded after the flags have been read
 
     path = pathlib.Path(options.workdir) / 'report.html'
     replace_text(path, report(options.workdir, [*filter(None, options.compare.split(','))], options.data))
