@@ -79,6 +79,8 @@ def main(argv):
     parser.add_argument('--pairs', type=int, default=PAIRS, help='runs of both sides in turn')
     parser.add_argument('--peer', action='store_true', help='beside PyTorch too')
     options = parser.parse_args(argv)
+    if options.pairs < 1:
+        raise InputError(f'--pairs={options.pairs}: give at least 1')
     benchmarks = BENCHMARKS | (ON_ACCELERATORS if jax.default_backend() != 'cpu' else {})
     if options.peer:
         try:

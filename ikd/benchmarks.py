@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ikd import data, parallel, training
+from ikd.__main__ import shipped
 from ikd.config import default
 from ikd.data.stream import ahead, unread
 from ikd.experiment import MATMUL
@@ -191,6 +192,7 @@ def first_step(pairs, cached, seconds):
     with tempfile.TemporaryDirectory() as directory:
         variables = {'JAX_COMPILATION_CACHE_DIR': directory, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1'}
         variables = {**os.environ, **(variables if cached else {'JAX_ENABLE_COMPILATION_CACHE': 'false'})}
+        variables['PYTHONPATH'] = os.pathsep.join([str(shipped()), *filter(None, [os.environ.get('PYTHONPATH')])])
         command = partial(subprocess.run, [sys.executable, '-c', FIRST_STEP], check=True, env=variables)
         times = times_of(command, runs, warm_up=1)
     return np.stack([times, np.full(runs, float(seconds))], 1), {}

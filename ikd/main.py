@@ -33,6 +33,8 @@ PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes there ar
 PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
 PEER_TIMEOUT = flags.DEFINE_integer('peer_timeout', 60, 'Seconds after which a process that no longer answers ends '
                                     'the others.', lower_bound=5)
+EXIT_STOPPED = flags.DEFINE_integer('exit_stopped', 0, 'Exit code where a signal has ended the run early; 75, say, '
+                                    'where 0 would be taken for a finished run, as by Kubernetes.')
 
 
 def parse(argv):
@@ -122,7 +124,7 @@ def main(argv):
     place = meet()
     started = time.perf_counter()
     keep_compiled(CONFIG.value.cache_dir)
-    workdir = WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config())
+    workdir = os.path.expanduser(WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config()))
     with stopping() as stop, processes.ending_together():
         seeds = processes.own_seeds(place, CONFIG.value)
         summary = experiment.run(CONFIG.value, workdir, seeds=seeds, stop=stop, quiet=place.index > 0)
@@ -133,14 +135,15 @@ def main(argv):
 def cli():
     """The command line: one line on stderr for what ends a run early.
 
-    Exit code 2 for bad input, 1 for a run that diverged or could not write, 0 for one that was asked to stop.
+    Exit code 2 for bad input, 3 for a run that diverged, which would do so again, 1 for one that could not write,
+    --exit_stopped for one that was asked to stop.
     """
     try:
         app.run(main, flags_parser=parse)
     except (InputError, Diverged) as error:
         if not spoken_for():
             print(f'ikd: {error}', file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        sys.exit(2 if isinstance(error, InputError) else 3)
     except Unwritable as error:
         print(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}',
               file=sys.stderr)
@@ -148,6 +151,7 @@ def cli():
     except Stopped as error:
         if not spoken_for():
             print(f'ikd: {error}, all saved; go on with: {same_command()}', file=sys.stderr)
+        sys.exit(EXIT_STOPPED.value)
 
 
 if __name__ == '__main__':

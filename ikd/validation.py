@@ -1,4 +1,5 @@
 """What the fields of a config may be."""
+import math
 import os
 
 from ml_collections import ConfigDict
@@ -35,6 +36,8 @@ def _one_of(config, field, choices):
 def resolve(config):
     """A copy with every default filled in and every value checked. Raises InputError naming the field."""
     config = ConfigDict(config).copy_and_resolve_references()
+    for part, field in (config.data, 'dir'), (config.teacher, 'checkpoint'), (config, 'store'), (config, 'cache_dir'):
+        part[field] = part[field] and os.path.expanduser(part[field])
     method = config.method
     _one_of(config, 'method.name', RECIPES)
     if config.teacher.assistant is None:
@@ -48,9 +51,10 @@ def resolve(config):
     _check(config.together == 1 or config.parallel == 'trials', f'together is {config.together}, but parallel=data '
            'trains one seed after another; choose parallel=trials')
     _check(0 <= config.seed < 2 ** 31, f'seed is {config.seed}; it must be in [0, 2^31)')
-    for field in ('class_chunk', 'data.size', 'data.limit', 'data.workers'):
+    for field in ('class_chunk', 'data.size', 'data.limit', 'data.workers', 'model.width'):
         value = flatten(config)[field]
         _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
+    _check(config.model.vam_block >= 1, f'model.vam_block is {config.model.vam_block}; it must be at least 1')
     if config.data.name == 'folder' and config.data.fingerprint is None and os.path.isdir(config.data.dir or ''):
         config.data.fingerprint = fingerprint(config.data.dir)
     _check(config.data.holdout >= 0, f'data.holdout is {config.data.holdout}; it must not be negative')
@@ -59,8 +63,12 @@ def resolve(config):
     _check(method.name != 'cwtm_random' or method.beta < 1, f'method.beta is {method.beta}; cwtm_random draws '
            'weights from [beta, 1), so it must be below 1')
     _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
-    _check(config.optimizer.learning_rate > 0, f'optimizer.learning_rate is {config.optimizer.learning_rate}; '
-           'it must be positive')
+    optimizer = config.optimizer
+    _check(0 < optimizer.learning_rate < math.inf, f'optimizer.learning_rate is {optimizer.learning_rate}; it must '
+           'be positive')
+    _check(0 <= optimizer.momentum < 1, f'optimizer.momentum is {optimizer.momentum}; it must be in [0, 1)')
+    _check(0 <= optimizer.weight_decay < math.inf, f'optimizer.weight_decay is {optimizer.weight_decay}; it must not '
+           'be negative')
     milestones = tuple(config.optimizer.milestones)
     _check(milestones == tuple(sorted(set(milestones))) and all(0 < m < 1 for m in milestones),
            f'optimizer.milestones is {milestones}; give rising shares of the run, in (0, 1), such as (0.5, 0.75)')

@@ -4,12 +4,13 @@
 #   launch/local.sh N -- --config=FILE [what else python -m ikd.main takes]
 #
 # IKD_MINUTES   wall-clock limit of the whole, 1440 by default; then exit code 124
-# IKD_RESTARTS  how often all are started again, from the last checkpoint, when one has died; 3 by default
+# IKD_RESTARTS  how often all are started again, from the last checkpoint, when one has died; 3 by default. What ends in
+#               the same way each time is not: bad input (exit code 2), a loss that diverges (3)
 # IKD_PER=gpu   process i uses GPU i only
 set -euo pipefail
 
 if [[ $# -lt 3 || ! $1 =~ ^[1-9][0-9]*$ || $2 != -- ]]; then
-  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 n=$1
@@ -28,7 +29,10 @@ for ((attempt = 0; ; attempt++)); do
   ((left > 0)) || exit 124
   pids=()
   for ((i = 0; i < n; i++)); do
-    [[ ${IKD_PER:-} == gpu ]] && export JAX_LOCAL_DEVICE_IDS=$i
+    if [[ ${IKD_PER:-} == gpu ]]; then
+      # Trials apart do not meet, and JAX reads the first where processes meet only.
+      if [[ " $* " == *parallel=trials* ]]; then export CUDA_VISIBLE_DEVICES=$i; else export JAX_LOCAL_DEVICE_IDS=$i; fi
+    fi
     IKD_PROCESS=$i timeout --kill-after=60 "$left" "$python" -m ikd.main --multihost "$@" &
     pids+=($!)
   done
@@ -48,7 +52,7 @@ for ((attempt = 0; ; attempt++)); do
     kill -TERM "${pids[@]}" 2>/dev/null || true
     wait || true
   fi
-  if ((code == 0 || code == 2 || code == 124 || attempt >= ${IKD_RESTARTS:-3})); then
+  if ((code == 0 || code == 2 || code == 3 || code == 124 || attempt >= ${IKD_RESTARTS:-3})); then
     exit "$code"
   fi
   echo "launch/local.sh: a process ended with $code; all start again from the last checkpoint" >&2

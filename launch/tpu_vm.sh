@@ -6,12 +6,13 @@
 # IKD_BUCKET    a Cloud Storage bucket, mounted on every host for the run's directory: checkpoints must outlive a
 #               preempted slice
 # IKD_RUNTIME   the TPU VM's software version; v2-alpha-tpuv6e by default
+# IKD_PYTHON    the Python there, python3 by default; 3.11 or later, which the versions for Ubuntu 22.04 lack (3.10)
 # IKD_MINUTES   wall-clock limit of each attempt, 720 by default
 # IKD_RESTARTS  how often a new slice is asked for when one was preempted or a process died; 20 by default
 set -euo pipefail
 
 if [[ $# -lt 5 || $4 != -- ]]; then
-  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 name=$1 zone=$2 type=$3
@@ -41,19 +42,21 @@ prepare() {
   done
   git -C "$root" archive --format=tar --output="$archive" HEAD || return
   tpu tpu-vm scp "$archive" "$name:ikd.tar" --worker=all || return
-  everywhere "mkdir -p ikd runs && tar -xf ikd.tar -C ikd && python3 -m venv env && \
-    env/bin/pip install -q -r ikd/requirements.txt 'jax[tpu]' && gcsfuse --implicit-dirs $bucket runs"
+  # Checkpoints are folders that get their names when they are whole, which gcsfuse refuses by default in flat buckets.
+  everywhere "mkdir -p ikd runs && tar -xf ikd.tar -C ikd && ${IKD_PYTHON:-python3} -m venv env && \
+    env/bin/pip install -q -r ikd/requirements.txt 'jax[tpu]' && \
+    gcsfuse --implicit-dirs --rename-dir-limit=100000 $bucket runs"
 }
 
 printf -v arguments ' %q' "$@"
 run="cd ikd && IKD_COMMIT=$(git -C "$root" rev-parse HEAD) timeout --kill-after=120 ${minutes}m \
-  ../env/bin/python -m ikd.main --multihost$arguments --workdir=\$HOME/runs/$name"
+  ../env/bin/python -m ikd.main --multihost$arguments --workdir=\$HOME/runs/$name --exit_stopped=75"
 for ((attempt = 0; attempt <= ${IKD_RESTARTS:-20}; attempt++)); do
   remove
   SECONDS=0
   code=0
   { prepare && everywhere "$run"; } || code=$?
-  if ((code == 0 || code == 2)); then exit "$code"; fi
+  if ((code == 0 || code == 2 || code == 3)); then exit "$code"; fi
   echo "tpu_vm.sh: ended with $code; a new slice goes on from the last checkpoint" >&2
 done
 exit "$code"

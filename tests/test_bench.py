@@ -29,6 +29,8 @@ def test_the_command_prints_json(monkeypatch, capsys):
     monkeypatch.setattr(bench, 'BENCHMARKS', MADE_UP)
     bench.main(['--only=free,slow', '--pairs=3'])
     assert [json.loads(line)['name'] for line in capsys.readouterr().out.splitlines()] == ['free', 'slow']
+    with pytest.raises(InputError, match='--pairs=0: give at least 1'):
+        bench.main(['--pairs=0'])
     with pytest.raises(InputError, match='no benchmark fast; there are: slow, free'):
         bench.main(['--only=fast'])
 

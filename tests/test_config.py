@@ -1,5 +1,6 @@
 """What a configuration may say, and what of it names the experiment."""
 import importlib
+import os
 import pathlib
 
 import pytest
@@ -8,7 +9,8 @@ from ikd.config import apply_arguments, default, digest, explainer_options, flat
 from ikd.errors import InputError
 from ikd.validation import resolve
 
-CONFIGS = sorted(path.stem for path in pathlib.Path('configs').glob('*.py') if path.stem != 'common')
+CONFIGS = sorted(path.stem for path in pathlib.Path('configs').glob('*.py')
+                 if path.stem not in ('common', '__init__'))
 
 NAMES = '''method.name method.alpha method.lam method.warmup_epochs method.explainer method.similarity method.tap
     method.relu method.bn method.temperature method.beta method.rate model.name data.name data.dir data.placement
@@ -82,6 +84,11 @@ def test_settings_of_the_paper():
     ('class_chunk', 0, 'class_chunk is 0'),
     ('optimizer.milestones', (80, 120), r'optimizer.milestones is \(80, 120\); give rising shares'),
     ('optimizer.learning_rate', 0.0, 'optimizer.learning_rate is 0.0'),
+    ('optimizer.learning_rate', float('inf'), 'optimizer.learning_rate is inf'),
+    ('optimizer.momentum', 1.0, 'optimizer.momentum is 1.0'),
+    ('optimizer.weight_decay', -1e-4, 'optimizer.weight_decay is -0.0001'),
+    ('model.width', -8, 'model.width is -8; it must be at least 1, or None'),
+    ('model.vam_block', 0, 'model.vam_block is 0; it must be at least 1'),
     ('srdl.restart', 'none', "unknown srdl.restart 'none'; choose one of: random, weights"),
     ('srdl.split', 1.0, r'srdl.split is 1.0; it must be in \(0, 1\)'),
     ('hme.outputs', 3, "unknown hme.outputs '3'; choose one of: 1, 2"),
@@ -93,6 +100,14 @@ def test_bad_values_are_named(field, value, message):
     with pytest.raises(InputError, match=message) as caught:
         resolve(make(**{field: value}))
     assert '\n' not in str(caught.value)
+
+
+def test_home_is_a_place():
+    """Shells leave a ~ alone that comes after --config.data.dir=."""
+    config = resolve(make(**{'data.dir': '~/a', 'store': '~/b', 'teacher.checkpoint': '/c~', 'cache_dir': ''}))
+    home = os.path.expanduser('~')
+    assert (config.data.dir, config.store) == (f'{home}/a', f'{home}/b')
+    assert (config.teacher.checkpoint, config.cache_dir) == ('/c~', '')
 
 
 def test_random_weights_have_a_range():

@@ -6,8 +6,12 @@ import pty
 import subprocess
 import sys
 import termios
+from types import SimpleNamespace
 
 import pytest
+
+from ikd import main
+from ikd.errors import Diverged, InputError, Stopped, Unwritable
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = '--config=configs/le_digits.py:smoke'
@@ -101,6 +105,20 @@ def test_a_bar_on_a_terminal(tmp_path):
         pass
     assert process.wait() == 0
     assert b'100%' in shown and b'16/16' in shown and b'test' in shown and b'\r' in shown
+
+
+@pytest.mark.parametrize('error, code', [(Diverged('the loss is not a number'), 3), (Stopped('stopped'), 75),
+                                         (InputError('no such field'), 2), (Unwritable('cannot write'), 1)])
+def test_exit_codes(error, code, monkeypatch, capsys):
+    """What a launcher must tell apart: what ends the same way again, what is not done yet."""
+    def run(*arguments, **more):
+        raise error
+
+    monkeypatch.setattr(main.app, 'run', run)
+    monkeypatch.setattr(main, 'EXIT_STOPPED', SimpleNamespace(value=75))
+    with pytest.raises(SystemExit) as ended:
+        main.cli()
+    assert ended.value.code == code and capsys.readouterr().err.startswith(f'ikd: {error}')
 
 
 def test_help_shows_examples():

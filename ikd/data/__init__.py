@@ -80,8 +80,8 @@ def load(name, directory=None, size=None, room=None):
     they are wanted. mean and std of a set that is not in STATISTICS are those of 2,000 of its training images, the
     first of NumPy's `default_rng(0).permutation(n)`, or of all where there are fewer: the same with any room.
 
-    Raises InputError for an unknown name, a missing directory, missing, damaged or unsuitable data, and, without a
-    room, more of it than fits into memory.
+    Raises InputError for an unknown name, a missing directory, missing, damaged or unsuitable data, and more of it
+    than fits into memory: without a room, or of a set of arrays that is resized.
     """
     if size is not None and size < 1:
         raise InputError(f'image size {size} is not positive: give a number of pixels')
@@ -89,7 +89,7 @@ def load(name, directory=None, size=None, room=None):
         raise InputError(f'data directory {directory} does not exist: create it or correct the path')
     *arrays, class_names = _read(name, directory, size, room)
     if size is not None and not isinstance(arrays[0], Images):
-        check_memory(name, len(arrays[0]) + len(arrays[2]), (size, size, arrays[0].shape[-1]))
+        check_memory(name, len(arrays[0]) + len(arrays[2]), (size, size, arrays[0].shape[-1]), streams=False)
         for i in (0, 2):
             arrays[i] = _resize_all(arrays[i], size)
     if room is not None and not isinstance(arrays[0], Images) and arrays[0].nbytes + arrays[2].nbytes > room:
@@ -147,12 +147,14 @@ def _statistics(images):
     """Per-channel mean and standard deviation over the pixels of SAMPLE images, in units of pixel / 255."""
     places = np.random.default_rng(0).permutation(len(images))[:SAMPLE]
 
-    def sums(start):
-        part = images[places[start:start + 50]].reshape(-1, images.shape[-1]).astype(np.uint64)
-        return len(part), part.sum(0), (part ** 2).sum(0)
+    def counts(start):
+        """How often each channel has each grey level, [c, 256]."""
+        return sum(np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(image, -1, 0)])
+                   for image in images[places[start:start + 50]])
 
     with quiet(), ThreadPool(4) as pool:
-        pixels, total, squares = map(sum, zip(*pool.imap(sums, range(0, len(places), 50))))
-    mean = total / pixels
+        histogram = sum(pool.imap(counts, range(0, len(places), 50)))
+    pixels, levels = histogram[0].sum(), np.arange(256)
+    mean, squares = histogram @ levels / pixels, histogram @ levels ** 2
     std = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))  # at least one grey level, as a constant channel has 0
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -76,7 +77,7 @@ def _is_official(path, info):
 @contextlib.contextmanager
 def atomic(target):
     """Yields a new binary file to write to, which takes its place as target only if all goes well."""
-    part = target.with_name(f'{target.name}.{os.getpid()}.part')
+    part = target.with_name(f'{target.name}.{socket.gethostname()}.{os.getpid()}.part')
     part.unlink(missing_ok=True)
     try:
         with open(part, 'xb') as file:  # x: not through a link that somebody put there

@@ -18,7 +18,7 @@ from ikd.data.stream import Images, select
 from ikd.errors import InputError
 
 SIZE = 64  # pixels a side, unless the images are smaller
-TESTS = ('test', 'val', 'validation')  # the first that is there
+TESTS = ('test', 'val', 'valid', 'validation')  # the first that is there
 THREADS = 4  # each may hold an image of images.MOST_PIXELS
 
 
@@ -32,18 +32,25 @@ class Files(NamedTuple):
 def files(directory):
     """The Files of a folder of images; none is opened.
 
-    The folder has a subfolder for each class, or one called train (and test, val or validation) that has. Classes are
-    numbered by sorted names. What has a name that begins with a dot, and files without the suffix of an image, are
-    left alone. A test set that is not there is split off: of each class a fifth, rounded, at least one image, those
-    whose sha256 of "CLASS/FILE" is smallest. So the split follows from the names alone, and an image more moves at
-    most one other. In both parts images come in the order of that sha256, classes mixed.
+    The folder has a subfolder for each class, or one called train (and test, val, valid or validation), in letters
+    of any case, that has. Classes are numbered by sorted names. What has a name that begins with a dot, and files
+    without the suffix of an image, are left alone. A test set that is not there is split off: of each class a
+    fifth, rounded, at least one image, those whose sha256 of "CLASS/FILE" is smallest. So the split follows from
+    the names alone, and an image more moves at most one other. In both parts images come in the order of that
+    sha256, classes mixed.
 
     Raises InputError for a folder that is not like that: fewer than two classes, a class without an image, with a
-    single one that would have to be split, or in one part only, folders in a class.
+    single one that would have to be split, or in one part only, folders in a class, folders beside train none of
+    which is called like a test set.
     """
     directory = Path(directory)
-    train, test = directory / 'train', next((directory / name for name in TESTS if (directory / name).is_dir()), None)
-    is_split = train.is_dir() and _scan(train)[0]
+    parts = {path.name.lower(): path for path in _scan(directory)[0]}
+    train, test = parts.get('train'), next((parts[name] for name in TESTS if name in parts), None)
+    is_split = train and _scan(train)[0]
+    others = [printable(path.name) for name, path in parts.items() if name != 'train']
+    if is_split and not test and others:
+        raise InputError(f"{printable(directory)} has {', '.join(others)} beside train: call the test set one of "
+                         f"{', '.join(TESTS)}, or take what is none of it away")
     classes = _classes(train if is_split else directory)
     names = list(classes)
     if is_split and test:

@@ -9,6 +9,7 @@ import functools
 import io
 import math
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -54,6 +55,10 @@ def read(name, directory, size=None, room=None):
             return _read_builder(builder, size, room)
     except tfds.core.DatasetNotFoundError:
         return None
+    except InputError:
+        if not (Path(directory) / re.split('[/:]', name)[0]).exists():  # not damaged, but no set's name
+            return None
+        raise
 
 
 @contextlib.contextmanager

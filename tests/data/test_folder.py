@@ -86,9 +86,10 @@ def test_the_first_images_are_of_every_class(digits_folder):
     assert {label for _, label in folder.files(digits_folder).train[:60]} == {*range(10)}
 
 
-@pytest.mark.parametrize('test', ['test', 'val', 'validation'])
-def test_a_split_that_is_there(write, tmp_path, test):
-    write(tmp_path / 'train', {'cat': 3, 'dog': 1})
+@pytest.mark.parametrize('train, test', [('train', 'test'), ('train', 'val'), ('train', 'validation'),
+                                         ('train', 'valid'), ('Train', 'TEST'), ('train', 'Test')])
+def test_a_split_that_is_there(write, tmp_path, train, test):
+    write(tmp_path / train, {'cat': 3, 'dog': 1})
     write(tmp_path / test, {'cat': 1, 'dog': 2}, first=50)
     data = load('folder', tmp_path)
     assert np.bincount(data.train_labels).tolist() == [3, 1] and np.bincount(data.test_labels).tolist() == [1, 2]
@@ -149,6 +150,8 @@ def test_no_folder():
     ({'a': 5, 'b': 1}, ['b/000.png is the only image of its class']),
     ({'a/inner': 5, 'b': 5}, ['a/inner is a folder']),
     ({'train/a': 5, 'train/b': 5, 'test/a': 5, 'test/c': 5}, ['class b is in only one of', 'train', 'test']),
+    ({'train/a': 5, 'train/b': 5, 'holdout/a': 5, 'holdout/b': 5},
+     ['holdout beside train: call the test set one of test, val']),
     ({'train/a': 5, 'train/b': 5, 'test': 5}, ['test has folders of images for 0 classes']),
     ({'test/a': 5, 'test/b': 5, 'c': 1}, ['test/a is a folder'])])
 def test_folders_that_are_not_data_sets(write, tmp_path, counts, words):
@@ -191,6 +194,22 @@ def test_more_than_the_memory_is_refused_before_anything_is_decoded(write, tmp_p
     assert 2**28 < limits.half_of_memory() < 2**45
     rejects(lambda: load('folder', tmp_path, 10**7), '1,000,000,000,000,000 bytes')
     rejects(lambda: load('digits', size=10**7), 'digits has 1,797 images')
+
+
+@pytest.mark.parametrize('told, files, allowed', [
+    ('0::/job/step', {'0/job/step/memory.max': 'max', '0/job/memory.max': '1000'}, [1000]),
+    ('0::/../elsewhere', {'0/memory.max': '70'}, [70]),
+    ('4:cpu:/a\n5:memory,x:/b', {'1/b/memory.limit_in_bytes': '9', '1/memory.limit_in_bytes': '8'}, [9, 8]),
+    (None, {}, [])])
+def test_what_a_container_may_have(tmp_path, told, files, allowed):
+    """Of control groups version 2 and 1, limits of any folder on the way to the group."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + '\n')
+    if told:
+        (tmp_path / 'told').write_text(told + '\n')
+    tops = (str(tmp_path / '0'), 'memory.max'), (str(tmp_path / '1'), 'memory.limit_in_bytes')
+    assert [*limits._allowed(tmp_path / 'told', tops)] == allowed
 
 
 def test_names_with_odd_characters_reach_messages_and_pictures(write, tmp_path):

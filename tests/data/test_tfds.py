@@ -20,6 +20,12 @@ def test_only_the_first_read_decodes(prepared, monkeypatch, capsys):
     assert capsys.readouterr().err == ''
 
 
+@pytest.mark.parametrize('name', ['fashion-mnist', 'my set', 'cifar10/3.0.2', 'nowhere'])
+def test_a_name_that_is_no_sets(tmp_path, name):
+    """Whatever TFDS thinks of it: there is no folder that could be damaged."""
+    assert tfds.read(name, tmp_path) is None
+
+
 @pytest.mark.parametrize('harm', ['garbage', 'truncated', 'flipped', 'other', 'pickle', 'bomb', 'types', 'labels',
                                   'unwritable'])
 def test_a_bad_cache_does_not_matter(prepared, harm):
