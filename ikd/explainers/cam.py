@@ -17,8 +17,10 @@ def feature_map(model, variables, images, tap):
     spatial = [name for name, value in taps.items() if value.ndim == 4]
     tap = tap or getattr(model, 'cam_tap', spatial[-1] if spatial else None)
     if tap not in spatial:
-        there = f"not '{tap}'; its feature maps are: {', '.join(spatial)}" if spatial else 'and it has none; use grad'
-        raise InputError(f'{type(model).__name__}: class activation maps need a feature map as method.tap, {there}')
+        why = 'has none; use grad'
+        if spatial:
+            why = (f"has no '{tap}'" if tap else 'does not say which') + f"; method.tap may be: {', '.join(spatial)}"
+        raise InputError(f'class activation maps need a feature map, and {type(model).__name__} {why}')
     return taps[tap], head(model, variables, images, tap)
 
 

@@ -76,7 +76,7 @@ def wasserstein(maps, labels, directions=8):
         return jnp.where(both, walk / directions, d_max)
 
     d = (distance(jnp.maximum(maps, 0).sum(-1)) + distance(jnp.maximum(-maps, 0).sum(-1))) / 2
-    return 2 * jnp.clip(1 - d / d_max, 0, 1)
+    return 2 * jnp.clip(1 - d / (d_max or 1), 0, 1)  # maps of one pixel are no way apart
 
 
 SIMILARITIES = {'cosine': cosine, 'multiscale_mse': multiscale_mse, 'wasserstein': wasserstein}

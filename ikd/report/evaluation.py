@@ -93,8 +93,7 @@ def text(result, title):
         parts.append(lines_of(['accuracy (%) corrupted, severity', *'12345', 'mean'],
                               [[kind, *map(number, values), number(np.mean(values))]
                                for kind, values in network['corruptions'].items()]))
-    if explainers:
-        measures = [name for name in MEASURES if any(name in found for found in explainers.values())]
+    if measures := [name for name in MEASURES if any(name in found for found in explainers.values())]:
         cell = lambda found: '' if found is None or found['value'] is None else number(found['value'], decimals=3)
         parts.append(lines_of(['explainer', *measures], [[name, *(cell(found.get(one)) for one in measures)]
                                                          for name, found in explainers.items()]))

@@ -241,9 +241,9 @@ def test_a_network_of_ones_own_is_explained(digits):
 
 @pytest.mark.parametrize('name, explainer, options, message', [
     ('mlp', 'lime', {}, "unknown method.explainer 'lime'; choose one of: grad, "),
-    ('mlp', 'grad_cam', {}, 'method.tap, .* it has none; use grad'),
-    ('resnet8', 'grad_cam', {'tap': 'group4'}, "not 'group4'; its feature maps are: stem, .* group3"),
-    ('resnet8', 'grad_cam', {'tap': 'pooled'}, "not 'pooled'; its feature maps are: stem, .* group3"),
+    ('mlp', 'grad_cam', {}, 'MLP has none; use grad'),
+    ('resnet8', 'grad_cam', {'tap': 'group4'}, "has no 'group4'; method.tap may be: stem, .* group3"),
+    ('resnet8', 'grad_cam', {'tap': 'pooled'}, "has no 'pooled'; method.tap may be: stem, .* group3"),
 ])
 def test_what_the_user_can_put_right_is_said_in_one_line(network, digits, name, explainer, options, message):
     with pytest.raises(InputError, match=message) as error:

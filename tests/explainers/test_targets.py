@@ -114,6 +114,12 @@ def test_wasserstein_of_single_pixels_is_their_distance(shape):
     np.testing.assert_allclose(wasserstein(maps, np.array([0]))[0], expected, atol=1e-6)
 
 
+def test_wasserstein_of_maps_of_one_pixel():
+    """All of them are in one place."""
+    maps = np.float32([[[[1.0]], [[2.0]], [[0.5]]]])
+    np.testing.assert_array_equal(wasserstein(maps, np.array([0])), 2)
+
+
 def test_wasserstein_of_a_missing_part_is_the_largest():
     """Without negative mass on one side or both, half of the distance is d_max: a weight of at most 1."""
     positive = np.abs(signed_maps((8, 8)))
