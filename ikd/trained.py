@@ -1,4 +1,5 @@
 """Networks that finished runs ended with, to be looked at: restored, never trained on."""
+import itertools
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from ikd import data
 from ikd.checkpoint import last_tree
 from ikd.config import default, explainer_options
 from ikd.data import Dataset
+from ikd.data.folder import fingerprint
+from ikd.data.limits import printable
 from ikd.data.resident import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
@@ -50,7 +53,7 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     not where the run's config says. images=False: the data set has none, so that its files need not be there, nor
     be read; a run of an earlier version of ikd, which kept no data.json, reads them all the same. InputError, in one
     line, for a directory without a finished run, a trial or a checkpoint that is not there, and data that can't be
-    read.
+    read or is not what the run was trained on.
     """
     workdir = pathlib.Path(workdir)
     summary, fields = read_summary(workdir), read_json(workdir / 'config.json')
@@ -68,14 +71,50 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
         raise InputError(f"{workdir} trained a network '{config.model.name}' that is not known here; run the code "
                          'that puts it into ikd.models.MODELS, and then, in the same process, ikd.load(RUN) or '
                          "ikd.explain's main(['--workdir=RUN'])")
+    recorded = config.data.fingerprint  # where there is none, `resolve` takes that of what is there now
     config = resolve(config)
     if data_dir is not None:
         config.data.dir = str(data_dir)
     tree = last_tree(workdir, seed)
-    described = None if images else read_json(workdir / 'data.json')
-    dataset = data.without_images(described) if described else load_data(config)
+    described = read_json(workdir / 'data.json')
+    dataset = data.without_images(described) if described else None
+    if images or not described:
+        check_folder(config, recorded, workdir)
+        dataset = as_trained_on(load_data(config), dataset, workdir)
     variables = {name: tree[name] for name in ('params', 'batch_stats', 'extra')}
     return Trained(config, dataset, final_model(config, dataset), variables, seed)
+
+
+def check_folder(config, recorded, workdir):
+    """InputError if the folder of images now holds other files than those of the fingerprint `recorded`, or None.
+
+    One more may move others between training and test set. A folder that is not there is left to `load_data`.
+    """
+    place = config.data.dir
+    if config.data.name == 'folder' and recorded and os.path.isdir(place or '') and fingerprint(place) != recorded:
+        raise other_data(workdir, f'files were added, removed or changed in {printable(place)}')
+
+
+def as_trained_on(now, then, workdir):
+    """The Dataset `now` with the mean and std of `then`, that of the run's data.json, or None: as it is.
+
+    InputError if classes or the shape of images differ.
+    """
+    if then is None:
+        return now
+    for i, (was, name) in enumerate(itertools.zip_longest(then.class_names, now.class_names, fillvalue='not there')):
+        if was != name:
+            raise other_data(workdir, f'class {i} was {was} and is {name} now')
+    was, shape = ('x'.join(map(str, dataset.train_images.shape[1:])) for dataset in (then, now))
+    if was != shape:
+        raise other_data(workdir, f'images were {was} and are {shape} now')
+    return now._replace(mean=then.mean, std=then.std)
+
+
+def other_data(workdir, what):
+    """The InputError for data that the run was not trained on."""
+    return InputError(f'the data is not what {workdir} was trained on: {what}; put it back, or give its place with '
+                      '--data')
 
 
 def pixel_batches(images, labels, size=250):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from configs import le_folder
 from ikd import experiment, explain, trials
+from ikd.errors import InputError
 from ikd.evaluation import images as given
 from ikd.report.overlays import overlay_figure, short, shown_classes
 from ikd.trained import load
@@ -161,6 +162,36 @@ def test_test_images_need_the_data(run, digits_folder, tmp_path, monkeypatch, ca
     (workdir / 'data.json').write_text(json.dumps({'class_names': ['a']}))
     code, _, told = command(monkeypatch, capsys, *yours)
     assert code == 2 and told.count('\n') == 1 and 'remove the file data.json' in told
+
+
+def test_a_folder_that_has_changed_is_refused(run, digits_folder, tmp_path):
+    """Its split and its classes would be others. A run without a fingerprint is held against its data.json."""
+    workdir, folder = tmp_path / 'run', tmp_path / 'digits'
+    shutil.copytree(run, workdir)
+    shutil.copytree(digits_folder, folder)
+
+    def refused(*words):
+        with pytest.raises(InputError) as error:
+            load(workdir, data_dir=folder)
+        assert all(word in str(error.value) for word in (*words, '--data')) and '\n' not in str(error.value)
+
+    described = json.loads((workdir / 'data.json').read_text())
+    (workdir / 'data.json').write_text(json.dumps({**described, 'mean': [0.25]}))
+    assert load(workdir, data_dir=folder).dataset.mean == (0.25,)
+    shutil.copy(min((folder / 'one').iterdir()), folder / 'one' / 'more.png')
+    refused('files were added', str(folder))
+    assert load(workdir, images=False).class_names == NAMES
+    config = json.loads((workdir / 'config.json').read_text())
+    config['data']['fingerprint'] = None
+    (workdir / 'config.json').write_text(json.dumps(config))
+    assert len(load(workdir, data_dir=folder).dataset.train_images)
+    shutil.copytree(folder / 'one', folder / 'zzz')
+    refused('class 10 was not there and is zzz now')
+    shutil.rmtree(folder / 'zzz')
+    (workdir / 'data.json').write_text(json.dumps({**described, 'image_shape': [9, 9, 1]}))
+    refused('images were 9x9x1 and are 8x8x1 now')
+    (workdir / 'data.json').unlink()
+    assert load(workdir, data_dir=folder).dataset.mean != (0.25,)
 
 
 @pytest.mark.parametrize('arguments, parts', [
