@@ -132,13 +132,18 @@ def main(argv):
            'seconds': time.perf_counter() - started}
     result = rounded({'run': run, **found})
     title = f'{describe(config)}, seed {trained.seed}'
-    write_json(out / 'evaluation.json', result)
-    save_figure(reliability_figure(result['network'], title), out / 'reliability.png')
-    save_figure(confusion_figure(result['network'], title), out / 'confusion.png')
+    figures = {'confusion.png': confusion_figure(result['network'], title),
+               'reliability.png': reliability_figure(result['network'], title)}
     if result['curves']:
-        save_figure(curves_figure(result, title), out / 'faithfulness.png')
+        figures['faithfulness.png'] = curves_figure(result, title)
+    else:
+        with writing(out / 'faithfulness.png'):
+            (out / 'faithfulness.png').unlink(missing_ok=True)
+    write_json(out / 'evaluation.json', result)
+    for name, figure in figures.items():
+        save_figure(figure, out / name)
     print(text(result, title), end='')
-    print(f"written to {out}/: {', '.join(sorted(path.name for path in out.iterdir()))}")
+    print(f"written to {out}/: {', '.join(sorted(['evaluation.json', *figures]))}")
 
 
 def cli():

@@ -66,13 +66,17 @@ def test_the_command(finished, monkeypatch, capsys):
 
 
 def test_only_some_measures(finished, tmp_path, monkeypatch, capsys):
-    """Elsewhere; without curves there is no picture of them."""
-    run(monkeypatch, capsys, f'--workdir={finished}', f'--out={tmp_path}/there', '--only=sparseness', '--images=20',
-        '--explainers=grad')
+    """Elsewhere; without curves there is no picture of them any more, and other files are not said to be written."""
+    (tmp_path / 'there').mkdir()
+    for name in 'faithfulness.png', 'notes.txt':
+        (tmp_path / 'there' / name).write_text('of before')
+    said = run(monkeypatch, capsys, f'--workdir={finished}', f'--out={tmp_path}/there', '--only=sparseness',
+               '--images=20', '--explainers=grad')
     found = json.loads((tmp_path / 'there' / 'evaluation.json').read_text())
     assert found['explainers'] == {'grad': {'sparseness': found['explainers']['grad']['sparseness']}}
     assert (found['network']['adversarial'], found['network']['corruptions'], found['curves']) == ([], {}, {})
-    assert not (tmp_path / 'there' / 'faithfulness.png').exists()
+    assert not (tmp_path / 'there' / 'faithfulness.png').exists() and (tmp_path / 'there' / 'notes.txt').exists()
+    assert said.out.endswith('there/: confusion.png, evaluation.json, reliability.png\n')
 
 
 def test_corrupted_accuracy_is_that_of_corrupted_images(finished):
