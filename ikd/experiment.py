@@ -24,7 +24,7 @@ from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.training import state_shapes, variables_of
-from ikd.trials import final_model, make_job, prepare_stages, train_group
+from ikd.trials import final_model, make_job, make_model, prepare_stages, train_group
 from ikd.validation import resolve
 
 MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}
@@ -148,12 +148,14 @@ def check_identity(config, workdir):
 
 
 def check_fits(config, dataset):
-    """InputError if the network, the explainer and the data do not go together; nothing is computed."""
+    """InputError if the networks, the explainer and the data do not go together; nothing is computed."""
     n, shape = len(dataset.train_images), (1, *dataset.train_images.shape[1:])
     if config.batch_size > n:
         raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
     model = final_model(config, dataset)
-    models.check_outputs(model, shape[1:])
+    models.check_outputs(model, shape[1:], config.model.name)
+    for teacher in {stage.network for stage in recipe(config)} - {None}:
+        models.check_outputs(make_model(config, dataset, teacher), shape[1:], teacher)
     variables = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros(shape))
     jax.eval_shape(functools.partial(explanations, config, model), variables, jnp.zeros(shape), jnp.zeros(1, int))
 

@@ -183,6 +183,17 @@ def test_another_experiment_in_the_same_place_is_refused(undisturbed):
     assert 'batch_size (32 there, 16 now), method.alpha (0.9 there, 0.8 now)' in str(caught.value)
 
 
+@pytest.mark.parametrize('size, name, fields', [
+    (8, 'cnn8', {'model.name': 'cnn8'}), (4, 'vgg8', {'model.name': 'vgg8'}),
+    (2, 'hme_tree', {'model.name': 'hme_tree', 'method.name': 'ce'}),
+    (8, 'cnn10', {'method.name': 'kd', 'teacher.model': 'cnn10'})])
+def test_images_too_small_for_a_network_are_refused(tmp_path, size, name, fields):
+    """The teacher's, too; before anything is written."""
+    with pytest.raises(InputError, match=f'^images of {size}x{size} are too small for {name}; set --config'):
+        experiment.run(make_config(**{'data.size': size, **fields}), tmp_path / 'run', ONE)
+    assert not (tmp_path / 'run').exists()
+
+
 def test_a_run_from_before_a_field_goes_on(undisturbed, tmp_path):
     """What its config.json does not say is as it is by default."""
     there = read_json(undisturbed[0] / 'config.json')

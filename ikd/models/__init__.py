@@ -68,14 +68,20 @@ def _lacks(name, field):
     return f"{needs} needs a network with the field '{field}', and {name} has none; add it, or choose another"
 
 
-def check_outputs(model, image_shape):
-    """InputError unless a network gives logits [b, k] and named taps for images [h, w, c]; nothing is computed."""
+def check_outputs(model, image_shape, name):
+    """InputError unless the network called `name` gives logits [b, k] and named taps for images [h, w, c].
+
+    And for images so small that a tap is left without values. Nothing is computed.
+    """
     outputs, _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0),
                                 jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
     if not (isinstance(outputs, tuple) and len(outputs) == 2 and getattr(outputs[0], 'ndim', 0) >= 2
             and isinstance(outputs[1], Mapping)):
         raise InputError(f'{type(model).__name__} must return (logits [b, k], taps), its feature maps by name, as '
                          'ikd.models.Taps collects them')
+    if any(leaf.size == 0 for leaf in jax.tree.leaves(outputs[1])):
+        h, w, _ = image_shape
+        raise InputError(f'images of {h}x{w} are too small for {name}; set --config.data.size to more')
 
 
 def init(model, key, image_shape):

@@ -186,8 +186,8 @@ class Dropout(nn.Module):
 
 
 def torch_uniform(fan_in):
-    """PyTorch's default initialiser for weights and biases: uniform in +-1/sqrt(fan_in)."""
-    bound = fan_in ** -0.5
+    """PyTorch's default initialiser for weights and biases: uniform in +-1/sqrt(fan_in), 0 without inputs."""
+    bound = fan_in ** -0.5 if fan_in else 0.0
 
     def init(key, shape, dtype=jnp.float32):
         return jax.random.uniform(key, shape, dtype, -bound, bound)
