@@ -18,7 +18,7 @@ from ikd.trained import explain_function, image_batches
 
 
 def parts_in_order(model, image_shape, names):
-    """The top-level parts of a network, `names`, in the order in which an image [h, w, c] meets them."""
+    """The modules among the top-level `names` of a network's parameters, as an image [h, w, c] meets them."""
     met = []
 
     def note(call, args, kwargs, context):
@@ -36,7 +36,8 @@ def cascade(trained, explainer=None, most=200, seed=1):
     """Rank correlation of the true class's maps before and after randomisation, a dict a step from the top.
 
     Each has `part`, the top-level part (a layer, a residual block) that is new since the step before: its weights are
-    drawn anew, its BatchNorm statistics are as at the start; and for each of `readings` the mean `rho` over the first
+    drawn anew, its BatchNorm statistics are as at the start; parameters of no module but the network itself come
+    first, as its head, under its class's name; and for each of `readings` the mean `rho` over the first
     `most` test images, its 95 % bootstrap interval `low`, `high`, and `undefined`, the images where one of the maps
     is constant, which are left out (the numbers are None if all are).
     The first step, of part None, has nothing new. Readings `absolute` and `signed` are the two versions of
@@ -45,7 +46,10 @@ def cascade(trained, explainer=None, most=200, seed=1):
     explain, shape = explain_function(trained, explainer), trained.dataset.test_images.shape[1:]
     variables = trained.variables
     new = jax.device_get(models.init(trained.model, jax.random.key(seed), shape))
-    parts = [None, *reversed(parts_in_order(trained.model, shape, variables['params']))]
+    modules = parts_in_order(trained.model, shape, variables['params'])
+    own = {*variables['params']} - {*modules}
+    parts = {None: set(), **({type(trained.model).__name__: own} if own else {}),
+             **{name: {name} for name in reversed(modules)}}
 
     @jax.jit
     def maps_of(variables, images, labels):
@@ -55,8 +59,8 @@ def cascade(trained, explainer=None, most=200, seed=1):
     batches = list(image_batches(trained, most, size=100))
     before = [maps_of(variables, images, labels) for images, labels, _ in batches]
     steps = []
-    for part in parts:
-        variables = {kind: {name: new[kind][name] if name == part and kind in new else old
+    for part, names in parts.items():
+        variables = {kind: {name: new[kind][name] if name in names and kind in new else old
                             for name, old in tree.items()} for kind, tree in variables.items()}
         found = [jax.tree.map(lambda rho: rho[real], jax.device_get(compare(old, maps_of(variables, images, labels))))
                  for old, (images, labels, real) in zip(before, batches)]

@@ -1,4 +1,5 @@
 """Cascading randomisation: the order of layers, and networks whose maps are known before and after."""
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -9,6 +10,16 @@ from ikd.config import default
 from ikd.evaluation.sanity import cascade, parts_in_order
 from ikd.trained import Trained, explain_function
 from ikd.validation import resolve
+
+
+class OwnHead(nn.Module):
+    """A hidden layer, and a head whose kernel is the network's own."""
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = nn.tanh(nn.Dense(16)(images.reshape(len(images), -1)))
+        return x @ self.param('kernel', nn.initializers.normal(), (16, self.num_classes)), {}
 
 
 def trained_of(name, seed):
@@ -66,3 +77,15 @@ def test_statistics_are_new_with_their_layer():
     assert [*rho] == [None, 'Dense_0', 'BatchNorm_1', 'Conv_1', 'BatchNorm_0', 'Conv_0']
     assert rho['Dense_0'] == pytest.approx(1) and rho['BatchNorm_1'] < 0.999
     assert rho['Conv_1'] == rho['BatchNorm_1'] != rho['BatchNorm_0'] == rho['Conv_0']
+
+
+def test_the_networks_own_parameters_come_first(monkeypatch):
+    """Of a network that differs from the new one in its head alone, the maps change with the head and never again."""
+    monkeypatch.setitem(models.MODELS, 'own_head', OwnHead)
+    trained = trained_of('own_head', 5)
+    kernel = trained_of('own_head', 6).variables['params']['kernel']
+    params = {**trained.variables['params'], 'kernel': kernel}
+    steps = cascade(trained._replace(variables={**trained.variables, 'params': params}), 'grad', most=20, seed=5)
+    assert [step['part'] for step in steps] == [None, 'OwnHead', 'Dense_0']
+    before, head, hidden = (step['signed']['rho'] for step in steps)
+    assert before == pytest.approx(1) and head < 0.9 and hidden == head
