@@ -140,11 +140,12 @@ def image_batches(trained, most=None, size=250):
 def explain_function(trained, explainer=None):
     """The pure function (variables, images) -> maps of every class, by the run's explainer or the one named.
 
-    At the run's precision, and with the run's options where the explainer is its own.
+    At the run's precision and `class_chunk`, and with the run's other options where the explainer is its own.
     """
     config = trained.config
     explainer = explainer or config.method.explainer
-    options = explainer_options(config) if explainer == config.method.explainer else {}
+    own = explainer == config.method.explainer
+    options = explainer_options(config) if own else {'class_chunk': config.class_chunk}
 
     def maps(variables, images):
         with jax.default_matmul_precision(MATMUL[config.precision]):

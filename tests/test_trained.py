@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ikd import experiment, metrics
+from ikd import trained as trained_networks
 from ikd.errors import InputError
 from ikd.models import MODELS
 from ikd.trained import image_batches, load
@@ -65,3 +66,15 @@ def test_what_is_not_there_is_said_in_one_line(finished, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="network 'cnn2' that is not known here") as error:
         load(finished)
     assert '\n' not in str(error.value)
+
+
+def test_every_explainer_has_the_runs_class_chunk(finished, monkeypatch):
+    """Which bounds the memory; the tap is for the run's own alone."""
+    told = {}
+    monkeypatch.setattr(trained_networks, 'explain', lambda name, *_, **options: told.update({name: options}))
+    trained = load(finished)
+    trained.config.class_chunk = 3
+    for name in None, 'grad', 'layer_cam':
+        trained_networks.explain_function(trained, name)(trained.variables, None)
+    assert told.pop('grad_cam') == {'class_chunk': 3, 'tap': 'conv2', 'relu': trained.config.method.relu}
+    assert told == dict.fromkeys(('grad', 'layer_cam'), {'class_chunk': 3})
