@@ -48,7 +48,7 @@ def headline(run):
     accuracies = [*run.values('test_accuracy').values()]
     mean, half = mean_interval(accuracies)
     if run.summary is None:
-        half, about = None, f"test accuracy so far, {plural(len(accuracies), 'trial')}"
+        half, about = None, f"test accuracy so far, {plural(len(accuracies), 'trial')}, {reached(run)}"
     elif half is not None:
         about = f'test accuracy: the mean of {len(accuracies)} trials and half of its 95 % interval (t)'
     else:
@@ -59,9 +59,16 @@ def headline(run):
     return paragraph(element('b', f'{shown(mean, half)} %'), element('span', about), class_='headline')
 
 
+def reached(run):
+    """`stage teacher`: which networks the numbers of an unfinished run are of."""
+    found = [*dict.fromkeys(trial['stage'] for trial in run.trials)]
+    return f"stage{'s' * (len(found) > 1)} {', '.join(found)}"
+
+
 def run_name(i, run):
-    """The run's name in its colour, and whether it is finished."""
-    return element('span', run.name, ' (unfinished)' if run.summary is None else '', class_=f'run run{i}')
+    """The run's name in its colour, and, where it is not finished, that and how far it is."""
+    return element('span', run.name, f' (unfinished, {reached(run)})' if run.summary is None else '',
+                   class_=f'run run{i}')
 
 
 def final(runs):

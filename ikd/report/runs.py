@@ -57,9 +57,10 @@ def read_run(workdir):
 
 
 def so_far(records, seed, last):
-    """What a summary would say of a seed that is not finished."""
+    """What a summary would say of a seed that is not finished, and `stage`, which may be that of a teacher."""
     seconds = math.fsum(record.get('seconds', 0) for record in records if record['seed'] == seed)
-    return {'seed': seed, **{name: last[name] for name in MEASURES}, 'train_seconds': round(seconds, 2)}
+    return {'seed': seed, 'stage': last['stage'], **{name: last[name] for name in MEASURES},
+            'train_seconds': round(seconds, 2)}
 
 
 def unfinished(fields, tested, done):

@@ -210,11 +210,26 @@ def test_an_unfinished_run(runs, tmp_path):
     text = text_of(report(workdir))
     accuracy = json.loads(lines[1])['test_accuracy']
     assert 'Not finished. Seed 0 has finished epoch 2, of the stage introspective. Not begun: seed 1.' in text
-    assert f'{accuracy:.2f} % test accuracy so far, 1 trial' in text and 'le, Grad-CAM (unfinished)' in text
+    assert f'{accuracy:.2f} % test accuracy so far, 1 trial, stage introspective' in text
+    assert 'le, Grad-CAM (unfinished, stage introspective)' in text
     (workdir / 'metrics.jsonl').write_text(''.join(line for line in lines if '"epoch": 3' not in line))
     two = text_of(report(workdir)).partition('Test set')[0]
     assert 'so far, 2 trials' in two and '±' not in two
     assert text.count('Not drawn yet') == 2 and 'Differences' not in text_of(report(runs[1], [workdir]))
+
+
+def test_an_unfinished_run_tells_whose_numbers_it_has(runs, tmp_path):
+    """A teacher's are not taken for the student's; seeds may be in unlike stages."""
+    shutil.copy(runs[1] / 'config.json', tmp_path)
+    records = [json.loads(line) for line in (runs[1] / 'metrics.jsonl').read_text().splitlines()]
+    told = []
+    for stages in ({0: 'teacher'}, {0: 'student', 1: 'teacher'}):
+        lines = [json.dumps({**record, 'stage': stages[record['seed']]}) for record in records
+                 if record['seed'] in stages]
+        (tmp_path / 'metrics.jsonl').write_text('\n'.join(lines) + '\n')
+        told.append(text_of(report(tmp_path)))
+    assert 'so far, 1 trial, stage teacher' in told[0] and 'ce (unfinished, stage teacher)' in told[0]
+    assert 'so far, 2 trials, stages student, teacher' in told[1]
 
 
 def test_runs_of_the_same_name_are_told_apart_by_their_directories(runs, tmp_path):
