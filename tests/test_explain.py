@@ -17,7 +17,8 @@ from configs import le_folder
 from ikd import experiment, explain, trials
 from ikd.errors import InputError
 from ikd.evaluation import images as given
-from ikd.report.overlays import overlay_figure, short, shown_classes
+from ikd.report.figures import short
+from ikd.report.overlays import overlay_figure, shown_classes
 from ikd.trained import load
 
 NAMES = tuple(sorted('zero one two three four five six seven eight nine'.split()))

@@ -6,6 +6,12 @@ from matplotlib.figure import Figure
 from ikd.report.markdown import number
 
 MOST_CLASSES = 10
+LONGEST = 14  # characters of a class's name that have room
+
+
+def short(text, most):
+    """The text, cut in the middle to `most` characters."""
+    return text if len(text) <= most else f'{text[:most - most // 2 - 1]}…{text[len(text) - most // 2:]}'
 
 
 def flat_map(values):
@@ -30,7 +36,7 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
 
     images uint8 [n, h, w, c]; maps [n, k, h', w'] or [n, k, h', w', c]; similarities [n, k] in [-1, 1]; labels int
     [n]; probabilities [n, k]; class_names k strings. The true class is framed. Of more than ten classes each row
-    shows the ten most alike, each with its name. Returns a matplotlib Figure.
+    shows the true class and the most alike, ten in all, each with its name. Returns a matplotlib Figure.
     """
     n, k = similarities.shape
     columns = min(k, MOST_CLASSES)
@@ -42,16 +48,18 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
     for row, image in enumerate(images):
         true, predicted = labels[row], probabilities[row].argmax()
         shown = np.arange(k) if k == columns else np.argsort(-similarities[row], kind='stable')[:columns]
+        if true not in shown:  # its map is zero, and no more like itself than like others
+            shown[-1] = true
         first = grid[row, 0]
         first.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
-        first.set_title(class_names[true], fontsize=8, fontweight='bold', parse_math=False)
-        first.set_xlabel(f'{class_names[predicted]} {probabilities[row, predicted]:.2f}', fontsize=7,
+        first.set_title(short(class_names[true], LONGEST), fontsize=8, fontweight='bold', parse_math=False)
+        first.set_xlabel(f'{short(class_names[predicted], LONGEST)} {probabilities[row, predicted]:.2f}', fontsize=7,
                          color='black' if predicted == true else 'firebrick', parse_math=False)
         for axes, label in zip(grid[row, 1:], shown):
             draw_map(axes, image, maps[row, label])
             axes.set_xlabel(number(similarities[row, label]), fontsize=7)
             if row == 0 or k > columns:
-                axes.set_title(class_names[label], fontsize=8, parse_math=False)
+                axes.set_title(short(class_names[label], LONGEST), fontsize=8, parse_math=False)
             if label == true:
                 for spine in axes.spines.values():
                     spine.set(color='green', linewidth=2.5)

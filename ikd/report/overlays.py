@@ -4,7 +4,7 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from ikd.report.figures import draw_map
+from ikd.report.figures import draw_map, short
 from ikd.report.markdown import number
 
 ALL_SHOWN = 20  # classes; of more than that, only the most probable
@@ -18,11 +18,6 @@ def shown_classes(probabilities, always):
         return np.arange(len(probabilities))
     likeliest = np.argsort(-probabilities, kind='stable')[:MOST_CLASSES]
     return likeliest if always in likeliest else np.append(likeliest, always)
-
-
-def short(text, most):
-    """The text, cut in the middle to `most` characters."""
-    return text if len(text) <= most else f'{text[:most - most // 2 - 1]}…{text[len(text) - most // 2:]}'
 
 
 def overlay_figure(name, image, explained, probabilities, label, class_names, title='', notes=()):

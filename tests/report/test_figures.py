@@ -1,0 +1,23 @@
+"""Figure 1 with more classes than it has room for."""
+import numpy as np
+
+from ikd.report.figures import explanation_figure
+from tests.report.readable import assert_readable
+
+
+def test_the_true_class_is_shown_also_with_a_zero_map():
+    """Its similarities are all 0 then; it takes the place of the last of ten. Long names are cut."""
+    k, n, true = 12, 2, 11
+    names = [f'American Staffordshire terrier {i}' for i in range(k)]
+    maps = np.random.default_rng(0).normal(size=(n, k, 4, 4))
+    maps[0, true] = 0
+    similarities = np.zeros((n, k))
+    similarities[1, true] = 1
+    figure = explanation_figure(np.zeros((n, 8, 8, 1), np.uint8), maps, similarities, np.full(n, true),
+                                np.full((n, k), 1 / k), names, '')
+    assert_readable(figure)
+    titles = [axes.get_title() for axes in figure.axes]
+    cut = [f'Americ\N{HORIZONTAL ELLIPSIS}{name[-7:]}' for name in names]
+    assert titles == [cut[true], *cut[:9], cut[true], cut[true], cut[true], *cut[:9]]
+    framed = [i for i, axes in enumerate(figure.axes) if axes.spines['left'].get_linewidth() > 2]
+    assert framed == [10, 12]
