@@ -9,7 +9,7 @@ def mutual(batch, lam=0.1):
 
     batch.logits [b, 2, k] (`models.Peers`). To each the other is constant; temperature 1. Both move after one
     forward pass on the same images; the source of lam does not say whether they take turns. Per-example loss [b], the
-    sum of both networks', whose gradients are each network's own; parts [b, 2].
+    sum of both networks', whose gradients are each network's own; parts [2, b], `agreement` [b].
     """
     own = batch.logits.swapaxes(0, 1)
     other = jax.lax.stop_gradient(jax.nn.softmax(own[::-1]))
