@@ -14,8 +14,13 @@ def hard_cross_entropy(logits, labels):
 
 
 def entropy(q):
-    """H(q) = -sum_k q_k log q_k of distributions q [b, k], 0 log 0 = 0: [b]."""
-    return jax.scipy.special.entr(q).sum(-1)
+    """H(q) = -sum_k q_k log q_k of distributions q [b, k], 0 log 0 = 0: [b].
+
+    The gradient with respect to an entry that a softmax has let underflow is 0 here, not infinite, as infinity times
+    the softmax's own gradient, which is 0, would be no number.
+    """
+    there = q > jnp.finfo(q.dtype).tiny
+    return -(q * jnp.log(jnp.where(there, q, 1))).sum(-1)
 
 
 def smoothed(labels, k, alpha):

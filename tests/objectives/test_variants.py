@@ -45,6 +45,17 @@ CASES = {
 }
 
 
+def test_the_confidence_penalty_of_a_network_that_is_sure():
+    """Probabilities that underflow have no part in the gradient; by their infinite logarithm it was no number."""
+    logits = np.array([[-1.0, 0.0, 400.0, 3.0, -900.0], [120.0, 0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 300.0, 2.0, 299.0]])
+    p, log_p = softmax(logits, axis=1), log_softmax(logits, axis=1)
+    h = -(p * log_p).sum(1, keepdims=True)
+    value, gradient = jax.jit(jax.value_and_grad(lambda a: confidence_penalty(batch_of(a))[0].sum()))(
+        jnp.float32(logits))
+    np.testing.assert_allclose(gradient, p - ONE_HOT + 0.5 * p * (log_p + h), atol=1e-6)
+    np.testing.assert_allclose(value, -(ONE_HOT * log_p).sum() - 0.5 * h.sum(), rtol=1e-6)
+
+
 @pytest.mark.parametrize('case', CASES)
 def test_values_and_gradients(case):
     objective, value, gradient = CASES[case]
