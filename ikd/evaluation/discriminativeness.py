@@ -51,7 +51,8 @@ def score(rho):
 
     `score`: D in [0, 1], higher tells classes apart better; `low`, `high`: its 95 % bootstrap interval over images;
     `rho`: the mean with its sign. Means are over each image's defined correlations, then over the images that have
-    one: `images` of them. `undefined`: correlations that were dropped. Numbers are None where no image is left.
+    one: `images` of them. `undefined`: correlations that were dropped. Numbers are None where no image is left, and
+    `low` and `high` where a single one is.
     """
     defined = ~np.isnan(rho)
     rho = rho[defined.any(1)]

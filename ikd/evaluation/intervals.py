@@ -3,7 +3,9 @@ import numpy as np
 
 
 def bootstrap_interval(values, resamples=1000, confidence=0.95, seed=0):
-    """(low, high): the percentile bootstrap interval of the mean of values [n]."""
+    """(low, high): the percentile bootstrap interval of the mean of values [n]; (None, None) of less than two."""
+    if len(values) < 2:
+        return None, None
     draws = np.random.default_rng(seed).choice(values, (resamples, len(values)))
     low, high = np.quantile(draws.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
@@ -12,7 +14,7 @@ def bootstrap_interval(values, resamples=1000, confidence=0.95, seed=0):
 def estimate(values):
     """{'value', 'low', 'high'}: the mean of values [n] of n images and its 95 % bootstrap interval.
 
-    NaN, undefined for an image, is left out; all three are None where nothing is left.
+    NaN, undefined for an image, is left out; all three are None where nothing is left, the interval where one is.
     """
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]

@@ -39,7 +39,7 @@ def cascade(trained, explainer=None, most=200, seed=1):
     drawn anew, its BatchNorm statistics are as at the start; parameters of no module but the network itself come
     first, as its head, under its class's name; and for each of `readings` the mean `rho` over the first
     `most` test images, its 95 % bootstrap interval `low`, `high`, and `undefined`, the images where one of the maps
-    is constant, which are left out (the numbers are None if all are).
+    is constant, which are left out (the numbers are None if all are, the interval also if all but one are).
     The first step, of part None, has nothing new. Readings `absolute` and `signed` are the two versions of
     Adebayo et al., without their clipping for display.
     """

@@ -24,9 +24,10 @@ def agreement(first, second):
 
 
 def draw_points(axes, place, values, label=None, **style):
-    """A point with an error bar at a place: values are (middle, low, high)."""
+    """A point with an error bar at a place: values are (middle, low, high), the last two None for no bar."""
     middle, low, high = values
-    axes.errorbar([place], [middle], [[middle - low], [high - middle]], marker='o', markersize=6, capsize=4,
+    bar = None if low is None else [[middle - low], [high - middle]]
+    axes.errorbar([place], [middle], bar, marker='o', markersize=6, capsize=4,
                   linestyle='none', label=label, **style)
 
 

@@ -108,11 +108,12 @@ def figure2(grid, found, results):
 
 
 def mean_score(trials, explainer, reading, against):
-    """Means over trials of `discriminativeness.score`: a dict, None where there is none."""
+    """Means over trials of `discriminativeness.score`: a dict, None where there is none; None of what one lacks."""
     own = READINGS[reading][explainer == 'grad_cam']
     scores = [trial[explainer][own][against] for trial in trials if explainer in trial]
     scores = [score for score in scores if score['score'] is not None]
-    return {field: float(np.mean([score[field] for score in scores])) for field in scores[0]} if scores else None
+    values = {field: [score[field] for score in scores] for field in scores[0]} if scores else {}
+    return {field: None if None in found else float(np.mean(found)) for field, found in values.items()} or None
 
 
 def by_explainer(found, cells):
@@ -187,5 +188,7 @@ def spread(values):
 
 
 def interval(score):
-    """`0.52 [0.50, 0.54]`."""
-    return f"{number(score['score'])} [{number(score['low'])}, {number(score['high'])}]" if score else ''
+    """`0.52 [0.50, 0.54]`, `0.52` without an interval."""
+    if not score or score['low'] is None:
+        return number(score['score']) if score else ''
+    return f"{number(score['score'])} [{number(score['low'])}, {number(score['high'])}]"

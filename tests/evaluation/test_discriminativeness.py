@@ -78,6 +78,9 @@ def test_score_leaves_out_what_is_undefined():
     assert found['low'] == pytest.approx(0.7) == found['high']
     assert score(np.full((2, 3), nan)) == {'score': None, 'low': None, 'high': None, 'rho': None, 'images': 0,
                                            'undefined': 6}
+    assert score(np.array([[0.5, -0.1], [nan, nan]])) == {
+        'score': pytest.approx(0.7), 'low': None, 'high': None, 'rho': pytest.approx(0.2), 'images': 1,
+        'undefined': 2}
 
 
 @pytest.mark.parametrize('name, explainer', [('mlp', 'grad_input'), ('cnn2', 'grad_cam')])

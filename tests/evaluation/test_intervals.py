@@ -19,3 +19,8 @@ def test_what_is_undefined_is_left_out():
     found = estimate([1, np.nan, 3, np.nan])
     assert found['value'] == 2 and 1 <= found['low'] < 2 < found['high'] <= 3
     assert estimate([np.nan]) == {'value': None, 'low': None, 'high': None}
+
+
+def test_one_value_has_no_interval():
+    assert estimate([3, np.nan]) == {'value': 3, 'low': None, 'high': None}
+    assert bootstrap_interval([3]) == bootstrap_interval([]) == (None, None)

@@ -55,3 +55,10 @@ def test_points_stand_where_their_values_are():
     places = [bar.lines[0].get_xydata()[0] for bar in right.containers]
     np.testing.assert_allclose(places, [(2.94, 0.1), (0.94, 0.3), (3.06, 0.1), (1.06, 0.3)])
     assert [label.get_text() for label in right.get_xticklabels()] == list(NAMES)
+
+
+def test_a_score_without_an_interval_is_a_point():
+    accuracies, _ = panels(1)
+    _, right = ordering_figure([('', accuracies, None, {'signed': {'Grad': (0.5, None, None)}})], '').axes
+    (bar,) = right.containers
+    assert bar.lines[0].get_xydata().tolist() == [[2, 0.5]] and not bar.has_yerr

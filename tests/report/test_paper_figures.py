@@ -105,6 +105,20 @@ def test_figure3_of_little(complete, tmp_path):
     assert grid.report(grid, nothing, tmp_path / 'new').count('not run') == 5
 
 
+def test_figure3_of_single_images(complete, tmp_path):
+    """Scores of one image in one of two trials: their mean is shown without an interval."""
+    alone = {'low': None, 'high': None, 'images': 1}
+    for trials in complete.values():
+        for of in trials[0].get('measured', {}).get('discriminativeness', {}).values():
+            of.update({reading: {against: {**one, **alone} for against, one in parts.items()}
+                       for reading, parts in of.items()})
+    grid = figure3.grid()
+    text = grid.report(grid, complete, tmp_path)
+    assert '| ResNet14 | LE(Grad-CAM) | 91.21 +- 0.07 | 93.05 +- 0.07 | 2 | 0.80 | 0.80 |' in text
+    numbers = json.loads((tmp_path / 'figure3.json').read_text())['ResNet14']['scores']
+    assert all(of['grad']['all']['low'] is None for of in numbers.values())
+
+
 def test_figure1_names_the_pictures_that_there_are(tmp_path):
     grid = figure1.grid()
     (tmp_path / 'figure1-mnist.png').touch()
