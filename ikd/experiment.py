@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd import data, models, parallel, processes, store
-from ikd.config import default, digest, identity
+from ikd.config import digest, identity
 from ikd.data.limits import half_of_memory
 from ikd.data.stream import Images, select
 from ikd.errors import InputError, Stopped, Unwritable, writing
@@ -25,7 +25,7 @@ from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.training import state_shapes, variables_of
 from ikd.trials import final_model, make_job, make_model, prepare_stages, train_group
-from ikd.validation import resolve
+from ikd.validation import resolve, usual
 
 MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}
 
@@ -46,7 +46,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number;
     Stopped where stop() said so, all that was done being saved; Unwritable when a file can't be written.
     """
-    provenance()
+    provenance()  # now, as the checkout may change while this runs
     config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
     summary = processes.told(lambda: check_identity(config, workdir) or read_summary(workdir))
@@ -138,8 +138,7 @@ def check_identity(config, workdir):
     there = read_json(workdir / 'config.json')
     if there is None:
         return
-    # What is newer than the workdir is there as it is by default.
-    old, new = identity(resolve(default())) | identity(there), identity(config)
+    old, new = usual() | identity(there), identity(config)
     changed = [f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in sorted({*old, *new})
                if old.get(field) != new.get(field)]
     if changed:

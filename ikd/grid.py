@@ -4,7 +4,6 @@ A cell is one configuration; with a seed it is one file, `<results>/cells/<cell>
 work is done.
 """
 import datetime
-import functools
 import hashlib
 import json
 import pathlib
@@ -13,11 +12,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ikd import store
-from ikd.config import default, identity, smoke
+from ikd.config import identity, smoke
 from ikd.errors import InputError, writing
 from ikd.files import write_json
 from ikd.recipes import EXPLAINED, recipe
-from ikd.validation import resolve
+from ikd.validation import resolve, usual
 
 
 class Cell(NamedTuple):
@@ -124,12 +123,6 @@ def seedless(config):
     return {field: value for field, value in identity(config).items() if field != 'seed'}
 
 
-@functools.cache
-def usual():
-    """The same of a config that changes no default: what a file means by not having a field that is newer."""
-    return seedless(resolve(default()))
-
-
 def cell_path(results, name, seed):
     """Where the file of a cell and seed is."""
     return pathlib.Path(results) / 'cells' / f'{name}-{seed}.json'
@@ -172,14 +165,15 @@ def write_cell(results, cell, summary, seed, measured=None):
         measured = there.get('measured')
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {
+    record = {
         'cell': name, **trial, **({} if measured is None else {'measured': measured}),
         'data': {'name': config.data.name, 'train_images': summary['train_images'],
                  'test_images': summary['test_images']},
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],
         'precision': config.precision, 'finished': f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}',
-        **{field: summary[field] for field in ('git_commit', 'versions', 'device')}, 'config': seedless(config)})
-    return read_cell(results, cell, seed)
+        **{field: summary[field] for field in ('git_commit', 'versions', 'device')}, 'config': seedless(config)}
+    write_json(path, record)
+    return record
 
 
 def read_cells(results, grid):

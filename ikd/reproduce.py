@@ -93,8 +93,10 @@ def run(grid, options):
             try:
                 train(grid, cell, seeds, workdir, options, found[name], stop)
             except Diverged as error:
-                todo[place:place] = [(name, cell, [seed]) for seed in seeds if len(seeds) > 1]  # the others may end
-                failed += [] if len(seeds) > 1 else [f'{name}: {error}']
+                if len(seeds) > 1:  # one by one, as the others may end
+                    todo[place:place] = [(name, cell, [seed]) for seed in seeds]
+                else:
+                    failed.append(f'{name}: {error}')
             except Busy as error:  # another table's command, as tables share cells
                 failed.append(f'{name}: {error}')
             except Stopped as error:

@@ -1,10 +1,11 @@
 """What the fields of a config may be."""
+import functools
 import math
 import os
 
 from ml_collections import ConfigDict
 
-from ikd.config import flatten
+from ikd.config import default, flatten, identity
 from ikd.data.folder import fingerprint
 from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError
@@ -94,6 +95,12 @@ def resolve(config):
     _check(method.name != 'hme' or is_tree,
            f'method.name=hme trains model.name=hme_tree or hme_resnet18, not {config.model.name}')
     return config
+
+
+@functools.cache
+def usual():
+    """The identity of a config that changes no default: what a file means by not having a field that is newer."""
+    return identity(resolve(default()))
 
 
 def resolve_explainer(config):
