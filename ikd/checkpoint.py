@@ -4,7 +4,6 @@ Orbax writes a checkpoint beside its place and then renames it, so what is in it
 happened to it since then, the checksum tells that is kept with it.
 """
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd import processes
-from ikd.errors import Busy, InputError, Unwritable, writing
+from ikd.errors import InputError, Unwritable, writing
+from ikd.files import holding
 
 # A State is host arrays, which the first process has in full: Orbax need not wait for the others.
 ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
@@ -54,20 +54,11 @@ def one_voice():
         sys.unraisablehook = hook
 
 
-@contextlib.contextmanager
 def trained_here(workdir, seed):
-    """Meanwhile no other process trains a seed of workdir. Busy, at once, if one does already."""
+    """A context in which no other process trains a seed of workdir. Busy, at once, if one does already."""
     path = pathlib.Path(workdir) / 'checkpoints' / f'.lock-seed{seed}'  # in seed<seed> are stages only
-    with contextlib.ExitStack() as stack:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.open('a'))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up by a process that is killed
-            except BlockingIOError as error:
-                raise Busy(f'seed {seed} of {workdir} is being trained by another process; wait for it, or choose '
-                           'another --workdir') from error
-        yield
+    return holding(path, f'seed {seed} of {workdir} is being trained by another process; wait for it, or choose '
+                   'another --workdir')
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
-"""Files that are replaced whole or not at all, whatever ends the process; JSON in them."""
+"""Files that are replaced whole or not at all, whatever ends the process; JSON in them; locks."""
 import contextlib
+import fcntl
 import glob
 import json
 import os
 import pathlib
 import socket
 
-from ikd.errors import InputError, writing
+from ikd.errors import Busy, InputError, writing
 
 
 def temporary(path):
@@ -30,6 +31,23 @@ def _lives(pid):
     except OSError:  # another user's
         pass
     return True
+
+
+@contextlib.contextmanager
+def holding(path, busy=None):
+    """Meanwhile no other process has the file at `path` locked.
+
+    Where one has, it is waited for, or, with a message `busy`, Busy is raised at once.
+    """
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open('a'))  # given up when it is closed, also by a process that is killed
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+            except BlockingIOError as error:
+                raise Busy(busy) from error
+        yield
 
 
 @contextlib.contextmanager

@@ -3,9 +3,7 @@
 import contextlib
 import hashlib
 import http.client
-import os
 import shutil
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ikd.errors import InputError
+from ikd.files import temporary
 
 
 def fetch(name, url_infos, directory):
@@ -77,7 +76,7 @@ def _is_official(path, info):
 @contextlib.contextmanager
 def atomic(target):
     """Yields a new binary file to write to, which takes its place as target only if all goes well."""
-    part = target.with_name(f'{target.name}.{socket.gethostname()}.{os.getpid()}.part')
+    part = temporary(target)
     part.unlink(missing_ok=True)
     try:
         with open(part, 'xb') as file:  # x: not through a link that somebody put there

@@ -1,6 +1,4 @@
 """What a run writes while it trains: `metrics.jsonl` and TensorBoard events."""
-import contextlib
-import fcntl
 import json
 import math
 import os
@@ -13,7 +11,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 
 from ikd.errors import InputError, writing
-from ikd.files import replace_text
+from ikd.files import holding, replace_text
 
 
 def read_records(workdir, seed=None):
@@ -36,16 +34,9 @@ def read_records(workdir, seed=None):
     return sorted((record for record in records if record['seed'] == seed), key=lambda record: record['epoch'])
 
 
-@contextlib.contextmanager
 def locked(workdir):
-    """Nobody else changes the journal or the summary of a run, whose directory other processes may share."""
-    path = pathlib.Path(workdir) / 'checkpoints' / '.lock'
-    with contextlib.ExitStack() as stack:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.open('a'))
-            fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed, also by a process that is killed
-        yield
+    """A context in which nobody else changes the journal or the summary of a run, whose directory may be shared."""
+    return holding(pathlib.Path(workdir) / 'checkpoints' / '.lock')
 
 
 class Journal:

@@ -1,5 +1,3 @@
-import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -9,6 +7,7 @@ import pytest
 
 from ikd.data import fetch, official, tfds
 from ikd.errors import InputError
+from ikd.files import temporary
 
 NOWHERE = 'http://127.0.0.1:9/'  # the discard port: nobody answers
 
@@ -102,7 +101,7 @@ def test_no_file_is_written_through_a_link(tmp_path):
     """Where others can write, somebody may have guessed the name of a file on its way."""
     target, victim = tmp_path / 'target', tmp_path / 'victim'
     victim.write_bytes(b'precious')
-    (tmp_path / f'target.{socket.gethostname()}.{os.getpid()}.part').symlink_to(victim)
+    temporary(target).symlink_to(victim)
     with fetch.atomic(target) as file:
         file.write(b'new')
     assert victim.read_bytes() == b'precious' and target.read_bytes() == b'new' and not target.is_symlink()

@@ -53,7 +53,7 @@ def test_a_bad_cache_does_not_matter(prepared, harm):
         cache.mkdir()  # reading fails, and so does writing, for every user
     for a, b in zip(first[:4], tfds.read('mnist', prepared)):
         np.testing.assert_array_equal(a, b)
-    assert not list(prepared.rglob('*.part'))
+    assert not list(prepared.rglob('*.tmp'))
 
 
 def test_size(prepared):
