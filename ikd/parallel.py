@@ -6,6 +6,7 @@ a leading axis of trials outside the compiled functions, and none inside. On one
 Under `data` the devices may be those of several processes: each puts arrays on its own, and pmap joins them.
 """
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -66,6 +67,15 @@ def way(layout, convolves):
     if not (layout.on_cpu and convolves):
         return Way(scanned=True)
     return Way(False, {'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE'})
+
+
+def call_length(steps, longest):
+    """How many of an epoch's steps a call takes, at most `longest`: all calls alike, if that leaves them long.
+
+    Else the last is shorter by a few steps, for which a second program is compiled.
+    """
+    even = max(length for length in range(1, min(steps, longest) + 1) if steps % length == 0)
+    return even if even >= longest / 10 else math.ceil(steps / math.ceil(steps / longest))
 
 
 def layouts(mode, seeds, batch_size, devices=None, together=1):

@@ -36,12 +36,14 @@ class Prepared(NamedTuple):
 class Program(NamedTuple):
     """A stage, compiled for a layout. Every function takes and gives device trees (`parallel.join`).
 
-    order(state): this epoch's order. advance(state, knowledge, *fed): `chunk` steps -> state, metrics; steps // chunk
-    calls are an epoch; knowledge: the teacher's variables, {} without one; fed: of `feed.training`. logits(state,
-    *fed): those of a batch of test images; fed: of `feed.test`. workers: threads that read streamed images.
+    order(state): this epoch's order. advance(state, knowledge, *fed): `chunk` steps -> state, metrics; last: the same
+    for what an epoch's whole calls leave of its steps. knowledge: the teacher's variables, {} without one; fed: of
+    `feed.training`. logits(state, *fed): those of a batch of test images; fed: of `feed.test`. workers: threads that
+    read streamed images.
     """
     order: Callable
     advance: Callable
+    last: Callable
     logits: Callable
     chunk: int
     steps: int
@@ -152,15 +154,15 @@ def prepare(stage, model, teacher, data, config, layout):
     longest = LONGEST_SCAN
     if data.streamed:
         longest = min(longest, max(1, LARGEST_BLOCK // (b * layout.trials * math.prod(image_shape))))
-    chunk = max(c for c in range(1, steps + 1) if steps % c == 0 and c <= longest) if way.scanned else 1
+    chunk = parallel.call_length(steps, longest) if way.scanned else 1
 
-    def advance(state, knowledge, order, images, labels):
+    def advance(state, knowledge, order, images, labels, length=chunk):
         def one(state, _):
             rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
             rows = parallel.my_share(rows, axis_name)
             return step(state, knowledge, images[rows], labels[rows])
 
-        return jax.lax.scan(one, state, length=chunk) if way.scanned else one(state, None)
+        return jax.lax.scan(one, state, length=length) if way.scanned else one(state, None)
 
     def advance_streamed(state, knowledge, images, labels):
         if not way.scanned:
@@ -178,11 +180,13 @@ def prepare(stage, model, teacher, data, config, layout):
     compiled = partial(parallel.spread, layout, compiler_options=way.compiler_options)
     order = parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0)
     if data.streamed:
-        advance = compiled(advance_streamed, 2, 0, 2, donate=(0,))
+        advance = last = compiled(advance_streamed, 2, 0, 2, donate=(0,))
         logits = compiled(logits_of, 1, 1) if layout.stacked else compiled(logits_of, 1, 0, 1)
     else:
-        advance, logits = compiled(advance, 3, 2, donate=(0,)), compiled(logits, 1, 2)
-    return prepared._replace(program=Program(order, advance, logits, chunk, steps,
+        advance, last = (compiled(partial(advance, length=length), 3, 2, donate=(0,))
+                         for length in (chunk, steps % chunk))
+        logits = compiled(logits, 1, 2)
+    return prepared._replace(program=Program(order, advance, last, logits, chunk, steps,
                                              config.data.workers or usual_workers()))
 
 
@@ -197,12 +201,14 @@ def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: 
     reports = []
     with (closing(feed.training(program, layout, state, images, labels, first)) as blocks,
           jax.transfer_guard_device_to_host('disallow')):
-        for fed in blocks:
-            state, report = program.advance(state, knowledge, *fed)
+        for place, fed in zip(range(first, program.steps, program.chunk), blocks):
+            length = min(program.chunk, program.steps - place)
+            advance = program.advance if length == program.chunk else program.last
+            state, report = advance(state, knowledge, *fed)
             reports.append(report)
             # On CPU, collectives of many unfinished steps can deadlock; elsewhere two calls ahead keep it busy.
             jax.block_until_ready(reports[-1:] if layout.on_cpu else reports[-3:-2])
-            tick(program.chunk)
+            tick(length)
             if stop():
                 break
     trials = zip(*(parallel.split(layout, report) for report in reports))
@@ -214,7 +220,7 @@ def trace(program, layout, state, knowledge, images, labels, directory, calls=5)
     with (closing(feed.training(program, layout, state, images, labels)) as blocks,
           jax.profiler.trace(str(directory)) if directory else nullcontext()):
         state = jax.tree.map(jnp.copy, state)  # advance overwrites its state
-        for fed in islice(blocks, calls):
+        for fed in islice(blocks, min(calls, program.steps // program.chunk)):
             state, report = program.advance(state, knowledge, *fed)
             jax.block_until_ready(report)
 

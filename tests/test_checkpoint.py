@@ -29,10 +29,10 @@ def save(workdir, *steps, rest=None, seed=0):
     return pathlib.Path(saved.directory)
 
 
-def newest(workdir, example=make_state(0), chunk=1):
+def newest(workdir, example=make_state(0), steps=1, chunk=1):
     """(State, rest) of the newest usable checkpoint of seed 0, by a manager that knows nothing of the saving."""
     with checkpoint.manager(workdir, 0, 0, 'warmup') as saved:
-        found = checkpoint.newest([saved], [example], chunk)
+        found = checkpoint.newest([saved], [example], steps, chunk)
     return found and found[0]
 
 
@@ -138,12 +138,17 @@ def test_of_another_network(tmp_path):
 
 
 def test_steps_that_a_call_takes_together(tmp_path, capsys):
-    """A cut after five steps can't be gone on from where four are one call; the one after four can."""
-    save(tmp_path, 4, 5)
-    assert newest(tmp_path)[0].step == 5
-    assert newest(tmp_path, chunk=4)[0].step == 4
+    """A cut after five steps can't be gone on from where four are one call; the one after four can.
+
+    The second epoch's calls begin anew after six.
+    """
+    save(tmp_path / 'first', 4, 5)
+    assert newest(tmp_path / 'first')[0].step == 5
+    assert newest(tmp_path / 'first', steps=6, chunk=4)[0].step == 4
     assert '0-warmup/5 lies between steps that are taken in one call here' in capsys.readouterr().err
-    assert newest(tmp_path)[0].step == 4  # the other is gone
+    assert newest(tmp_path / 'first')[0].step == 4  # the other is gone
+    save(tmp_path / 'second', 10, 11)
+    assert newest(tmp_path / 'second', steps=6, chunk=4)[0].step == 10
 
 
 def test_what_a_kill_leaves_of_a_save_is_cleared_away(tmp_path):

@@ -119,10 +119,32 @@ def test_however_devices_share_it(case, monkeypatch, tmp_path):
     assert_same(*ended)
 
 
+@pytest.mark.parametrize('count, mode, together', [
+    (1, 'data', 1), pytest.param(2, 'data', 1, marks=pytest.mark.slow), (1, 'trials', 2)])
+@pytest.mark.parametrize('placement', ['device', 'stream'])
+def test_an_epoch_whose_last_call_is_shorter(placement, count, mode, together, monkeypatch, tmp_path):
+    """Eight steps in calls of three, cut after three and gone on with: the epoch whose steps are one call."""
+    ended, layout = {}, parallel.Layout(tuple(DEVICES[:count]), mode, together)
+    for length in (8, 3):
+        monkeypatch.setattr(parallel, 'call_length', lambda steps, longest, length=length: length)
+        config = resolve(make_config(placement, batch_size=16, **{'model.name': 'mlp'}))
+        job = trials.make_job(config, tmp_path, experiment.load_data(config), layout)
+        begun = [training.new_state(seed, job.stages[0], job.image_shape) for seed in range(layout.trials)]
+        state, parts, taken = parallel.join(layout, begun), [], []
+        for first in ((0, 3) if length == 3 else (0,)):
+            state, reports = training.run_epoch(job.stages[0].program, layout, state, {}, *job.training_set,
+                                                taken.append, lambda first=first: length == 3 and not first, first)
+            parts.append(reports)
+        assert taken == {8: [8], 3: [3, 3, 2]}[length]
+        joined = [jax.tree.map(lambda *values: np.concatenate(values), *trial) for trial in zip(*parts)]
+        ended[length] = parallel.split(layout, state), joined
+    assert_same(ended[8], ended[3])
+
+
 def test_what_is_streamed_is_the_epochs_order_from_any_step(digits_folder):
     """Blocks of two steps from step 4 of the epoch that step 3 * 10 begins: the labels that `epoch_order` names."""
     data = load('folder', digits_folder, room=0)
-    program = training.Program(lambda state: epoch_order(state, 3, 337, 320), None, None, 2, 10, 2)
+    program = training.Program(lambda state: epoch_order(state, 3, 337, 320), None, None, None, 2, 10, 2)
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
     with closing(feed.training(program, layout, 7, data.train_images, data.train_labels, first=4)) as blocks:
         images, labels = zip(*blocks)

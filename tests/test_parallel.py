@@ -20,6 +20,12 @@ def test_the_way_of_each_platform():
     assert parallel.way(CPU, False).compiler_options is None
 
 
+@pytest.mark.parametrize('steps, length', [(390, 390), (500, 500), (3750, 375), (781, 71), (937, 469), (1009, 337)])
+def test_no_number_of_steps_makes_short_calls(steps, length):
+    """Divisors of the number of steps where they are long enough; else (primes here) equal calls but for the last."""
+    assert parallel.call_length(steps, 500) == length
+
+
 @pytest.mark.parametrize('name', ['resnet8', 'cnn6'])
 def test_compiler_options_change_rounding_only(network, digits, name):
     """Every gradient of a training step with cross-entropy is that of XLA's default to 1e-5 of its length."""
