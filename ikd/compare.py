@@ -4,6 +4,7 @@
 """
 import argparse
 import sys
+from os.path import expanduser
 
 from ikd.errors import InputError, ending_in_a_line
 from ikd.experiment import read_summary
@@ -14,7 +15,7 @@ def parse(argv):
     """The command line's options; argparse exits with 2 for what it doesn't know."""
     parser = argparse.ArgumentParser(prog='python -m ikd.compare', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('runs', nargs='*', metavar='RUN', help='the directory of a finished run')
+    parser.add_argument('runs', nargs='*', type=expanduser, metavar='RUN', help='the directory of a finished run')
     return parser.parse_args(argv)
 
 

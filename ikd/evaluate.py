@@ -15,6 +15,7 @@ import pathlib
 import sys
 import time
 from contextlib import closing
+from os.path import expanduser
 
 import jax
 from absl import logging
@@ -41,8 +42,10 @@ def parse(argv):
     """The command line's options; InputError for values that mean nothing."""
     parser = argparse.ArgumentParser(prog='python -m ikd.evaluate', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--workdir', required=True, metavar='RUN', help='the directory of a finished run')
-    parser.add_argument('--data', metavar='DIR', help="where the data is now, if not where the run's config says")
+    parser.add_argument('--workdir', required=True, type=expanduser, metavar='RUN',
+                        help='the directory of a finished run')
+    parser.add_argument('--data', type=expanduser, metavar='DIR',
+                        help="where the data is now, if not where the run's config says")
     parser.add_argument('--trial-seed', type=int, metavar='S', help="which of the run's trials; by default its first")
     parser.add_argument('--explainers', metavar='A,B', help=f"of {', '.join(EXPLAINERS)}; or all; by default the "
                         "paper's four and the run's own")
@@ -53,7 +56,7 @@ def parse(argv):
                         help='test images that are attacked and corrupted (%(default)s)')
     parser.add_argument('--epsilons', default='2,8,32', metavar='A,B',
                         help='how far attacks may go, in pixels of 255 (%(default)s)')
-    parser.add_argument('--out', metavar='DIR', help='where to write, instead of RUN/evaluation')
+    parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of RUN/evaluation')
     options = parser.parse_args(argv)
     options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
     if options.explainers is not None:

@@ -13,24 +13,27 @@ import os
 import pathlib
 import sys
 import warnings
+from os.path import expanduser
 
 from ikd.errors import InputError, ending_in_a_line
 from ikd.files import replacing, save_figure
 
 EXAMPLES = 10  # test images
 LIKELIEST = 3
+LONGEST = 180  # bytes of an image's name
 
 
 def parse(argv):
     """The command line's options; argparse exits with 2 for what it doesn't know."""
     parser = argparse.ArgumentParser(prog='python -m ikd.explain', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--workdir', required=True, help='the directory of a finished run')
+    parser.add_argument('--workdir', required=True, type=expanduser, help='the directory of a finished run')
     parser.add_argument('--images', help='files and folders, separated by commas; without it some test images')
     parser.add_argument('--explainer', help="a name, or all that apply; by default the run's own")
-    parser.add_argument('--out', help='where pictures and numbers go; by default RUN/explained')
+    parser.add_argument('--out', type=expanduser, help='where pictures and numbers go; by default RUN/explained')
     parser.add_argument('--seed', type=int, help="which of the run's trials; by default the first")
-    parser.add_argument('--data', help='where the data is now, if test images are shown and it has moved')
+    parser.add_argument('--data', type=expanduser,
+                        help='where the data is now, if test images are shown and it has moved')
     return parser.parse_args(argv)
 
 
@@ -43,7 +46,7 @@ def listed(text, out):
 
     paths = []
     for part in [text] if os.path.exists(text) else filter(None, text.split(',')):
-        top = pathlib.Path(part)
+        top = pathlib.Path(part).expanduser()
         if not top.is_dir():
             paths.append(top)
             continue
@@ -103,10 +106,13 @@ def chosen(asked, trained):
 
 
 def picture_names(names, explainer):
-    """A file name for the picture of each image: `<its name>-<explainer>.png`, with a number where two are alike."""
+    """A file name for the picture of each image: `<its name>-<explainer>.png`, with a number where two are alike.
+
+    Of a long name only the beginning, as file systems take 255 bytes.
+    """
     found = {}
     for name in names:
-        stem = pathlib.PurePath(name).stem.replace(' ', '_')
+        stem = pathlib.PurePath(name).stem.replace(' ', '_').encode()[:LONGEST].decode(errors='ignore')
         ways = (f'{stem}{number}-{explainer}.png' for number in ('', *(f'-{i}' for i in range(2, len(names) + 1))))
         found[next(way for way in ways if way not in found)] = name
     return list(found)

@@ -39,10 +39,13 @@ EXIT_STOPPED = flags.DEFINE_integer('exit_stopped', 0, 'Exit code where a signal
 
 def parse(argv):
     """Flags from the command line; InputError, in one line, for what the flag libraries meet with a traceback."""
+    # ml_collections takes the value None for a text, or for a number that it can't read.
+    unset = {f'--config.{field}=None': field for field, value in flatten(default()).items() if value is None}
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS([argument for argument in argv if argument not in unset])
         config = CONFIG.value
-        getattr(config, 'epochs', None)  # a file that could not be read shows at the first use only
+        if config:  # a file that could not be read shows at this first use only
+            config.update_from_flattened_dict({unset[argument]: None for argument in argv if argument in unset})
     except OSError as error:
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
         raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error

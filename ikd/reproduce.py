@@ -13,6 +13,7 @@ import importlib.util
 import pathlib
 import statistics
 import sys
+from os.path import expanduser
 from time import monotonic as now
 
 from absl import logging
@@ -32,11 +33,14 @@ def parse(argv):
     """The command line's options; argparse exits with 2 for what it doesn't know."""
     parser = argparse.ArgumentParser(prog='python -m ikd.reproduce', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--config', required=True, help='a file of configs/tables/, configs/figures/ or '
-                        'configs/searches/, and after a colon smoke, epochs=N, model=NAME')
-    parser.add_argument('--workdir', help='where runs, checkpoints and shared teachers go; keep it to go on with')
-    parser.add_argument('--results', default='results', help='where finished cells and the table go (%(default)s)')
-    parser.add_argument('--data', help='the folder of the official files or a prepared TFDS set; or '
+    parser.add_argument('--config', required=True, type=expanduser,
+                        help='a file of configs/tables/, configs/figures/ or configs/searches/, and after a colon '
+                        'smoke, epochs=N, model=NAME')
+    parser.add_argument('--workdir', type=expanduser,
+                        help='where runs, checkpoints and shared teachers go; keep it to go on with')
+    parser.add_argument('--results', type=expanduser, default='results',
+                        help='where finished cells and the table go (%(default)s)')
+    parser.add_argument('--data', type=expanduser, help='the folder of the official files or a prepared TFDS set; or '
                         'of folders called mnist and cifar10')
     parser.add_argument('--cells', default='1/1', help='i/n: the i-th of n parts; relatives stay together')
     parser.add_argument('--rows', help='train only these methods, separated by commas')

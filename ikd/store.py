@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, opened, saving, sealed
 from ikd.config import default, flatten, identity, network_options
 from ikd.errors import InputError, writing
-from ikd.files import read_json, write_json
+from ikd.files import holding, read_json, write_json
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
@@ -125,16 +125,18 @@ def taken(example):
 def keep(directory, name, seed, state, records):
     """Store a finished stage: its host State and its records, which come last and so mark the entry as whole.
 
-    One that is there and whole is left alone, as another process may be reading it. Raises Unwritable.
+    One that is there and whole is left alone, as another process may be reading it; one that is being written is
+    waited for. Raises Unwritable.
     """
     entry = _entry(directory, name, seed)
-    with contextlib.suppress(Unusable):
-        if _read(entry, state):
-            return
-    with writing(entry):
-        entry.mkdir(parents=True, exist_ok=True)
-        (entry / 'records.json').unlink(missing_ok=True)
-    checkpointer = ocp.StandardCheckpointer(multiprocessing_options=ALONE)
-    with one_voice(), saving(entry), checkpointer:
-        checkpointer.save(entry / 'state', sealed(state), force=True)
-    write_json(entry / 'records.json', records)
+    with holding(entry.with_name(f'.lock-seed{seed}')):
+        with contextlib.suppress(Unusable):
+            if _read(entry, state):
+                return
+        with writing(entry):
+            entry.mkdir(exist_ok=True)
+            (entry / 'records.json').unlink(missing_ok=True)
+        checkpointer = ocp.StandardCheckpointer(multiprocessing_options=ALONE)
+        with one_voice(), saving(entry), checkpointer:
+            checkpointer.save(entry / 'state', sealed(state), force=True)
+        write_json(entry / 'records.json', records)

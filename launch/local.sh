@@ -20,7 +20,7 @@ python=${PYTHON:-python}
 pids=()
 asked=
 
-trap 'asked=1; kill -TERM "${pids[@]}" 2>/dev/null || true' TERM INT
+trap 'asked=1; jobs -p | xargs -r kill -TERM 2>/dev/null || true' TERM INT # one just started is in no list yet
 
 for ((attempt = 0; ; attempt++)); do
   IKD_COORDINATOR=127.0.0.1:$("$python" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
@@ -29,6 +29,7 @@ for ((attempt = 0; ; attempt++)); do
   ((left > 0)) || exit 124
   pids=()
   for ((i = 0; i < n; i++)); do
+    if [[ $asked ]]; then break; fi
     if [[ ${IKD_PER:-} == gpu ]]; then
       # Trials apart do not meet, and JAX reads the first where processes meet only.
       if [[ " $* " == *parallel=trials* ]]; then export CUDA_VISIBLE_DEVICES=$i; else export JAX_LOCAL_DEVICE_IDS=$i; fi

@@ -226,6 +226,8 @@ def test_pictures_never_take_the_place_of_an_image(odd, tmp_path):
     names = ['a/x.png', 'b/x.jpg', 'x-2.gif', 'two words.png', 'x.png']
     pictures = explain.picture_names(names, 'grad')
     assert pictures == ['x-grad.png', 'x-2-grad.png', 'x-2-2-grad.png', 'two_words-grad.png', 'x-3-grad.png']
+    long = explain.picture_names(['☃' * 80 + name for name in ('a.png', 'b.png')], 'grad_cam_plus_plus')
+    assert len({*long}) == 2 and all(len(name.encode()) < 215 for name in long)
     folder, _ = odd
     before = explain.listed(str(folder), tmp_path / 'out')
     (folder / 'seen').mkdir()

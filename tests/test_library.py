@@ -1,5 +1,6 @@
 """ikd as a library, as one command, and as a package."""
 import ast
+import importlib
 import inspect
 import os
 import pathlib
@@ -90,6 +91,15 @@ def test_the_command_by_itself_lists_them():
 def test_exit_codes_and_flags_go_through(tmp_path):
     result = python('-m', 'ikd', 'explain', f'--workdir={tmp_path}')
     assert result.returncode == 2 and 'not the directory of a finished run' in result.stderr
+
+
+@pytest.mark.parametrize('name, field', [('explain', 'out'), ('evaluate', 'data'), ('reproduce', 'results')])
+def test_home_is_known(name, field, monkeypatch):
+    """Which no shell puts in after `--workdir=`."""
+    monkeypatch.setenv('HOME', '/at/home')
+    arguments = ['--workdir=~/runs/a', f'--{field}=~/there'] + ['--config=x.py'] * (name == 'reproduce')
+    options = importlib.import_module(f'ikd.{name}').parse(arguments)
+    assert (options.workdir, getattr(options, field)) == ('/at/home/runs/a', '/at/home/there')
 
 
 def test_own_configs_are_found_where_there_are_none(tmp_path, monkeypatch):

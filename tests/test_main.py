@@ -40,6 +40,7 @@ def assert_one_line(result, *parts):
     (['--config=configs/le_digits.py:smok'], ["unknown argument 'smok'", 'smoke']),
     ([DIGITS, '--config.method.alfa=1'], ['config.method.alfa', 'config.method.alpha?']),
     ([DIGITS, '--config.epochs=2.5'], ['epochs', '2.5']),
+    ([DIGITS, '--config.epochs=None'], ['epochs', 'None']),
     ([DIGITS, '--confg.epochs=2'], ['confg']),
     ([DIGITS, 'epochs=2'], ['epochs=2', '--name=value']),
     (['--config.epochs=2', DIGITS], ['--config']),
@@ -49,6 +50,7 @@ def assert_one_line(result, *parts):
     ([DIGITS, '--config.model.name=mlp', '--config.method.explainer=grad_cam'], ['grad_cam', 'mlp']),
     ([DIGITS, '--config.method.tap=group9'], ['group9', 'group3']),
     ([DIGITS, '--config.batch_size=500'], ['batch_size 500', '256 training images']),
+    ([DIGITS, '--config.data.limit=None', '--config.batch_size=1500'], ['batch_size 1500', '1437 training images']),
 ])
 def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, tmp_path):
     workdir = tmp_path / 'run'

@@ -9,7 +9,8 @@ import pytest
 
 from configs import digits as digits_config
 from ikd import checkpoint, experiment, store
-from ikd.errors import InputError, Stopped
+from ikd.errors import Busy, InputError, Stopped
+from ikd.files import holding
 from ikd.recipes import recipe, taught
 from ikd.report.journal import read_records
 from ikd.validation import resolve
@@ -117,7 +118,7 @@ def test_a_second_method_takes_its_teacher_from_the_store(tmp_path):
         summary = experiment.run(make_config(method), tmp_path / method, DEVICES[:1])
         runs[method] = summary, read_records(tmp_path / method)
     (entry,) = (tmp_path / 'store').iterdir()
-    assert entry.name.startswith('teacher-') and [seed.name for seed in entry.iterdir()] == ['seed0']
+    assert entry.name.startswith('teacher-') and [seed.name for seed in entry.glob('seed*')] == ['seed0']
     for summary, records in runs.values():
         assert [(r['stage'], r['epoch']) for r in records] == [
             ('teacher', 1), ('teacher', 2), ('student', 3), ('student', 4)]
@@ -199,6 +200,17 @@ def test_an_entry_that_is_being_replaced_is_not_whole(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         store.keep(tmp_path, 'teacher-0', 0, make_state(1, width=8), [])
     assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1)) is None
+
+
+def test_one_process_at_a_time_writes_an_entry(tmp_path, monkeypatch):
+    def sealed(state):
+        with pytest.raises(Busy, match='it is'), holding(tmp_path / 'teacher-0' / '.lock-seed0', 'it is'):
+            pass
+        return checkpoint.sealed(state)
+
+    monkeypatch.setattr(store, 'sealed', sealed)
+    store.keep(tmp_path, 'teacher-0', 0, make_state(1), [{'epoch': 1}])
+    assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1))[1] == [{'epoch': 1}]
 
 
 def test_a_seed_trained_beside_one_that_is_stored(tmp_path):

@@ -88,6 +88,8 @@ def load(name, directory=None, size=None, room=None):
     if directory is not None and not Path(directory).is_dir():
         raise InputError(f'data directory {directory} does not exist: create it or correct the path')
     *arrays, class_names = _read(name, directory, size, room)
+    if len(class_names) < 2:
+        raise InputError(f"{name} has {len(class_names)} class, but two are the least")
     if size is not None and not isinstance(arrays[0], Images):
         check_memory(name, len(arrays[0]) + len(arrays[2]), (size, size, arrays[0].shape[-1]), streams=False)
         for i in (0, 2):

@@ -10,6 +10,7 @@ needs nothing else and loads nothing. An unfinished run has a report, too.
 import argparse
 import pathlib
 import sys
+from os.path import expanduser
 
 from ikd.errors import ending_in_a_line
 from ikd.files import replace_text
@@ -19,9 +20,10 @@ def parse(argv):
     """The command line's options; argparse exits with 2 for what it doesn't know."""
     parser = argparse.ArgumentParser(prog='python -m ikd.report', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--workdir', required=True, help='the directory of the run')
+    parser.add_argument('--workdir', required=True, type=expanduser, help='the directory of the run')
     parser.add_argument('--compare', default='', help='directories of other runs, separated by commas')
-    parser.add_argument('--data', help='where the data is, for Figure 2, if no longer where the runs found it')
+    parser.add_argument('--data', type=expanduser,
+                        help='where the data is, for Figure 2, if no longer where the runs found it')
     return parser.parse_args(argv)
 
 
@@ -31,7 +33,8 @@ def main(argv):
     from ikd.report.page import report, size_of  # JAX is loaded after the flags have been read
 
     path = pathlib.Path(options.workdir) / 'report.html'
-    replace_text(path, report(options.workdir, [*filter(None, options.compare.split(','))], options.data))
+    others = [expanduser(part) for part in options.compare.split(',') if part]
+    replace_text(path, report(options.workdir, others, options.data))
     print(f'written to {path} ({size_of(path)})')
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from ikd.data import Dataset, load, official, tfds
+from ikd.data import READERS, Dataset, load, official, tfds
 from ikd.errors import InputError
 
 
@@ -85,6 +85,13 @@ def test_errors(tmp_path):
         load('mnits', tmp_path)
     with pytest.raises(InputError, match='size'):
         load('digits', size=0)
+
+
+def test_a_set_of_one_class(monkeypatch):
+    images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32)
+    monkeypatch.setitem(READERS, 'ones', lambda: (images, labels, images, labels, ('one',)))
+    with pytest.raises(InputError, match='ones has 1 class, but two are the least'):
+        load('ones')
 
 
 @pytest.mark.parametrize('name', ['', '../evil', 'a b', '/evil', 'mnist:9.9.9', 'mnist/nothing', 'imagenette',
