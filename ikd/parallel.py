@@ -78,6 +78,16 @@ def call_length(steps, longest):
     return even if even >= longest / 10 else math.ceil(steps / math.ceil(steps / longest))
 
 
+def seeds_at_once(devices=None):
+    """How many seeds a grid trains at a time: one on each accelerator, which its small networks do not fill.
+
+    On a CPU one: its cores share a memory, and together five take twice as long as one after another
+    (results/performance.md, `trials_together_*`).
+    """
+    devices = devices or jax.devices()
+    return 1 if devices[0].platform == 'cpu' else len(devices)
+
+
 def layouts(mode, seeds, batch_size, devices=None, together=1):
     """[(layout, seeds trained together), ...] for the seeds still to train; by default on all devices.
 

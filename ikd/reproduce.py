@@ -23,6 +23,7 @@ from ikd import grid as grids
 from ikd.compiled import keep_compiled
 from ikd.errors import Busy, Diverged, InputError, Stopped, ending_in_a_line
 from ikd.files import replace_text, save_figure, write_json
+from ikd.parallel import seeds_at_once
 from ikd.report import tables
 from ikd.report.markdown import markdown
 from ikd.report.provenance import sources
@@ -47,7 +48,8 @@ def parse(argv):
     parser.add_argument('--columns', help='train only these networks, or searches, separated by commas')
     parser.add_argument('--trials', type=int, help='seeds 0, 1, ... of each cell; by default as many as the paper')
     parser.add_argument('--minutes', type=float, help='stop, everything saved, when so many have gone')
-    parser.add_argument('--together', type=int, default=1, help='seeds of a cell trained side by side')
+    parser.add_argument('--together', type=int, help='seeds of a cell trained side by side; by default one on each '
+                        'GPU or TPU core, on a CPU one')
     parser.add_argument('--render', action='store_true', help='run nothing')
     return parser.parse_args(argv)
 
@@ -202,6 +204,8 @@ def main(argv):
         grid = grids.on_data(grid, options.data)
     if options.trials:
         grid = grid._replace(trials=options.trials)
+    if options.together is None and not options.render:
+        options.together = seeds_at_once()
     failed = [] if options.render else run(grid, options)
     print(render(grid, options.results), end='')
     for line in failed:

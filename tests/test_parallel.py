@@ -20,6 +20,11 @@ def test_the_way_of_each_platform():
     assert parallel.way(CPU, False).compiler_options is None
 
 
+def test_a_grid_trains_a_seed_on_each_accelerator():
+    assert parallel.seeds_at_once(GPU.devices * 4) == 4
+    assert parallel.seeds_at_once(jax.devices()) == parallel.seeds_at_once() == 1
+
+
 @pytest.mark.parametrize('steps, length', [(390, 390), (500, 500), (3750, 375), (781, 71), (937, 469), (1009, 337)])
 def test_no_number_of_steps_makes_short_calls(steps, length):
     """Divisors of the number of steps where they are long enough; else (primes here) equal calls but for the last."""
