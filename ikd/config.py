@@ -11,6 +11,8 @@ from ikd.explainers import CAMS
 # Fields that say where or how, not what: changing them continues the same experiment.
 NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
                 'data.dir', 'data.placement', 'data.workers')
+# Fields that are said only where they have a value, so that what there was without them keeps its name.
+WHERE_SET = ('data.fingerprint', 'data.train_images')
 
 
 def default():
@@ -37,8 +39,9 @@ def default():
     `vam_block` channels to a block, `vam_gamma` the weight of its entropy.
     cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
-    images are tested on instead of the test set (for searches), `limit` keeps the first images; `fingerprint` says
-    which images a folder holds, and is found by itself. `placement`: images are held on the `device`, or a `stream`
+    images are tested on instead of the test set (for searches), `train_images` keeps the first of the training
+    images, `limit` those and the first to test on; `fingerprint` says which images a folder holds, and is found by
+    itself. `placement`: images are held on the `device`, or a `stream`
     of them is read by `workers` threads (None: as many as there are cores); `auto` streams what takes more than a
     quarter of the memory.
     parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
@@ -59,7 +62,7 @@ def default():
         'model': {'name': 'resnet8', 'width': placeholder(int), 'vam': False, 'vam_block': 8, 'vam_gamma': 1e-3},
         'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'auto', 'size': placeholder(int),
                  'augment': 'none', 'holdout': 0, 'limit': placeholder(int), 'fingerprint': placeholder(str),
-                 'workers': placeholder(int)},
+                 'train_images': placeholder(int), 'workers': placeholder(int)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'together': 1, 'class_chunk': placeholder(int),
@@ -133,12 +136,9 @@ def flatten(config):
 
 
 def identity(config):
-    """The dotted fields of a resolved config (or of its JSON) that say what the experiment is.
-
-    `data.fingerprint` only where there is one: what has none has a name that says which data it is.
-    """
+    """The dotted fields of a resolved config (or of its JSON) that say what the experiment is."""
     return {field: value for field, value in flatten(config).items()
-            if field not in NOT_IDENTITY and (field, value) != ('data.fingerprint', None)}
+            if field not in NOT_IDENTITY and not (field in WHERE_SET and value is None)}
 
 
 def digest(config):

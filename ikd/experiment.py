@@ -110,12 +110,16 @@ def draw_results(job, state):
 
 
 def load_data(config):
-    """The config's Dataset; `data.holdout` takes the test set away, `data.limit` keeps the first images."""
+    """The config's Dataset; `data.holdout` takes the test set away, `data.train_images` and `data.limit` keep the
+    first images.
+    """
     dataset = data.load(config.data.name, config.data.dir, config.data.size, room(config))
     if config.data.holdout:
         dataset = data.hold_out(dataset, config.data.holdout)
-    return dataset._replace(**{part: select(getattr(dataset, part), slice(config.data.limit)) for part in
-                               ('train_images', 'train_labels', 'test_images', 'test_labels')})
+    for kind, most in ('train', config.data.train_images), ('train', config.data.limit), ('test', config.data.limit):
+        images, labels = f'{kind}_images', f'{kind}_labels'
+        dataset = dataset._replace(**{part: select(getattr(dataset, part), slice(most)) for part in (images, labels)})
+    return dataset
 
 
 def room(config):

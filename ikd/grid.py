@@ -57,11 +57,13 @@ def adapt(grid, argument):
     """The grid as the comma-separated list after the colon of `--config=FILE:LIST` wants it.
 
     `smoke`: two epochs of few images. `epochs=N`: a shorter schedule, of N epochs where the longest cells have most;
-    milestones and warm-ups keep their shares. `model=NAME`: only the cells of that network. The title and the names
-    of files say so; cells have other names by themselves. Raises InputError for a word that means nothing.
+    milestones and warm-ups keep their shares. `images=N`: only the first N training images. `model=NAME`: only the
+    cells of that network. The title and the names of files say so; cells have other names by themselves. Raises
+    InputError for a word that means nothing.
     """
     words = [*filter(None, argument.split(','))]
-    for word in sorted(words, key=lambda word: not word.startswith('model=')):  # which cell is the longest needs it
+    # One order of names, and the network first, as the schedule is that of its longest cell.
+    for word in sorted(words, key=lambda word: (not word.startswith('model='), word)):
         kind, _, value = word.partition('=')
         longest = max(cell.config.epochs for cell in grid.cells)
         if word == 'smoke':
@@ -69,13 +71,16 @@ def adapt(grid, argument):
         elif kind == 'epochs' and value.isdecimal() and int(value) > 1:
             grid = _each(grid, lambda config: rescale(config, int(value) / longest), f'epochs{value}',
                          f'{value} epochs instead of {longest}; milestones, warm-ups and shorter runs in proportion')
+        elif kind == 'images' and value.isdecimal() and int(value) > 0:
+            grid = _each(grid, lambda config: config.data.update(train_images=int(value)), f'images{value}',
+                         f'the first {int(value):,} training images')
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
         else:
             models = f"; the networks are {', '.join(there)}" if kind == 'model' else ''
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: smoke, epochs=N, "
-                             f'model=NAME{models}')
+                             f'images=N, model=NAME{models}')
     return grid
 
 

@@ -20,7 +20,7 @@ from ikd.files import holding, read_json, write_json
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
-           'data.limit', 'data.fingerprint')
+           'data.limit', 'data.train_images', 'data.fingerprint')
 
 
 def stage_name(config, stages, index):

@@ -52,7 +52,7 @@ def resolve(config):
     _check(config.together == 1 or config.parallel == 'trials', f'together is {config.together}, but parallel=data '
            'trains one seed after another; choose parallel=trials')
     _check(0 <= config.seed < 2 ** 31, f'seed is {config.seed}; it must be in [0, 2^31)')
-    for field in ('class_chunk', 'data.size', 'data.limit', 'data.workers', 'model.width'):
+    for field in ('class_chunk', 'data.size', 'data.limit', 'data.train_images', 'data.workers', 'model.width'):
         value = flatten(config)[field]
         _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
     _check(config.model.vam_block >= 1, f'model.vam_block is {config.model.vam_block}; it must be at least 1')

@@ -158,6 +158,13 @@ def test_a_network_and_a_schedule_in_any_order():
         assert {cell.config.epochs for cell in grid.cells} == {10}
 
 
+def test_fewer_images():
+    for argument in 'images=1000,epochs=10', 'epochs=10,images=1000':
+        grid = table(3, argument)
+        assert grid.name == 'table3-epochs10-images1000' and 'the first 1,000 training images' in grid.title
+        assert all(cell.config.data.train_images == 1000 and not cell.config.data.limit for cell in grid.cells)
+
+
 def test_the_shortest_schedule_has_its_warm_up():
     """The MLP has two epochs here, a fifth of which is none."""
     configs = [resolve(cell.config) for cell in table(6, 'epochs=5').cells if cell.row.startswith('LE')]
@@ -173,7 +180,9 @@ def test_a_data_set_with_a_configuration_has_a_file(tmp_path):
 
 
 @pytest.mark.parametrize('argument, message', [
-    ('smok', "unknown argument 'smok' after the colon of --config; choose from: smoke, epochs=N, model=NAME"),
+    ('smok', "unknown argument 'smok' after the colon of --config; choose from: smoke, epochs=N, images=N, "
+     'model=NAME'),
+    ('images=0', "unknown argument 'images=0'"), ('images=', "unknown argument 'images='"),
     ('epochs=1', "unknown argument 'epochs=1'"), ('epochs=x', "unknown argument 'epochs=x'"),
     ('model=vgg8', "unknown argument 'model=vgg8' .*; the networks are resnet14, resnet8"),
 ])

@@ -43,6 +43,20 @@ def test_a_run_that_holds_out_sees_no_test_image():
     np.testing.assert_array_equal(dataset.train_images, held.train_images[:200])
 
 
+@pytest.mark.parametrize('fields, train, test', [
+    ({'train_images': 100}, 100, 300), ({'train_images': 9000}, 1137, 300),
+    ({'train_images': 100, 'limit': 150}, 100, 150)])
+def test_fewer_images_to_train_on(fields, train, test):
+    """The first; all there are to test on, and the statistics of the whole set."""
+    config = default()
+    config.data.update(holdout=300, **fields)
+    dataset, held = experiment.load_data(resolve(config)), data.hold_out(data.load('digits'), 300)
+    np.testing.assert_array_equal(dataset.train_images, held.train_images[:train])
+    np.testing.assert_array_equal(dataset.train_labels, held.train_labels[:train])
+    np.testing.assert_array_equal(dataset.test_images, held.test_images[:test])
+    assert dataset.mean == held.mean
+
+
 def test_too_many():
     with pytest.raises(InputError, match='data.holdout 1437 leaves none of the 1437 training images'):
         data.hold_out(data.load('digits'), 1437)
