@@ -16,6 +16,7 @@ import sys
 from os.path import expanduser
 from time import monotonic as now
 
+import jax
 from absl import logging
 
 from ikd import experiment
@@ -28,6 +29,8 @@ from ikd.report import tables
 from ikd.report.markdown import markdown
 from ikd.report.provenance import sources
 from ikd.signals import same_command, stopping
+
+SAVES = 16  # of a trial on an accelerator
 
 
 def parse(argv):
@@ -116,6 +119,8 @@ def train(grid, cell, seeds, workdir, options, found, stop):
     config = cell.config.copy_and_resolve_references()
     config.store, config.together = str(workdir / 'store'), options.together
     config.parallel = 'trials' if options.together > 1 else 'data'
+    if jax.default_backend() != 'cpu':  # where an epoch may be shorter than a save; --minutes and signals save anyhow
+        config.checkpoint_every = max(1, config.epochs // SAVES)
     directory = workdir / grids.cell_name(config)
 
     def finished(summary):

@@ -217,6 +217,13 @@ def test_seeds_trained_together(tmp_path, quick):
     assert [record['seed'] for record in finished(tmp_path).values()] == [0, 1, 2]
 
 
+@pytest.mark.parametrize('platform, every', [('cpu', 1), ('gpu', 10)])
+def test_accelerators_do_not_wait_for_saves(platform, every, tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(jax, 'default_backend', lambda: platform)
+    assert reproduced(tmp_path, '--rows=CE', text=CONFIG.replace("'epochs': 2", "'epochs': 160")) == 0
+    assert [config.checkpoint_every for _, _, config, _ in quick] == [every]
+
+
 def test_what_a_cell_measures(tmp_path, quick):
     """Of the run's directory and the seed; also where a file is there that lacks it."""
     assert reproduced(tmp_path, '--rows=CE') == 0 and 'measured' not in [*finished(tmp_path).values()][0]
