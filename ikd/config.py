@@ -41,9 +41,8 @@ def default():
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
     images are tested on instead of the test set (for searches), `train_images` keeps the first of the training
     images, `limit` those and the first to test on; `fingerprint` says which images a folder holds, and is found by
-    itself. `placement`: images are held on the `device`, or a `stream`
-    of them is read by `workers` threads (None: as many as there are cores); `auto` streams what takes more than a
-    quarter of the memory.
+    itself. `placement`: images are held on the `device`, or a `stream` of them is read by `workers` threads (None: as
+    many as there are cores); `auto` streams what takes more than a quarter of the memory.
     parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
     program.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
