@@ -79,8 +79,8 @@ def resolve(config):
     _check(0 <= method.warmup_epochs < config.epochs,
            f'method.warmup_epochs is {method.warmup_epochs}, but the run has {config.epochs} epochs; leave at least '
            'one for learning from explanations (or choose method.name=ce)')
-    _check(method.name != 'le_frozen' or method.warmup_epochs, 'method.name=le_frozen learns from the network that '
-           'its warm-up leaves; set method.warmup_epochs to at least 1')
+    _check(not method.name.startswith('le_frozen') or method.warmup_epochs, f'method.name={method.name} learns from '
+           'the network that its warm-up leaves; set method.warmup_epochs to at least 1')
     if method.temperature is None:
         method.temperature = 1.0 if method.name.startswith('cwtm') else 3.0 if method.name == 'srdl' else 4.0
     _check(method.temperature > 0, f'method.temperature is {method.temperature}; it must be positive')

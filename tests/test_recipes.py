@@ -10,7 +10,7 @@ from ikd.data.resident import normalise
 from ikd.errors import InputError
 from ikd.explainers import explain, targets
 from ikd.objectives.losses import entropy
-from ikd.recipes import RECIPES, recipe
+from ikd.recipes import EXPLAINED, RECIPES, recipe
 from ikd.report.journal import read_records
 from ikd.stages import fresh
 from ikd.validation import resolve
@@ -61,7 +61,7 @@ def test_every_method_trains_and_lowers_its_loss(method, tmp_path, shared_store)
     taught_by = {stages[stage.teacher].name for stage in stages if stage.teacher is not None}
     assert summary['method'] == config.method.name
     assert summary['trials'][0].get('teachers', {}).keys() == taught_by
-    assert summary['explainer'] == ('grad_cam' if method in ('le', 'le_permut', 'le_frozen') else None)
+    assert summary['explainer'] == ('grad_cam' if method in EXPLAINED else None)
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_teachers_begin_with_weights_of_their_own(method):
 
 
 def test_the_variants_of_le_share_their_warm_up():
-    stages = [recipe(make_config(method))[0] for method in ('le', 'le_permut', 'le_frozen', 'le_uniform')]
+    stages = [recipe(make_config(method))[0] for method in (*EXPLAINED, 'le_uniform')]
     assert all(stage == stages[0] for stage in stages) and stages[0].name == 'warmup'
 
 

@@ -23,6 +23,7 @@ ROWS = {
     'LE-Uniform': ({'name': 'le_uniform'}, {}),
     'LE-Permut': ({'name': 'le_permut'}, {'mlp': (98.81, 0.04), 'resnet14': (90.91, 0.16), 'resnet8': (88.22, 0.05)}),
     'LE-Frozen': ({'name': 'le_frozen'}, {}),
+    'LE-Frozen-Turned': ({'name': 'le_frozen_turned'}, {}),
     'LE(Grad)': ({'name': 'le', 'explainer': 'grad'},
                  {'mlp': (98.90, 0.03), 'resnet14': (91.01, 0.12), 'resnet8': (88.27, 0.05)}),
     'LE(Grad-CAM)': ({'name': 'le', 'explainer': 'grad_cam'}, {'resnet14': (91.21, 0.07), 'resnet8': (88.70, 0.18)}),
@@ -32,6 +33,8 @@ UNIFORM = ('LE-Uniform is not in the paper: the loss, warm-up and schedule of LE
            'classes, which is what is left of LE without explanations.')
 FROZEN = ('LE-Frozen is not in the paper: the targets come from the maps of the network as the warm-up left it, so '
           'they keep what cross-entropy has learnt of which classes are alike, and do not change with training.')
+TURNED = ('LE-Frozen-Turned is LE-Frozen with the response of each wrong class given to the next one, always alike: '
+          'as constant and as unequal, but of the wrong classes.')
 RESTORED = ('CIFAR-10 is, in results/cells, a copy in which 93 of the 60,000 images (73 for training, 20 for the '
             'test, 88 of them ships) are restored from JPEG; the others are the original pixels.')
 WARM_UP = ('The paper gives no warm-up for CIFAR-10: a fifth of the epochs here, rounded, as on MNIST. Weight decay '

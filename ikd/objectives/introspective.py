@@ -4,17 +4,19 @@ import jax.numpy as jnp
 
 from ikd import keys
 from ikd.explainers import targets
-from ikd.objectives.losses import entropy, permute_others, smoothed, soft_cross_entropy
+from ikd.objectives.losses import entropy, permute_others, smoothed, soft_cross_entropy, turn_others
 from ikd.objectives.plain import cross_entropy
 
 
-def introspective(batch, explainer, alpha=0.9, lam=0.1, similarity='cosine', permute=False, frozen=False, **options):
+def introspective(batch, explainer, alpha=0.9, lam=0.1, similarity='cosine', permute=False, frozen=False, turn=False,
+                  **options):
     """CE(p, q) + lam CE(p, y) with targets q of equation 6, made from the network's own maps of this very batch.
 
     permute shuffles the entries of q but the true class's, for each example anew at every step, which leaves the
     responses and takes the similarity away: LE-Permut (section 5.4.1). frozen takes the maps of the stage's teacher
-    instead, so that the targets do not depend on what is learnt from them: a control of ours. `options` go to the
-    explainer.
+    instead, so that the targets do not depend on what is learnt from them; turn gives each class's response to the
+    next class, always alike, so that they are as constant as they were, but of the wrong class: controls of ours.
+    `options` go to the explainer.
     Per-example loss [b] and its parts, with the rate of all-zero maps.
     """
     explain = batch.teacher.explain if frozen else batch.explain
@@ -23,6 +25,8 @@ def introspective(batch, explainer, alpha=0.9, lam=0.1, similarity='cosine', per
         q = targets(maps, batch.labels, alpha, similarity)
         if permute:
             q = permute_others(q, batch.labels, keys.per_example(batch.key, len(q), batch.axis_name))
+        if turn:
+            q = turn_others(q, batch.labels)
     loss, parts = soft_and_hard(batch, q, lam)
     zero = ~maps.any(tuple(range(2, maps.ndim)))
     return loss, {**parts, 'zero_maps': zero.mean(-1, dtype=jnp.float32)}

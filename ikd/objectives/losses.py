@@ -38,3 +38,12 @@ def permute_others(q, fixed, example_keys):
         return row.at[target].set(row[source])
 
     return jax.vmap(one)(q, fixed, example_keys)
+
+
+def turn_others(q, fixed):
+    """q [b, k] with all entries but number `fixed` (int [b]) of a row moved on by a class, the last to the first."""
+    def one(row, place):
+        others = jnp.argsort(jnp.arange(len(row)) == place, stable=True)[:-1]
+        return row.at[jnp.roll(others, -1)].set(row[others])
+
+    return jax.vmap(one)(q, fixed)

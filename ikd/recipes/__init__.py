@@ -16,10 +16,10 @@ RECIPES = {
     'dml': dml, 'ban': partial(ban, labels=False), 'ban_l': partial(ban, labels=True),
     'hint': hint_kd, 'at_kd': at_kd, 'fsp_kd': fsp_kd, 'takd': takd,
     'le': le, 'le_permut': partial(le, permute=True), 'le_frozen': le_frozen,
-    'le_uniform': le_uniform,
+    'le_frozen_turned': partial(le_frozen, turn=True), 'le_uniform': le_uniform,
     'srdl': srdl, 'hme': hme,
 }
-EXPLAINED = ('le', 'le_permut', 'le_frozen')  # the methods that learn from explanations
+EXPLAINED = ('le', 'le_permut', 'le_frozen', 'le_frozen_turned')  # the methods that learn from explanations
 
 
 def recipe(config):

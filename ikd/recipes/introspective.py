@@ -11,9 +11,9 @@ def le(config, **options):
     return warmed_up(config, explaining(config, **options))
 
 
-def le_frozen(config):
+def le_frozen(config, **options):
     """The control without feedback: targets from the maps of the network as the warm-up left it."""
-    return warmed_up(config, explaining(config, frozen=True), teacher=0)
+    return warmed_up(config, explaining(config, frozen=True, **options), teacher=0)
 
 
 def le_uniform(config):

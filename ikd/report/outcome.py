@@ -35,7 +35,7 @@ def sentence(run):
     method = fields['method.name']
     how = f'the method {method}'
     if method in EXPLAINED:
-        whose = "the warm-up's" if method == 'le_frozen' else "the network's own"
+        whose = "the warm-up's" if method.startswith('le_frozen') else "the network's own"
         how += f", from {whose} {called(fields['method.explainer'])} explanations"
     images = f" ({run.summary['train_images']:,} training images)" if run.summary else ''
     return (f"The network {fields['model.name']} learns {fields['data.name']}{images} by {how}: "

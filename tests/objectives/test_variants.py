@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from ikd import keys
 from ikd.objectives import Batch, Outputs, confidence_penalty, introspective, label_smoothing, uniform
-from ikd.objectives.losses import permute_others, smoothed
+from ikd.objectives.losses import permute_others, smoothed, turn_others
 
 LABELS = np.array([2, 0, 4])
 LOGITS = np.random.default_rng(1).normal(size=(3, 5)) * 3
@@ -96,6 +96,23 @@ def test_permutations_are_uniform():
     permuted = np.asarray(permute_others(q, np.zeros(n, int), keys.per_example(jax.random.key(1), n)))
     _, counts = np.unique(permuted, axis=0, return_counts=True)
     assert len(counts) == 6 and np.abs(counts / n - 1 / 6).max() < 5 * (5 / 36 / n) ** 0.5
+
+
+def test_a_turn_gives_each_response_to_the_next_class():
+    q = np.float32([[0.7, 0.1, 0.15, 0.05], [0.1, 0.15, 0.7, 0.05], [0.1, 0.15, 0.05, 0.7]])
+    np.testing.assert_array_equal(turn_others(q, np.array([0, 2, 3])), np.float32(
+        [[0.7, 0.05, 0.1, 0.15], [0.05, 0.1, 0.7, 0.15], [0.05, 0.1, 0.15, 0.7]]))
+
+
+def test_a_turned_q_is_what_le_frozen_turned_learns():
+    """Through the gradient, p - q: of q of equation 6, by the class."""
+    def gradient(**options):
+        def loss(logits):
+            return introspective(batch_of(logits), 'grad_cam', lam=0.0, **options)[0].sum()
+
+        return np.asarray(jax.nn.softmax(LOGITS) - jax.grad(loss)(jnp.array(LOGITS)))
+
+    np.testing.assert_allclose(gradient(turn=True), turn_others(gradient(), LABELS), atol=1e-6)
 
 
 def test_le_permut_has_the_loss_of_a_permuted_q():
