@@ -57,9 +57,9 @@ def adapt(grid, argument):
     """The grid as the comma-separated list after the colon of `--config=FILE:LIST` wants it.
 
     `smoke`: two epochs of few images. `epochs=N`: a shorter schedule, of N epochs where the longest cells have most;
-    milestones and warm-ups keep their shares. `images=N`: only the first N training images. `model=NAME`: only the
-    cells of that network. The title and the names of files say so; cells have other names by themselves. Raises
-    InputError for a word that means nothing.
+    milestones and warm-ups keep their shares. `images=N`: only the first N training images, for which the paper has
+    no numbers. `model=NAME`: only the cells of that network. The title and the names of files say so; cells have
+    other names by themselves. Raises InputError for a word that means nothing.
     """
     words = [*filter(None, argument.split(','))]
     # One order of names, and the network first, as the schedule is that of its longest cell.
@@ -74,6 +74,7 @@ def adapt(grid, argument):
         elif kind == 'images' and value.isdecimal() and int(value) > 0:
             grid = _each(grid, lambda config: config.data.update(train_images=int(value)), f'images{value}',
                          f'the first {int(value):,} training images')
+            grid = grid._replace(cells=tuple(cell._replace(paper=None) for cell in grid.cells))
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')

@@ -164,6 +164,7 @@ def test_fewer_images():
         grid = table(3, argument)
         assert grid.name == 'table3-epochs10-images1000' and 'the first 1,000 training images' in grid.title
         assert all(cell.config.data.train_images == 1000 and not cell.config.data.limit for cell in grid.cells)
+        assert not any(cell.paper for cell in grid.cells)
 
 
 def test_the_shortest_schedule_has_its_warm_up():
