@@ -9,6 +9,11 @@ from ikd import parallel
 from ikd.data import stream
 
 
+def calls(program, first=0):
+    """The steps of an epoch, from its step `first`, with which calls of the program's steps begin: a range."""
+    return range(first, program.steps, program.chunk)
+
+
 def training(program, layout, state, images, labels, first=0):
     """What each call of `program.advance` takes after state and knowledge, from an epoch's step `first` on.
 
@@ -16,16 +21,16 @@ def training(program, layout, state, images, labels, first=0):
     and labels on the host, of which blocks come, put on the devices by the threads that read them: images uint8
     [chunk, b, h, w, c] and labels int32 [chunk, b], with the leading axes of `parallel.deal`.
     """
-    order, calls = program.order(state), range(first, program.steps, program.chunk)
+    order, starts = program.order(state), calls(program, first)
     if not isinstance(images, stream.Images):
-        return ((order, images, labels) for _ in calls)
+        return ((order, images, labels) for _ in starts)
     orders = [order.reshape(program.steps, -1) for order in parallel.split(layout, order)]
 
     def block(start):
         rows = parallel.deal(layout, [order[start:start + program.chunk] for order in orders])
         return parallel.hand_out(layout, (images[rows], labels[rows]))
 
-    return stream.ahead(block, calls, program.workers)
+    return stream.ahead(block, starts, program.workers)
 
 
 def test(program, layout, images, size):
@@ -34,9 +39,9 @@ def test(program, layout, images, size):
     A generator, to be closed. images: on the devices, whole batches; or `stream.Images`, whose last batch is filled
     with the first images.
     """
-    calls = range(0, len(images), size)
+    starts = range(0, len(images), size)
     if not isinstance(images, stream.Images):
-        return ((call // size, images) for call in calls)
+        return ((start // size, images) for start in starts)
 
     def block(start):
         rows = np.arange(start, start + size) % len(images)
@@ -44,4 +49,4 @@ def test(program, layout, images, size):
             return parallel.replicate(layout, (images[rows],))
         return parallel.hand_out(layout, (images[parallel.deal(layout, [rows])],))
 
-    return stream.ahead(block, calls, program.workers)
+    return stream.ahead(block, starts, program.workers)

@@ -82,6 +82,7 @@ def run(grid, options):
     """Train what has no file yet; a list of lines about cells that could not be."""
     if not options.workdir:
         raise InputError('no --workdir; give a folder for runs and checkpoints, or --render')
+    options.together = options.together or seeds_at_once()
     started, workdir = now(), pathlib.Path(options.workdir)
     late = lambda: options.minutes is not None and now() - started >= 60 * options.minutes
     open_results(options.results)
@@ -209,8 +210,6 @@ def main(argv):
         grid = grids.on_data(grid, options.data)
     if options.trials:
         grid = grid._replace(trials=options.trials)
-    if options.together is None and not options.render:
-        options.together = seeds_at_once()
     failed = [] if options.render else run(grid, options)
     print(render(grid, options.results), end='')
     for line in failed:

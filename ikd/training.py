@@ -156,7 +156,7 @@ def prepare(stage, model, teacher, data, config, layout):
         longest = min(longest, max(1, LARGEST_BLOCK // (b * layout.trials * math.prod(image_shape))))
     chunk = parallel.call_length(steps, longest) if way.scanned else 1
 
-    def advance(state, knowledge, order, images, labels, length=chunk):
+    def advance(state, knowledge, order, images, labels, length):
         def one(state, _):
             rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
             rows = parallel.my_share(rows, axis_name)
@@ -201,7 +201,7 @@ def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: 
     reports = []
     with (closing(feed.training(program, layout, state, images, labels, first)) as blocks,
           jax.transfer_guard_device_to_host('disallow')):
-        for place, fed in zip(range(first, program.steps, program.chunk), blocks):
+        for place, fed in zip(feed.calls(program, first), blocks):
             length = min(program.chunk, program.steps - place)
             advance = program.advance if length == program.chunk else program.last
             state, report = advance(state, knowledge, *fed)
