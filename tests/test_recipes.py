@@ -10,7 +10,7 @@ from ikd.data.resident import normalise
 from ikd.errors import InputError
 from ikd.explainers import explain, targets
 from ikd.objectives.losses import entropy
-from ikd.recipes import EXPLAINED, RECIPES, recipe
+from ikd.recipes import RECIPES, recipe
 from ikd.report.journal import read_records
 from ikd.stages import fresh
 from ikd.validation import resolve
@@ -20,6 +20,7 @@ DEVICES = jax.devices()
 
 
 METHODS = (*RECIPES, 'vam')
+EXPLAINED = ('le', 'le_permut', 'le_frozen', 'le_frozen_turned')
 FIRST = ('ce', 'kd', 'hint', 'dml', 'le')  # one of each kind; the others are slow
 SHARED = [pytest.param(method, marks=() if method in FIRST else pytest.mark.slow) for method in METHODS]
 

@@ -1,0 +1,67 @@
+"""What the words after the colon of a grid's config make of it."""
+import importlib
+
+import pytest
+
+from ikd.errors import InputError
+from ikd.grid import adapt, cell_name
+from ikd.validation import resolve
+from tests.test_grid import small, table
+
+
+def test_a_shorter_schedule_is_another_cell_and_says_so():
+    search = importlib.import_module('configs.searches.cifar')
+    whole, short = search.grid(), search.grid('epochs=40')
+    assert short.name == 'search-cifar-epochs40' and '40 epochs instead of 160' in short.title
+    for old, new in zip(whole.cells, short.cells):
+        assert new.config.epochs == 40 and new.config.optimizer.milestones == old.config.optimizer.milestones
+        warmups = [resolve(cell.config).method.warmup_epochs for cell in (old, new)]
+        assert warmups in ([32, 8], [10, 2], [80, 20]) and cell_name(old.config) != cell_name(new.config)
+    srdl = importlib.import_module('configs.tables.srdl').grid('epochs=40')
+    assert [cell.config.epochs for cell in srdl.cells[:3]] == [40, 20, 40]
+
+
+def test_one_network_of_a_table():
+    grid = table(2, 'model=resnet8')
+    assert grid.name == 'table2-resnet8' and {cell.column for cell in grid.cells} == {'ResNet8'}
+    assert table(2, 'model=resnet8,smoke').name == 'table2-resnet8-smoke'
+
+
+def test_a_network_and_a_schedule_in_any_order():
+    """The MLP has 50 of the table's 160 epochs: alone it is the longest."""
+    for argument in 'model=mlp,epochs=10', 'epochs=10,model=mlp':
+        grid = table(6, argument)
+        assert grid.name == 'table6-mlp-epochs10' and '10 epochs instead of 50' in grid.title
+        assert {cell.config.epochs for cell in grid.cells} == {10}
+
+
+def test_fewer_images():
+    for argument in 'images=1000,epochs=10', 'epochs=10,images=1000':
+        grid = table(3, argument)
+        assert grid.name == 'table3-epochs10-images1000' and 'the first 1,000 training images' in grid.title
+        assert all(cell.config.data.train_images == 1000 and not cell.config.data.limit for cell in grid.cells)
+        assert not any(cell.paper for cell in grid.cells)
+
+
+def test_the_shortest_schedule_has_its_warm_up():
+    """The MLP has two epochs here, a fifth of which is none."""
+    configs = [resolve(cell.config) for cell in table(6, 'epochs=5').cells if cell.row.startswith('LE')]
+    assert {(config.epochs, config.method.warmup_epochs) for config in configs} == {(2, 1), (5, 1)}
+
+
+@pytest.mark.parametrize('argument, message', [
+    ('smok', "unknown argument 'smok' after the colon of --config; choose from: smoke, epochs=N, images=N, "
+     'model=NAME'),
+    ('images=0', "unknown argument 'images=0'"), ('images=', "unknown argument 'images='"),
+    ('epochs=1', "unknown argument 'epochs=1'"), ('epochs=x', "unknown argument 'epochs=x'"),
+    ('model=vgg8', "unknown argument 'model=vgg8' .*; the networks are resnet14, resnet8"),
+])
+def test_an_argument_that_means_nothing(argument, message):
+    with pytest.raises(InputError, match=message):
+        table(2, argument)
+
+
+def test_adapt_leaves_the_grid_alone():
+    grid = small('ce')
+    adapt(grid, 'smoke')
+    assert grid.cells[0].config.epochs == 160
