@@ -10,7 +10,7 @@ from ikd.explainers import CAMS
 
 # Fields that say where or how, not what: changing them continues the same experiment.
 NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
-                'data.dir', 'data.placement', 'data.workers')
+                'test_every', 'data.dir', 'data.placement', 'data.workers')
 # Fields that are said only where they have a value, so that what there was without them keeps its name.
 WHERE_SET = ('data.fingerprint', 'data.train_images')
 
@@ -37,6 +37,7 @@ def default():
     `routing_rate`) and of SGD in the hard tree (`hard_learning_rate`).
     model: `width`, the channels of the first group (None: the paper's); `vam`, KDExplainer's virtual attention, with
     `vam_block` channels to a block, `vam_gamma` the weight of its entropy.
+    checkpoint_every, test_every: epochs; the last of each stage is saved and tested in any case.
     cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
     images are tested on instead of the test set (for searches), `train_images` keeps the first of the training
@@ -65,7 +66,8 @@ def default():
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'together': 1, 'class_chunk': placeholder(int),
-        'checkpoint_every': 1, 'profile': False, 'cache_dir': placeholder(str), 'store': placeholder(str),
+        'checkpoint_every': 1, 'test_every': 1, 'profile': False,
+        'cache_dir': placeholder(str), 'store': placeholder(str),
     })
 
 

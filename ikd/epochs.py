@@ -24,7 +24,7 @@ def join(rest, report, seconds):
 def check_finite(seeds, prepared, epoch, before, reports, tests):
     """Raise Diverged, naming the first bad step, if an epoch's losses or its test are not numbers.
 
-    reports, tests: of each seed; tests are {} where the epoch was cut.
+    reports, tests: of each seed; tests are {} where there was none.
     """
     for seed, report, test in zip(seeds, reports, tests):
         bad = np.flatnonzero(~np.isfinite(report['loss']))
@@ -46,6 +46,6 @@ def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
 
 def epoch_line(job, record):
     """The same, short, for people."""
-    return (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.epochs}  "
-            f"loss {record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %  "
-            f"test {record['test_accuracy']:.1f} %")
+    line = (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.epochs}  "
+            f"loss {record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %")
+    return line + (f"  test {record['test_accuracy']:.1f} %" if 'test_accuracy' in record else '')

@@ -227,7 +227,7 @@ def summarise(config, workdir, seeds, dataset):
             if 'networks' in records[-1]:
                 trials[-1]['networks'] = records[-1]['networks']
             if teachers:
-                ended = {r['stage']: r['test_accuracy'] for r in records}  # the last record of each stage
+                ended = {r['stage']: r.get('test_accuracy') for r in records}  # the last record of each stage
                 trials[-1]['teachers'] = {name: ended[name] for name in teachers}
         accuracies = [trial['test_accuracy'] for trial in trials]
         summary = {

@@ -30,7 +30,7 @@ from ikd.report.markdown import markdown
 from ikd.report.provenance import sources
 from ikd.signals import same_command, stopping
 
-SAVES = 16  # of a trial on an accelerator
+POINTS = 16  # of a trial, at which it is tested and, on an accelerator, saved
 
 
 def parse(argv):
@@ -120,8 +120,9 @@ def train(grid, cell, seeds, workdir, options, found, stop):
     config = cell.config.copy_and_resolve_references()
     config.store, config.together = str(workdir / 'store'), options.together
     config.parallel = 'trials' if options.together > 1 else 'data'
+    config.test_every = max(1, config.epochs // POINTS)
     if jax.default_backend() != 'cpu':  # where an epoch may be shorter than a save; --minutes and signals save anyhow
-        config.checkpoint_every = max(1, config.epochs // SAVES)
+        config.checkpoint_every = config.test_every
     directory = workdir / grids.cell_name(config)
 
     def finished(summary):

@@ -218,7 +218,9 @@ def train_stage(group, index, before):
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
                 directory = job.workdir / 'profile' / stage.name if processes.first() else None
                 training.trace(program, layout, state, knowledge, *job.training_set, directory)
-            tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
+            tests = [{}] * len(group.seeds)
+            if epoch == stage.epochs or epoch % job.config.test_every == 0:
+                tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
             check_finite(group.seeds, prepared, epoch, before, reports, tests)
             rate = float(prepared.schedule(place + (epoch - 1) * program.steps))
             for i, seed in enumerate(group.seeds):

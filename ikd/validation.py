@@ -47,7 +47,7 @@ def resolve(config):
         _one_of(config, field, MODELS)
     for field, choices in CHOICES.items():
         _one_of(config, field, choices)
-    for field in ('epochs', 'batch_size', 'trials', 'together', 'checkpoint_every'):
+    for field in ('epochs', 'batch_size', 'trials', 'together', 'checkpoint_every', 'test_every'):
         _check(config[field] >= 1, f'{field} is {config[field]}; it must be at least 1')
     _check(config.together == 1 or config.parallel == 'trials', f'together is {config.together}, but parallel=data '
            'trains one seed after another; choose parallel=trials')

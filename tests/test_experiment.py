@@ -11,6 +11,7 @@ from ikd.errors import Diverged, InputError, Stopped
 from ikd.explainers import CAMS
 from ikd.files import read_json
 from ikd.report.journal import read_records
+from ikd.report.page import report
 from ikd.validation import resolve
 
 ONE = jax.devices()[:1]
@@ -148,6 +149,19 @@ def test_resuming_between_rare_checkpoints_repeats_what_was_lost(undisturbed, tm
     assert without_times(read_records(tmp_path)) == without_times(read_records(undisturbed[0]))
 
 
+def test_not_every_epoch_is_tested(undisturbed, tmp_path):
+    """A stage's last one always is; what is trained and what the tests say stays the same, and the report has it."""
+    summary = experiment.run(make_config(test_every=2), tmp_path, ONE)
+    records = read_records(tmp_path)
+    assert [record['epoch'] for record in records if 'test_accuracy' in record] == [1, 3]
+    untested = [{field: value for field, value in record.items()
+                 if record['epoch'] != 2 or not field.startswith('test_')}
+                for record in without_times(read_records(undisturbed[0]))]
+    assert without_times(records) == untested
+    assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+    assert 'Accuracy, test (%)' in report(tmp_path)
+
+
 def test_a_finished_run_is_not_repeated(undisturbed, count_epochs):
     workdir, summary = undisturbed
     assert experiment.run(make_config(), workdir, ONE) == summary
@@ -206,7 +220,8 @@ def test_a_run_from_before_a_field_goes_on(undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize('field, value', [('data.dir', '.'), ('class_chunk', 2), ('profile', True), ('trials', 1),
-                                          ('parallel', 'trials'), ('cache_dir', 'cache'), ('checkpoint_every', 7)])
+                                          ('parallel', 'trials'), ('cache_dir', 'cache'), ('checkpoint_every', 7),
+                                          ('test_every', 3)])
 def test_where_and_how_are_not_what(undisturbed, field, value):
     assert experiment.run(make_config(**{field: value}), undisturbed[0], ONE) == undisturbed[1]
 

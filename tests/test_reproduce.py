@@ -219,9 +219,10 @@ def test_seeds_trained_together(tmp_path, quick):
 
 @pytest.mark.parametrize('platform, every', [('cpu', 1), ('gpu', 10)])
 def test_accelerators_do_not_wait_for_saves(platform, every, tmp_path, quick, monkeypatch):
+    """Nor does any device test more often than a curve needs."""
     monkeypatch.setattr(jax, 'default_backend', lambda: platform)
     assert reproduced(tmp_path, '--rows=CE', text=CONFIG.replace("'epochs': 2", "'epochs': 160")) == 0
-    assert [config.checkpoint_every for _, _, config, _ in quick] == [every]
+    assert [(config.checkpoint_every, config.test_every) for _, _, config, _ in quick] == [(every, 10)]
 
 
 def test_what_a_cell_measures(tmp_path, quick):

@@ -2,6 +2,7 @@
 import json
 import math
 from collections import defaultdict
+from itertools import groupby
 
 import numpy as np
 
@@ -33,14 +34,12 @@ def mean_over_trials(trials):
 
 
 def pieces(curve):
-    """A curve {epoch: (stage, value)} as lists of (epoch, value) without gaps: it begins anew with every stage."""
-    found, before = [], None
-    for epoch, (stage, value) in sorted(curve.items()):
-        if before != (epoch - 1, stage):
-            found.append([])
-        found[-1].append((epoch, value))
-        before = epoch, stage
-    return found
+    """A curve {epoch: (stage, value)} as lists of (epoch, value): it begins anew with every stage.
+
+    Not every epoch has a value, as `test_every` may be larger than 1.
+    """
+    stages = groupby(sorted(curve.items()), key=lambda point: point[1][0])
+    return [[(epoch, value) for epoch, (_, value) in points] for _, points in stages]
 
 
 def round_steps(low, high, most=5):

@@ -42,9 +42,10 @@ def test_values_and_means():
     assert mean_over_trials({}) == {} == values_of(RECORDS, 'y')
 
 
-def test_a_curve_begins_anew_with_a_stage_and_after_a_gap():
+def test_a_curve_begins_anew_with_a_stage():
+    """And goes on over epochs that were not tested."""
     curve = {1: ('a', 10.0), 2: ('a', 20.0), 3: ('b', 30.0), 5: ('b', 50.0), 6: ('b', 60.0)}
-    assert pieces(curve) == [[(1, 10), (2, 20)], [(3, 30)], [(5, 50), (6, 60)]]
+    assert pieces(curve) == [[(1, 10), (2, 20)], [(3, 30), (5, 50), (6, 60)]]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
