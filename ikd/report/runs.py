@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
 
 def read_run(workdir):
-    """The Run in the directory workdir; InputError if there is none, or none that has finished an epoch."""
+    """The Run in the directory workdir; InputError if there is none, or none that has been tested."""
     workdir = pathlib.Path(workdir)
     config, summary = read_json(workdir / 'config.json'), read_json(workdir / 'summary.json')
     if config is None:
@@ -50,10 +50,10 @@ def read_run(workdir):
     records = read_records(workdir)
     tested = {record['seed']: record for record in records if all(name in record for name in MEASURES)}
     if not summary and not tested:
-        raise InputError(f'{workdir} has no finished epoch yet; wait for the first one')
+        raise InputError(f'{workdir} has not been tested yet; wait for the first time')
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     trials = summary['trials'] if summary else [so_far(records, seed, tested[seed]) for seed in sorted(tested)]
-    return Run(workdir, label(fields), config, fields, summary, records, trials, unfinished(fields, tested, done))
+    return Run(workdir, label(fields), config, fields, summary, records, trials, unfinished(fields, records, done))
 
 
 def so_far(records, seed, last):
@@ -63,12 +63,13 @@ def so_far(records, seed, last):
             'train_seconds': round(seconds, 2)}
 
 
-def unfinished(fields, tested, done):
-    """Sentences about the seeds that are not done. tested: the last tested record of each seed that has begun."""
+def unfinished(fields, records, done):
+    """Sentences about the seeds that are not done."""
     planned = range(fields['seed'], fields['seed'] + fields['trials'])
+    last = {record['seed']: record for record in records}
     told = [f"Seed {seed} has finished epoch {record['epoch']}, of the stage {record['stage']}."
-            for seed, record in tested.items() if seed not in done]
-    waiting = [str(seed) for seed in planned if seed not in done and seed not in tested]
+            for seed, record in last.items() if seed not in done]
+    waiting = [str(seed) for seed in planned if seed not in done and seed not in last]
     return told + ([f"Not begun: seed {', '.join(waiting)}."] if waiting else [])
 
 

@@ -203,7 +203,7 @@ def test_an_unfinished_run(runs, tmp_path):
     workdir = tmp_path / 'cut'
     workdir.mkdir()
     shutil.copy(runs[0] / 'config.json', workdir)
-    with pytest.raises(InputError, match='has no finished epoch yet'):
+    with pytest.raises(InputError, match='has not been tested yet'):
         report(workdir)
     lines = (runs[0] / 'metrics.jsonl').read_text().splitlines(keepends=True)
     (workdir / 'metrics.jsonl').write_text(''.join(lines[:2]) + lines[2][:20])  # cut off in the third
@@ -212,6 +212,10 @@ def test_an_unfinished_run(runs, tmp_path):
     assert 'Not finished. Seed 0 has finished epoch 2, of the stage introspective. Not begun: seed 1.' in text
     assert f'{accuracy:.2f} % test accuracy so far, 1 trial, stage introspective' in text
     assert 'le, Grad-CAM (unfinished, stage introspective)' in text
+    untested = {name: value for name, value in json.loads(lines[2]).items() if not name.startswith('test_')}
+    (workdir / 'metrics.jsonl').write_text(''.join(lines[:2]) + json.dumps(untested) + '\n')
+    text = text_of(report(workdir))
+    assert 'Seed 0 has finished epoch 3' in text and f'{accuracy:.2f} % test accuracy so far, 1 trial' in text
     (workdir / 'metrics.jsonl').write_text(''.join(line for line in lines if '"epoch": 3' not in line))
     two = text_of(report(workdir)).partition('Test set')[0]
     assert 'so far, 2 trials' in two and '±' not in two
