@@ -16,17 +16,22 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ikd import models
+from ikd import models, training
 from tests.quick import plain_pictures
+from tests.small_run import make_config, train
 
 jax.config.update('jax_num_cpu_devices', 4)
 
 
 @pytest.fixture(scope='session', autouse=True)
 def compilation_cache(tmp_path_factory):
-    """What one test has compiled another need not, also in the processes that tests start and in pytest-xdist's."""
+    """What one test has compiled another need not, also in the processes that tests start and in pytest-xdist's.
+
+    Nor what was compiled before, where JAX's own variable names a folder.
+    """
     base = tmp_path_factory.getbasetemp()
-    directory = str((base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'compiled')
+    own = str((base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'compiled')
+    directory = os.environ.get('JAX_COMPILATION_CACHE_DIR', own)
     jax.config.update('jax_compilation_cache_dir', directory)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
     os.environ.update(JAX_COMPILATION_CACHE_DIR=directory, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0')
@@ -121,3 +126,34 @@ def real_cifar10(real, tmp_path_factory):
     folder = tmp_path_factory.mktemp('cifar10')
     subprocess.run([sys.executable, real / 'unpack_cifar10.py', folder], check=True, stdout=subprocess.DEVNULL)
     return folder / 'cifar-10-batches-bin'
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """A run's directory that is not there yet, with a store of its own beside it."""
+    return tmp_path / 'run'
+
+
+@pytest.fixture(scope='session')
+def undisturbed(tmp_path_factory):
+    """Workdir and summary of a run that nothing happened to."""
+    workdir = tmp_path_factory.mktemp('runs') / 'undisturbed'
+    return workdir, train(make_config(), workdir)
+
+
+@pytest.fixture
+def count_epochs(monkeypatch):
+    """A list that grows by one for every epoch trained; `.stop_after = n` interrupts before the (n+1)-th."""
+    class Epochs(list):
+        stop_after = None
+
+    epochs, run_epoch = Epochs(), training.run_epoch
+
+    def counted(*args):
+        if len(epochs) == epochs.stop_after:
+            raise KeyboardInterrupt
+        epochs.append(1)
+        return run_epoch(*args)
+
+    monkeypatch.setattr(training, 'run_epoch', counted)
+    return epochs

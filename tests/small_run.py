@@ -1,0 +1,45 @@
+"""A run of seconds, and how it is compared with another."""
+import jax
+import numpy as np
+
+from ikd import checkpoint, experiment, parallel, training, trials
+from ikd.config import default
+from ikd.validation import resolve
+
+
+def make_config(**fields):
+    """LE(Grad-CAM) with a small network on 8x8 digits: one epoch of warm-up, two of introspection."""
+    config = default()
+    config.model.name = 'cnn2'
+    config.update(batch_size=32, epochs=3)
+    config.data.limit = 128
+    config.update_from_flattened_dict({'method.warmup_epochs': 1, 'optimizer.learning_rate': 0.02, **fields})
+    return config
+
+
+def train(config, workdir, **more):
+    """`experiment.run` on one device."""
+    return experiment.run(config, workdir, jax.devices()[:1], **more)
+
+
+def last_state(config, workdir, seed=0):
+    """The host State that a run ended with, read from its last checkpoint."""
+    config = resolve(config)
+    dataset = experiment.load_data(config)
+    layout = parallel.Layout(tuple(jax.devices()[:1]), 'data')
+    prepared = trials.prepare_stages(config, dataset, layout)[-1]
+    example = training.state_shapes(prepared, dataset.train_images.shape[1:])
+    with checkpoint.manager(workdir, seed, 1, 'introspective') as saved:
+        return checkpoint.restore(saved, saved.latest_step(), example)[0]
+
+
+def assert_same(a, b):
+    """Two trees, bit for bit."""
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def without_times(records):
+    """What of the records does not depend on how fast it went."""
+    return [{name: value for name, value in record.items() if name not in ('seconds', 'images_per_second')}
+            for record in records]

@@ -1,0 +1,122 @@
+"""A run that is cut, stopped or asked for again: what is trained again, what is not, what is refused."""
+import json
+
+import numpy as np
+import pytest
+
+from ikd import experiment
+from ikd.errors import InputError, Stopped
+from ikd.files import read_json
+from ikd.report.journal import read_records
+from ikd.validation import resolve
+from tests.small_run import assert_same, last_state, make_config, train, without_times
+
+pytestmark = pytest.mark.usefixtures('without_pictures')
+
+
+@pytest.mark.parametrize('stop_after', [0, 1, 2])
+def test_interrupted_and_resumed_is_undisturbed(undisturbed, workdir, count_epochs, stop_after):
+    """Bit for bit, whichever epoch it was interrupted after, and nothing is trained twice."""
+    count_epochs.stop_after = stop_after
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(), workdir)
+    count_epochs.stop_after = None
+    summary = train(make_config(), workdir)
+    assert len(count_epochs) == 3
+    assert_same(last_state(make_config(), workdir), last_state(make_config(), undisturbed[0]))
+    assert without_times(read_records(workdir)) == without_times(read_records(undisturbed[0]))
+    assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+
+
+def test_resuming_between_rare_checkpoints_repeats_what_was_lost(undisturbed, workdir, count_epochs):
+    """checkpoint_every is not part of the experiment: saved at the ends of stages only, it ends the same."""
+    count_epochs.stop_after = 2
+    config = make_config(checkpoint_every=10)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, workdir)
+    count_epochs.stop_after = None
+    train(config, workdir)
+    assert len(count_epochs) == 4
+    assert_same(last_state(config, workdir), last_state(config, undisturbed[0]))
+    assert without_times(read_records(workdir)) == without_times(read_records(undisturbed[0]))
+
+
+def test_asked_to_stop_a_run_keeps_every_step(undisturbed, workdir):
+    """Between epochs and within, one of them cut twice, though no checkpoint was due: no step is taken twice, and in
+    the end it is as if undisturbed. Asked at the very end it ends anyway."""
+    config, asked = make_config(checkpoint_every=10), []
+
+    def run(asks):
+        """Stops at the n-th time it is asked: the first is before the seed, the last of an epoch after its test."""
+        start = len(asked)
+        return train(config, workdir, stop=lambda: asked.append(1) or len(asked) - start == asks)
+
+    for asks, message in [(1, 'stopped before seed 0'), (3, 'stopped in epoch 1 of 3, after step 2 of 4'),
+                          (4, 'stopped after epoch 1 of 3'), (2, 'stopped in epoch 2 of 3, after step 1 of 4'),
+                          (3, 'stopped in epoch 2 of 3, after step 3 of 4')]:
+        with pytest.raises(Stopped, match=message):
+            run(asks)
+        assert not (workdir / 'summary.json').exists()
+    summary = run(8)
+    assert len(asked) == 6 + 12 + 3  # runs, steps, epochs
+    assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+    assert_same(last_state(config, workdir), last_state(config, undisturbed[0]))
+    assert without_times(read_records(workdir)) == without_times(read_records(undisturbed[0]))
+
+
+def test_a_finished_run_is_not_repeated(undisturbed, count_epochs):
+    workdir, summary = undisturbed
+    assert train(make_config(), workdir) == summary
+    assert not count_epochs
+
+
+def test_more_trials_train_only_the_new_ones(undisturbed, workdir, count_epochs):
+    """And the second of two trials is the run of that seed alone, bit for bit."""
+    one = train(make_config(), workdir)
+    two = train(make_config(trials=2), workdir)
+    assert len(count_epochs) == 6
+    assert two['trials'][0] == one['trials'][0]
+    accuracies = [trial['test_accuracy'] for trial in two['trials']]
+    assert two['test_accuracy_mean'] == pytest.approx(np.mean(accuracies))
+    assert two['test_accuracy_std'] == pytest.approx(np.std(accuracies, ddof=1))
+    alone = make_config(seed=1)
+    train(alone, workdir.parent / 'elsewhere' / 'alone')
+    assert_same(last_state(alone, workdir.parent / 'elsewhere' / 'alone', 1), last_state(alone, workdir, 1))
+
+
+@pytest.mark.slow
+def test_seeds_of_a_run_in_any_order(undisturbed, workdir, count_epochs):
+    """Each is told of as soon as it is done, and is the same, bit for bit, whatever was trained before it."""
+    told = []
+    finished = lambda summary: told.append([trial['seed'] for trial in summary['trials']])
+    summary = train(make_config(), workdir, seeds=[1, 0], finished=finished)
+    assert told == [[1], [0, 1]] and len(count_epochs) == 6
+    assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+    assert_same(last_state(make_config(), workdir), last_state(make_config(), undisturbed[0]))
+    assert summary['train_images'] == summary['test_images'] == 128
+    train(make_config(), workdir, seeds=[1], finished=finished)
+    assert told[-1] == [0, 1] and len(count_epochs) == 6
+
+
+def test_a_run_from_before_a_field_goes_on(undisturbed, workdir):
+    """What its config.json does not say is as it is by default."""
+    there = read_json(undisturbed[0] / 'config.json')
+    del there['features']['power'], there['precision']
+    workdir.mkdir()
+    (workdir / 'config.json').write_text(json.dumps(there))
+    experiment.check_identity(resolve(make_config()), workdir)
+    with pytest.raises(InputError, match='precision .float32 there, bfloat16 now.'):
+        experiment.check_identity(resolve(make_config(precision='bfloat16')), workdir)
+
+
+@pytest.mark.parametrize('field, value', [('data.dir', '.'), ('class_chunk', 2), ('profile', True), ('trials', 1),
+                                          ('parallel', 'trials'), ('cache_dir', 'cache'), ('checkpoint_every', 7),
+                                          ('test_every', 3)])
+def test_where_and_how_are_not_what(undisturbed, field, value):
+    assert train(make_config(**{field: value}), undisturbed[0]) == undisturbed[1]
+
+
+def test_another_experiment_in_the_same_place_is_refused(undisturbed):
+    with pytest.raises(InputError) as caught:
+        train(make_config(**{'method.alpha': 0.8, 'batch_size': 16}), undisturbed[0])
+    assert 'batch_size (32 there, 16 now), method.alpha (0.9 there, 0.8 now)' in str(caught.value)
