@@ -9,6 +9,7 @@ import sys
 import tomllib
 import typing
 import zipfile
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -33,6 +34,13 @@ def test_import_is_light_and_everything_is_there():
     assert ikd.load is trained.load and ikd.targets is targets and ikd.explainers.explain is explain
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         ikd.nothing
+
+
+def test_training_does_not_wait_for_what_it_can_do_without():
+    """Nor is PyTorch, where it is installed, lost to whoever wants it afterwards."""
+    code = ("import sys, ikd.experiment; print({'torch', 'tensorflow', 'sklearn'} & {*sys.modules}); "
+            "from importlib.util import find_spec; print('torch' in sys.modules, find_spec('torch') is not None)")
+    assert python('-c', code).stdout == f"set()\nFalse {find_spec('torch') is not None}\n"
 
 
 @pytest.mark.parametrize('name', ['train', 'load', 'targets', 'explainers.explain'])

@@ -1,8 +1,5 @@
 """Scikit-learn's handwritten digits: 1,797 grey images of 8x8 pixels, bundled, so nothing is downloaded."""
-
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 
 def read():
@@ -12,6 +9,8 @@ def read():
     The split is stratified by class and never changes: results on this set are comparable between people and
     between years.
     """
+    from sklearn.datasets import load_digits  # here, as runs on other data need not wait for scikit-learn
+    from sklearn.model_selection import train_test_split
     pixels, labels = load_digits(return_X_y=True)
     images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     train_images, test_images, train_labels, test_labels = train_test_split(

@@ -4,14 +4,31 @@ import math
 import os
 import pathlib
 import socket
+import sys
 import time
-
-from tensorboardX import summary
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.record_writer import RecordWriter
+from contextlib import contextmanager
 
 from ikd.errors import InputError, writing
 from ikd.files import holding, replace_text
+
+
+@contextmanager
+def absent(package):
+    """Meanwhile a package that nobody has imported yet can't be imported."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+with absent('torch'):  # for which tensorboardX would wait for seconds where it is installed, though it can do without
+    from tensorboardX import summary
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import RecordWriter
 
 
 def read_records(workdir, seed=None):
