@@ -16,7 +16,6 @@ import sys
 from os.path import expanduser
 from time import monotonic as now
 
-import jax
 from absl import logging
 
 from ikd import experiment
@@ -30,7 +29,7 @@ from ikd.report.markdown import markdown
 from ikd.report.provenance import sources
 from ikd.signals import same_command, stopping
 
-POINTS = 16  # of a trial, at which it is tested and, on an accelerator, saved
+POINTS = 16  # of a trial, at which it is saved and tested
 
 
 def parse(argv):
@@ -120,9 +119,8 @@ def train(grid, cell, seeds, workdir, options, found, stop):
     config = cell.config.copy_and_resolve_references()
     config.store, config.together = str(workdir / 'store'), options.together
     config.parallel = 'trials' if options.together > 1 else 'data'
-    config.test_every = max(1, config.epochs // POINTS)
-    if jax.default_backend() != 'cpu':  # where an epoch may be shorter than a save; --minutes and signals save anyhow
-        config.checkpoint_every = config.test_every
+    # An epoch may be shorter than a save or a test; --minutes and signals save anyhow.
+    config.checkpoint_every = config.test_every = max(1, config.epochs // POINTS)
     directory = workdir / grids.cell_name(config)
 
     def finished(summary):
