@@ -10,7 +10,7 @@ from ikd.errors import InputError
 from tests.data.hostile import assert_clear, assert_whole, audited, examples, harmed, tried
 
 
-@examples(100, 5000)
+@examples(100, 2000)
 def test_idx(examples, small, write_idx, tmp_path):
     write_idx(tmp_path, gzipped=False)
     plain = {name: (tmp_path / name).read_bytes() for name in official.IDX_FILES}
@@ -31,7 +31,7 @@ def test_idx(examples, small, write_idx, tmp_path):
             assert_whole(found, (28, 28, 1))
 
 
-@examples(60, 3000)
+@examples(60, 1500)
 @pytest.mark.parametrize('name', ['cifar10', 'cifar100'])
 def test_cifar_binary(examples, small, write_cifar, tmp_path, name):
     inner = write_cifar(name, tmp_path)
@@ -68,7 +68,7 @@ def headers(draw):
     return bytes(header)
 
 
-@examples(40, 1000)
+@examples(40, 500)
 def test_archives(examples, small, write_cifar, pack, tmp_path):
     """Members of every kind among the real ones, and the whole harmed, inside gzip or outside."""
     archive = pack(write_cifar('cifar10', tmp_path / 'a' / 'b'), tmp_path / 'a' / 'cifar-10-binary.tar.gz')

@@ -80,7 +80,7 @@ def plant(directory, tree):
             path.symlink_to(LINKS.get(kind, path.name))
 
 
-@examples(100, 1000)
+@examples(100, 500)
 def test_image_folders(examples, tmp_path):
     number = itertools.count()
 
@@ -102,7 +102,7 @@ def test_image_folders(examples, tmp_path):
             assert not folder.unreadable(directory)
 
 
-@examples(20, 500)
+@examples(20, 250)
 @pytest.mark.parametrize('file', ['features.json', 'dataset_info.json', 'digits-train.array*', 'ikd_original.npz'])
 def test_prepared_sets(examples, grey, tmp_path, file):
     """Files of a TFDS set harmed; only the cache of the arrays is written, beside them."""
@@ -127,7 +127,7 @@ def test_prepared_sets(examples, grey, tmp_path, file):
             assert path != cache or len(found[0]) == len(expected[0])
 
 
-@examples(300, 5000)
+@examples(300, 2000)
 def test_pictures(examples):
     """Each format harmed: an array of the shape that was asked for, or an exception that names no program."""
     from ikd.data.images import decode, quiet
