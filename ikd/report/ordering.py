@@ -1,4 +1,6 @@
 """Picture of two orders side by side: what explainers teach and how well they tell classes apart (Figure 3)."""
+import textwrap
+
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
@@ -36,16 +38,18 @@ def ordering_figure(panels, title, note=''):
 
     panels: a list of (name, accuracies, baseline, scores). accuracies: explainer -> [values of the seeds], percent;
     baseline: (name, percent) of a line across, or None; scores: reading -> {explainer: (middle, low, high)}, in
-    [0, 1]. Explainers stand in the order of `accuracies`, in both; one without values keeps an empty place. Error
+    [0, 1]. Explainers stand in the order of `accuracies`, in both; one without values says so in its place. Error
     bars of accuracies: sample standard deviation over seeds, one seed has none. Returns a matplotlib Figure.
     """
     rows = len(panels)
     below = 0.25 + 0.2 * (note.count('\n') + 1)
-    height = 3.1 * rows + 0.5 + below
+    lines = textwrap.wrap(title, 120)
+    above = 0.65 + 0.2 * len(lines)
+    height = 3.1 * rows + above - 0.35 + below
     figure = Figure(figsize=(10.5, height), dpi=110)
     grid = figure.subplots(rows, 2, squeeze=False)
-    figure.subplots_adjust(0.075, (below + 0.45) / height, 0.985, 1 - 0.85 / height, wspace=0.2, hspace=0.42)
-    figure.text(0.015, 1 - 0.12 / height, title, fontsize=11, va='top')
+    figure.subplots_adjust(0.075, (below + 0.45) / height, 0.985, 1 - above / height, wspace=0.2, hspace=0.42)
+    figure.text(0.015, 1 - 0.12 / height, '\n'.join(lines), fontsize=11, va='top')
     figure.text(0.015, 0.1 / height, note, fontsize=8, va='bottom', color='#333333')
     for (name, accuracies, baseline, scores), (left, right) in zip(panels, grid):
         explainers = list(accuracies)
@@ -54,6 +58,9 @@ def ordering_figure(panels, title, note=''):
                 mean, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
                 left.plot(np.full(len(values), place), values, '.', color='#999999', markersize=5, zorder=1)
                 draw_points(left, place, (mean, mean - spread, mean + spread), color=COLOURS[0])
+            else:
+                left.text(place, 0.03, 'not run', transform=left.get_xaxis_transform(), ha='center', fontsize=8,
+                          color='#777777')
         if baseline:
             left.axhline(baseline[1], color='#555555', linestyle='--', linewidth=1, label=f'{baseline[0]} (mean)')
             left.legend(fontsize=8, loc='best')

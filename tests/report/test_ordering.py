@@ -35,7 +35,7 @@ def test_it_is_readable(seeds, rows):
     accuracies, scores = panels(seeds)
     note = 'A note of some length, as the note of a figure is, that says what the bars are\nand of what'
     figure = ordering_figure([(f'ResNet{i}', accuracies, ('cross-entropy', 89.9), scores) for i in range(rows)],
-                             'A title', note)
+                             'A title of more words than fit into a line ' * rows * 2, note)
     assert_readable(figure)
     written = [text for text, _, _ in texts_of(figure)]
     assert all(written.count(name) == 2 * rows for name in NAMES)
@@ -43,10 +43,11 @@ def test_it_is_readable(seeds, rows):
 
 
 def test_points_stand_where_their_values_are():
-    """In the order of the accuracies on both sides; what is missing keeps its place."""
+    """In the order of the accuracies on both sides; what is missing keeps its place, and says so."""
     accuracies, scores = panels(3, scored=('Grad-CAM', 'GuidedBP'))
     accuracies['Grad'] = []
     left, right = ordering_figure([('', accuracies, None, scores)], '').axes
+    assert [(text.get_text(), text.get_position()[0]) for text in left.texts] == [('not run', 2)]
     means = [bar.lines[0].get_xydata()[0] for bar in left.containers]
     np.testing.assert_allclose(means, [(i, np.mean(accuracies[NAMES[i]])) for i in (0, 1, 3)])
     (bar,) = left.containers[0].lines[2]
