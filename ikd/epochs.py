@@ -4,6 +4,11 @@ import numpy as np
 from ikd.errors import Diverged
 
 
+def is_due(epoch, last, every):
+    """Whether what is done every so many epochs is done after this one of a stage; after the last in any case."""
+    return epoch == last or epoch % every == 0
+
+
 def rest_of(report, seconds):
     """What is kept of a cut epoch, as JSON: the numbers of its steps so far, exactly, and its time.
 

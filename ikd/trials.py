@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from ikd import checkpoint, models, parallel, processes, store, training
 from ikd.config import network_options
-from ikd.epochs import check_finite, epoch_line, epoch_record, join, rest_of
+from ikd.epochs import check_finite, epoch_line, epoch_record, is_due, join, rest_of
 from ikd.errors import Stopped, Unwritable
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
@@ -219,7 +219,7 @@ def train_stage(group, index, before):
                 directory = job.workdir / 'profile' / stage.name if processes.first() else None
                 training.trace(program, layout, state, knowledge, *job.training_set, directory)
             tests = [{}] * len(group.seeds)
-            if epoch == stage.epochs or epoch % job.config.test_every == 0:
+            if is_due(epoch, stage.epochs, job.config.test_every):
                 tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
             check_finite(group.seeds, prepared, epoch, before, reports, tests)
             rate = float(prepared.schedule(place + (epoch - 1) * program.steps))
@@ -233,7 +233,7 @@ def train_stage(group, index, before):
                 figure = draw(job.explain, job.dataset, variables, f'epoch {before + epoch}', most=3)
                 group.journals[0].picture('explanations', pixels(figure), before + epoch)
             stopping = group.stop()
-            if stopping or epoch == stage.epochs or epoch % job.config.checkpoint_every == 0:
+            if stopping or is_due(epoch, stage.epochs, job.config.checkpoint_every):
                 states = parallel.split(layout, state)
                 # Last, so that whatever is saved has its record.
                 checkpoint.save(saved, epoch * program.steps, states, [None] * len(states))

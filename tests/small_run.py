@@ -35,8 +35,8 @@ def last_state(config, workdir, seed=0):
 
 def assert_same(a, b):
     """Two trees, bit for bit."""
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(x, y)
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def without_times(records):

@@ -15,6 +15,7 @@ from ikd.errors import InputError, Stopped
 from ikd.files import read_json
 from ikd.report.journal import read_records
 from ikd.validation import resolve
+from tests.small_run import assert_same
 
 DEVICES = jax.devices()
 
@@ -29,11 +30,6 @@ def make_config(placement='stream', **fields):
     config.data.update(limit=128, augment='crop_flip', placement=placement)
     config.update_from_flattened_dict({'method.warmup_epochs': 1, 'optimizer.learning_rate': 0.02, **fields})
     return config
-
-
-def assert_same(a, b):
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def last_states(workdir, trials=1):
