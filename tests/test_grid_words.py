@@ -27,6 +27,13 @@ def test_one_network_of_a_table():
     assert table(2, 'model=resnet8,smoke').name == 'table2-resnet8-smoke'
 
 
+def test_notes_about_data_stand_where_it_is():
+    everywhere, mnist, cifar = table(6).notes, table(6, 'model=mlp').notes, table(6, 'model=resnet8').notes
+    about = [note for note in everywhere if note not in mnist]
+    assert len(about) == 2 and all('CIFAR-10' in note for note in about)
+    assert cifar == everywhere and all(isinstance(note, str) for note in everywhere)
+
+
 def test_a_network_and_a_schedule_in_any_order():
     """The MLP has 50 of the table's 160 epochs: alone it is the longest."""
     for argument in 'model=mlp,epochs=10', 'epochs=10,model=mlp':

@@ -35,10 +35,10 @@ FROZEN = ('LE-Frozen is not in the paper: the targets come from the maps of the 
           'they keep what cross-entropy has learnt of which classes are alike, and do not change with training.')
 TURNED = ('LE-Frozen-Turned is LE-Frozen with the response of each wrong class given to the next one, always alike: '
           'as constant and as unequal, but of the wrong classes.')
-RESTORED = ('CIFAR-10 is, in results/cells, a copy in which 93 of the 60,000 images (73 for training, 20 for the '
-            'test, 88 of them ships) are restored from JPEG; the others are the original pixels.')
-WARM_UP = ('The paper gives no warm-up for CIFAR-10: a fifth of the epochs here, rounded, as on MNIST. Weight decay '
-           '1e-4, Grad-CAM of the last group after its ReLU, and with a ReLU.')
+RESTORED = ('cifar10', 'CIFAR-10 is, in results/cells, a copy in which 93 of the 60,000 images (73 for training, 20 '
+                       'for the test, 88 of them ships) are restored from JPEG; the others are the original pixels.')
+WARM_UP = ('cifar10', 'The paper gives no warm-up for CIFAR-10: a fifth of the epochs here, rounded, as on MNIST. '
+                      'Weight decay 1e-4, Grad-CAM of the last group after its ReLU, and with a ReLU.')
 
 
 def cells(models, rows):
