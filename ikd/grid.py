@@ -39,9 +39,9 @@ class Grid(NamedTuple):
 
     name: of the files that are written. error: numbers are shown as errors, 100 - accuracy. references: rows that
     others are compared with, paired by seed. ordered: rows of which the paper says where they stand among the others.
-    notes: sentences under the table, or (name of a data set, sentence), which `adapt` keeps where a cell has the set.
-    trials: seeds 0, 1, ... of each cell. report(grid, found, results): writes the grid's files into the folder
-    `results` and returns what to print; None: `report.tables`.
+    notes: sentences under the table, or (about, sentence), which `adapt` keeps where a cell has what it is about: a
+    data set's name, or `paper` for numbers of the paper. trials: seeds 0, 1, ... of each cell. report(grid, found,
+    results): writes the grid's files into the folder `results` and returns what to print; None: `report.tables`.
     """
     name: str
     title: str
@@ -83,9 +83,9 @@ def adapt(grid, argument):
             models = f"; the networks are {', '.join(there)}" if kind == 'model' else ''
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: smoke, epochs=N, "
                              f'images=N, model=NAME{models}')
-    there = {cell.config.data.name for cell in grid.cells}
+    there = {'', *(cell.config.data.name for cell in grid.cells), *('paper' for cell in grid.cells if cell.paper)}
     notes = [('', note) if isinstance(note, str) else note for note in grid.notes]
-    return grid._replace(notes=tuple(note for about, note in notes if not about or about in there))
+    return grid._replace(notes=tuple(note for about, note in notes if about in there))
 
 
 def _each(grid, change, suffix, words):

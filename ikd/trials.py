@@ -164,7 +164,7 @@ def adopt_stage(group, index, before):
 def take_stage(group, index, before, found):
     """The States of `found`, [(State, records), ...] of each seed from the store, whose records are told again."""
     stage, program = group.job.stages[index].stage, group.job.stages[index].program
-    group.progress.tick(stage.epochs * program.steps)
+    group.progress.skip(stage.epochs * program.steps)
     for seed, journal, (_, records) in zip(group.seeds, group.journals, found):
         if len(stage_records(group.job, seed, before, stage.epochs)) < stage.epochs:
             journal.rewind(before, before + stage.epochs)
@@ -198,7 +198,7 @@ def train_stage(group, index, before):
         if done < stage.epochs:
             for journal in group.journals:
                 journal.rewind(before + done, before + stage.epochs)
-        group.progress.tick(done * program.steps + first)
+        group.progress.skip(done * program.steps + first)
         state = parallel.join(layout, states)
         knowledge = {} if stage.teacher is None else parallel.join(
             layout, [training.variables_of(earlier[stage.teacher]) for earlier in group.results])

@@ -20,7 +20,7 @@ ROWS = {  # fields of `config.method`, the paper's accuracy of CNN-8 and CNN-6
     'DKPP': ({'name': 'dkpp', 'lam': 0.0}, (87.73, 0.37), (86.30, 0.42)),
 }
 NOTES = (
-    "The paper's teacher has 90.04; ours is in the column `teacher`.",
+    ('paper', "The paper's teacher has 90.04; ours is in the column `teacher`."),
     'KD and DKPP: T squared times the divergence at T = 4, without the labels, as in equation 4. CWTM: the teacher '
     'at T = 1. The paper hides the temperature. CWTM-R: from 0.5, as in the paper.',
     "The paper's CWTM-Permut sums its weights over n examples, which can only mean the batch.",

@@ -14,9 +14,9 @@ from ikd.grid import Grid, adapt
 ROWS = ('CE', 'Dropout', 'LS', 'CP', 'LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)')
 NOTES = (
     UNIFORM,
-    "LE-Permut's numbers are from Table 6 of the paper.",
-    'In the paper LE is above LS by 0.69 (ResNet14) and 0.56 (ResNet8); the standard deviation of CE is 0.3, of LS '
-    'and LE 0.07 to 0.18. Its five trials are not said to be paired.',
+    ('paper', "LE-Permut's numbers are from Table 6 of the paper."),
+    ('paper', 'In the paper LE is above LS by 0.69 (ResNet14) and 0.56 (ResNet8); the standard deviation of CE is '
+              '0.3, of LS and LE 0.07 to 0.18. Its five trials are not said to be paired.'),
     WARM_UP, RESTORED,
 )
 

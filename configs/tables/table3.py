@@ -12,12 +12,12 @@ from ikd.grid import Grid, adapt
 ROWS = ('CE', 'Dropout', 'LS', 'CP', 'LE-Uniform', 'LE-Permut', 'LE(Grad)')
 NOTES = (
     UNIFORM,
-    "LE-Permut's number is from Table 6 of the paper, where it stands as accuracy.",
+    ('paper', "LE-Permut's number is from Table 6 of the paper, where it stands as accuracy."),
     'The paper searched the hyper-parameters of Dropout, LS and CP anew on MNIST and does not give them. Here they '
     'are those it found on CIFAR-10: rate 0.1, 0.9 for the true class, strength 0.5.',
-    'The table in the paper also quotes others: Pereyra et al. 2017 with Dropout 1.28 +- 0.06, LS 1.23 +- 0.06, CP '
-    '1.17 +- 0.06; Alemi et al. 2017 with CE 1.38, Dropout 1.34, LS 1.40, CP 1.36. The 1.13 of the latter\'s own '
-    'method takes 12 % more parameters and 200 epochs.',
+    ('paper', "The table in the paper also quotes others: Pereyra et al. 2017 with Dropout 1.28 +- 0.06, LS 1.23 "
+              "+- 0.06, CP 1.17 +- 0.06; Alemi et al. 2017 with CE 1.38, Dropout 1.34, LS 1.40, CP 1.36. The 1.13 "
+              "of the latter's own method takes 12 % more parameters and 200 epochs."),
 )
 
 

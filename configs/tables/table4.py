@@ -13,8 +13,8 @@ from ikd.grid import Grid, adapt
 ROWS = ('CE', 'LS', 'DML', 'BAN', 'BAN+L', 'LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)')
 NOTES = (
     UNIFORM,
-    'The numbers of LS and LE-Permut are from Tables 2 and 6 of the paper.',
-    "The paper's text has BAN above CE; its table has BAN with ResNet8 0.73 below CE.",
+    ('paper', 'The numbers of LS and LE-Permut are from Tables 2 and 6 of the paper.'),
+    ('paper', "The paper's text has BAN above CE; its table has BAN with ResNet8 0.73 below CE."),
     'BAN at temperature 4: the paper searched 1, 2, 5, 10 and 20 and does not say what it found. DML: the mean of '
     'both networks, updated at once.',
     WARM_UP, RESTORED,

@@ -13,11 +13,12 @@ from ikd.grid import Grid, adapt
 ROWS = ('CE', 'LS', 'KD', 'Hint', 'AT+KD', 'FSP+KD', 'TAKD', 'LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)')
 NOTES = (
     UNIFORM,
-    'The numbers of CE, LS and LE-Permut are from Tables 2 and 6 of the paper.',
-    "The paper's teacher has 91.51; ours is in the column `teacher`.",
-    "Nine of the paper's ten numbers of taught networks have one standard deviation, 0.19, which looks like a slip.",
-    "The paper's text has LE above most methods with a teacher. On ResNet14 four of five are above it (FSP+KD 91.42, "
-    'AT+KD 91.31, Hint 91.29, TAKD 91.27 against 91.21), on ResNet8 none.',
+    ('paper', 'The numbers of CE, LS and LE-Permut are from Tables 2 and 6 of the paper.'),
+    ('paper', "The paper's teacher has 91.51; ours is in the column `teacher`."),
+    ('paper', "Nine of the paper's ten numbers of taught networks have one standard deviation, 0.19, which looks "
+              "like a slip."),
+    ('paper', "The paper's text has LE above most methods with a teacher. On ResNet14 four of five are above it "
+              "(FSP+KD 91.42, AT+KD 91.31, Hint 91.29, TAKD 91.27 against 91.21), on ResNet8 none."),
     'T = 4 and weight 0.1 of the labels. Our choices, as the paper is silent: T squared and weight 1 of the teacher, '
     'Hint and FSP in two stages, the weight of attention (see the README).',
     WARM_UP, RESTORED,

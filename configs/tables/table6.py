@@ -15,11 +15,11 @@ from ikd.grid import Grid, adapt
 ROWS = ('CE', 'LS', 'LE-Uniform', 'LE-Permut', 'LE-Frozen', 'LE-Frozen-Turned', 'LE(Grad)')
 NOTES = (
     UNIFORM, FROZEN, TURNED,
-    'The numbers of LS are from Tables 2 and 3 of the paper.',
+    ('paper', 'The numbers of LS are from Tables 2 and 3 of the paper.'),
     'LE-Permut permutes the targets of Grad for the MLP, of Grad-CAM for ResNets. The paper does not say which.',
-    'In the paper LE is above LE-Permut by 0.30 and 0.48 with Grad-CAM (ResNet14, ResNet8), by 0.10 and 0.05 with '
-    'Grad, by 0.09 on the MLP; the standard deviation of CE is there 0.33, 0.32 and 0.05, of LE 0.03 to 0.18. Its '
-    'five trials are not said to be paired.',
+    ('paper', 'In the paper LE is above LE-Permut by 0.30 and 0.48 with Grad-CAM (ResNet14, ResNet8), by 0.10 and '
+              '0.05 with Grad, by 0.09 on the MLP; the standard deviation of CE is there 0.33, 0.32 and 0.05, of '
+              'LE 0.03 to 0.18. Its five trials are not said to be paired.'),
     'The paper says that all explanations come from a single backward pass. That holds for Grad-CAM of the last '
     'layer; input gradients of k classes take k vector-Jacobian products.',
     WARM_UP, RESTORED,

@@ -14,7 +14,8 @@ class Progress:
 
     def __init__(self, total, pause=5, quiet=False):
         self.bar = tqdm(total=total, unit='step', disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True)
-        self.total, self.done, self.started, self.pause, self.spoke = total, 0, time.monotonic(), pause, -pause
+        self.total, self.done, self.skipped = total, 0, 0
+        self.started, self.pause, self.spoke = time.monotonic(), pause, -pause
         self.quiet = quiet
 
     def tick(self, steps):
@@ -22,12 +23,20 @@ class Progress:
         self.done += steps
         self.bar.update(steps)
 
+    def skip(self, steps):
+        """So many steps were done before this began, in no time: they say nothing of the time left."""
+        self.done += steps
+        self.skipped += steps
+        if not self.bar.disable:
+            self.bar.initial += steps  # from which it reckons the rate
+        self.bar.update(steps)
+
     def epoch(self, text):
         """An epoch has ended; `text` says how."""
         self.bar.set_postfix_str(text)
         now = time.monotonic() - self.started
         if self.bar.disable and not self.quiet and (now - self.spoke >= self.pause or self.done >= self.total):
-            left = now / max(self.done, 1) * (self.total - self.done)
+            left = now / max(self.done - self.skipped, 1) * (self.total - self.done)
             print(f'{100 * self.done / self.total:3.0f} %  {text}  ({now:.0f} s, {left:.0f} s left)', file=sys.stderr,
                   flush=True)
             self.spoke = now
