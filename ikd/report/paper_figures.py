@@ -20,7 +20,7 @@ from ikd.validation import resolve
 ROWS = {'by_true_class': 'true class', 'all_images': 'class'}  # of a matrix of cosines
 READINGS = {'absolute; Grad-CAM as it is': ('absolute', 'as_is'),  # of input gradients, of Grad-CAM
             'signed; Grad-CAM upsampled': ('signed', 'upsampled')}
-COUNTS = ('images', 'undefined')
+COUNTS = {'images': 'images', 'undefined': 'undefined correlations'}
 AGAINST = {'all': 'every other', 'correct': 'every other, correctly classified', 'runner_up': 'the runner-up'}
 
 
@@ -177,7 +177,7 @@ def figure3(grid, found, results):
                   *(f'D, {reading}' for reading in READINGS)], lines),
         ['## Do the orders agree?', '', *lines_of(['network', 'orders', 'Spearman', 'Kendall', 'p'], orders)],
         ['## Discriminativeness', '', *lines_of(
-            ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho', *COUNTS],
+            ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho', *COUNTS.values()],
             details)] if details else []], networks)
 
 
