@@ -50,7 +50,7 @@ def read_run(workdir):
     records = read_records(workdir)
     tested = {record['seed']: record for record in records if all(name in record for name in MEASURES)}
     if not summary and not tested:
-        raise InputError(f'{workdir} has not been tested yet; wait for the first time')
+        raise InputError(f'no epoch of {workdir} has been tested yet; call again after the first test')
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     trials = summary['trials'] if summary else [so_far(records, seed, tested[seed]) for seed in sorted(tested)]
     return Run(workdir, label(fields), config, fields, summary, records, trials, unfinished(fields, records, done))

@@ -69,7 +69,7 @@ def test_an_unfinished_run(runs, tmp_path):
     workdir = tmp_path / 'cut'
     workdir.mkdir()
     shutil.copy(runs[0] / 'config.json', workdir)
-    with pytest.raises(InputError, match='has not been tested yet'):
+    with pytest.raises(InputError, match='has been tested yet; call again'):
         report(workdir)
     lines = (runs[0] / 'metrics.jsonl').read_text().splitlines(keepends=True)
     (workdir / 'metrics.jsonl').write_text(''.join(lines[:2]) + lines[2][:20])  # cut off in the third
