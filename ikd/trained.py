@@ -2,9 +2,11 @@
 import itertools
 import os
 import pathlib
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ikd import data
@@ -27,8 +29,9 @@ from ikd.validation import resolve
 class Trained(NamedTuple):
     """A trained network: its resolved config, its data, the Flax module, and what that is applied with.
 
-    variables: host arrays, `params`, `batch_stats` and `extra`. In `model.apply(variables, x, train=False)`, which
-    gives logits [b, k] and named taps, x is `inputs(images)`. seed: that of the trial.
+    variables: host arrays, `params`, `batch_stats` and `extra`; of dml's two networks those of the first. In
+    `model.apply(variables, x, train=False)`, which gives logits [b, k] and named taps, x is `inputs(images)`. seed:
+    that of the trial.
     """
     config: Any
     dataset: Dataset
@@ -81,8 +84,17 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     if images or not described:
         check_folder(config, recorded, workdir)
         dataset = as_trained_on(load_data(config), dataset, workdir)
-    variables = {name: tree[name] for name in ('params', 'batch_stats', 'extra')}
-    return Trained(config, dataset, final_model(config, dataset), variables, seed)
+    model = final_model(config, dataset)
+    return Trained(config, dataset, model, own_variables(model, dataset, tree), seed)
+
+
+def own_variables(model, dataset, tree):
+    """What a network is applied with, of a checkpoint's tree: without what a stage had added, a peer, a regressor."""
+    images = jnp.zeros((1, *dataset.train_images.shape[1:]))
+    own = jax.eval_shape(partial(model.init, train=False), jax.random.key(0), images)
+    return {'extra': tree['extra'], **{
+        name: {part: value for part, value in tree[name].items() if part in own.get(name, {})}
+        for name in ('params', 'batch_stats')}}
 
 
 def check_folder(config, recorded, workdir):

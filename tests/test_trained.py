@@ -8,6 +8,7 @@ import pytest
 from ikd import experiment, metrics
 from ikd import trained as trained_networks
 from ikd.errors import InputError
+from ikd.evaluation.sanity import cascade
 from ikd.models import MODELS
 from ikd.trained import image_batches, load
 from tests.quick import finished_run
@@ -35,6 +36,30 @@ def test_it_predicts_what_the_run_was_tested_with(finished, seed):
     assert ours['test_accuracy'] == expected['test_accuracy']
     assert ours['test_nll'] == pytest.approx(expected['test_nll'], rel=1e-5)
     assert {path: path.stat().st_mtime_ns for path in finished.rglob('*')} == before
+
+
+@pytest.mark.parametrize('method, fields', [
+    ('dml', {}), ('hint', {'teacher.model': 'cnn2', 'features.epochs': 0, 'features.regressor': True,
+                           'features.tap': 'conv1'})])
+def test_what_a_stage_had_added_is_left_out(method, fields, tmp_path):
+    """A peer, a regressor: the network is the first of both, and it can be looked at, and teach, as any other."""
+    workdir = finished_run(tmp_path / 'run', **{
+        'method.name': method, 'model.name': 'cnn2', 'optimizer.learning_rate': 0.02, **fields})
+    trained = load(workdir)
+    own = trained.model.init(jax.random.key(0), trained.inputs(trained.dataset.test_images[:1]), train=False)
+    for name in ('params', 'batch_stats'):
+        assert jax.tree.map(np.shape, trained.variables[name]) == jax.tree.map(np.shape, own.get(name, {}))
+    (trial,) = experiment.read_summary(workdir)['trials']
+    tested = trial.get('networks', [trial])[0]
+    logits = trained.model.apply(trained.variables, trained.inputs(trained.dataset.test_images), train=False)[0]
+    found = metrics.evaluate(logits, trained.dataset.test_labels)
+    assert found['test_nll'] == pytest.approx(tested['test_nll'], rel=1e-4)
+    assert {step['part'] for step in cascade(trained, 'grad', most=10)} == {None, *own['params']}
+    taught = finished_run(tmp_path / 'taught', **{
+        'method.name': 'kd', 'model.name': 'cnn2', 'optimizer.learning_rate': 0.02,
+        'teacher.model': 'cnn2', 'teacher.checkpoint': str(workdir)})
+    (student,) = experiment.read_summary(taught)['trials']
+    assert student['teachers'] == {'teacher': tested['test_accuracy']}
 
 
 @pytest.mark.parametrize('most, size', [(None, 100), (7, 3), (6, 3), (5, 100), (1000, 500)])
