@@ -83,8 +83,9 @@ def flow_matrix(first, second):
     size = min(first.shape[1], second.shape[1]), min(first.shape[2], second.shape[2])
 
     def pooled(x):
-        window = x.shape[1] // size[0], x.shape[2] // size[1]
-        return nn.max_pool(x, window, window)
+        window = tuple(round(side / small) for side, small in zip(x.shape[1:3], size))
+        whole = all(side // step == small for side, step, small in zip(x.shape[1:3], window, size))
+        return nn.max_pool(x, window, window, 'VALID' if whole else 'SAME')  # a stride of 2 makes 8 of 15, too
 
     first, second = pooled(first), pooled(second)
     return jnp.einsum('bhwm,bhwn->bmn', first, second) / (size[0] * size[1])

@@ -102,6 +102,20 @@ def test_the_larger_map_is_pooled_whichever_comes_first():
     np.testing.assert_allclose(flow_matrix(b, a), flow_matrix(a, b).swapaxes(1, 2), rtol=1e-5)
 
 
+@pytest.mark.parametrize('large, small', [(15, 8), (57, 29), (8, 15), (8, 3), (6, 6)])
+def test_maps_of_odd_sides_are_pooled_too(large, small):
+    """As a convolution of stride 2 halves 15 to 8; the last window is cut by the edge where it must be."""
+    a, b = (np.random.default_rng(side).normal(size=(2, side, side, 3)).astype(np.float32) for side in (large, small))
+    more, less = sorted((a, b), key=lambda x: -x.shape[1])
+    step, n = round(more.shape[1] / less.shape[1]), less.shape[1]
+    out_of = max(0, step * n - more.shape[1]) // 2  # what lies before the edge
+    pooled = np.stack([[more[:, max(0, i * step - out_of):(i + 1) * step - out_of,
+                             max(0, j * step - out_of):(j + 1) * step - out_of].max((1, 2)) for j in range(n)]
+                       for i in range(n)]).transpose(2, 0, 1, 3)
+    expected = np.einsum('bhwm,bhwn->bmn', *((pooled, b) if a is more else (a, pooled))) / n ** 2
+    np.testing.assert_allclose(flow_matrix(jnp.asarray(a), jnp.asarray(b)), expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize('distance', [partial(hint, taps=('a', 'a')), partial(attention, taps=PAIRS),
                                       partial(flow, taps=PAIRS)])
 def test_equal_networks_are_at_no_distance(distance):
