@@ -19,11 +19,15 @@ def relative_entropy(rows):
 
 
 def attentive(batch, objective, gamma):
-    """objective + gamma * H, H the mean over VAM's kernels and rows of the entropy (nats) of their attention."""
+    """objective + gamma * H, H the mean over VAM's kernels and rows of the entropy (nats) of their attention.
+
+    gamma * H of each where logits [b, networks, k] are those of several, whose losses an objective adds.
+    """
     loss, parts, *extra = objective(batch)
     kernels = [entropy(rows).mean() for rows in jax.tree.leaves(batch.attention)]
     penalty = sum(kernels) / len(kernels)
-    return loss + gamma * penalty, {**parts, 'attention_entropy': penalty}, *extra
+    networks = batch.logits.shape[1] if batch.logits.ndim == 3 else 1
+    return loss + gamma * networks * penalty, {**parts, 'attention_entropy': penalty}, *extra
 
 
 def routed(batch, objective, anneal=False):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit
 
-from ikd.objectives import Batch, attentive, binary, cross_entropy, routed
+from ikd.objectives import Batch, attentive, binary, cross_entropy, mutual, routed
 from ikd.objectives.routing import relative_entropy
 
 B, K = 4, 5
@@ -46,6 +46,14 @@ def test_attentive_adds_the_mean_entropy_of_the_kernels():
     expected = -(ROWS * np.log(ROWS)).sum(1).mean() / 2
     np.testing.assert_allclose(parts['attention_entropy'], expected, rtol=1e-5)
     np.testing.assert_allclose(loss, cross_entropy(batch_of())[0] + 0.5 * expected, rtol=1e-5)
+
+
+def test_each_of_two_networks_pays_for_its_attention():
+    """Their losses are added, so their penalties are: twice the mean over the kernels of both."""
+    attention = {'conv1': ROWS, 'peer': {'conv1': np.eye(4, dtype=np.float32)}}
+    both = batch_of(np.stack([LOGITS, LOGITS], 1), attention=attention)
+    losses = [attentive(both, partial(mutual, lam=1.0), gamma)[0] for gamma in (0.0, 0.5)]
+    np.testing.assert_allclose(losses[1] - losses[0], 0.5 * -(ROWS * np.log(ROWS)).sum(1).mean(), rtol=1e-4)
 
 
 def test_attentive_hands_on_what_an_objective_keeps():
