@@ -32,10 +32,9 @@ def grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
     value, f = feature_map(model, variables, images, tap)
     b, h, w, c = value.shape
     # The sum of a gradient over positions is the gradient of what is added to all of them: [b, k, c], never [b, k,
-    # h, w, c].
-    lifted = class_gradients(lambda level: f(value + level[:, None, None]), jnp.zeros((b, c), value.dtype),
-                             class_chunk)
-    weights = lifted.astype(jnp.float32) / (h * w)
+    # h, w, c]. In float32, as bfloat16 loses too much in a sum.
+    lifted = lambda level: f((value + level[:, None, None]).astype(value.dtype))
+    weights = class_gradients(lifted, jnp.zeros((b, c), jnp.float32), class_chunk) / (h * w)
     maps = jnp.einsum('bkc,bhwc->bkhw', weights, value.astype(jnp.float32))
     return jnp.maximum(maps, 0) if relu else maps
 

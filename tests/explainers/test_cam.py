@@ -41,6 +41,18 @@ def maps_of(name, network, images, **options):
     return np.asarray(jax.jit(partial(explain, name, network[0], **options))(network[1], images))
 
 
+def test_grad_cam_sums_in_float32(grey):
+    """The weights of a map before a mean of 64 positions are, in bfloat16 too, the head's own to its rounding."""
+    model = models.create('resnet8', 3, dtype=jnp.bfloat16)
+    images = jnp.asarray(np.tile(grey, (1, 16, 16, 1)))[:, :32, :32]
+    variables = filled(model, images.shape[1:])
+    found, features = jax.jit(lambda variables: (explain('grad_cam', model, variables, images, relu=False),
+                                                 model.apply(variables, images)[1]['group3']))(variables)
+    kernel = np.float64(variables['params']['linear']['kernel'])
+    expected = np.einsum('bhwc,ck->bkhw', np.float64(features), kernel) / 64
+    assert abs(found - expected).max() < 0.004 * abs(expected).max()
+
+
 @pytest.mark.parametrize('tap', ['conv1', 'conv2'])
 def test_layer_cam(network, gradients, grey, tap):
     g, features = gradients(tap)
