@@ -106,13 +106,13 @@ def pixelate(x, severity, draw):
 
 
 def jpeg_compression(x, severity, draw):
-    """Saved as JPEG of a low quality."""
+    """Saved as JPEG of a low quality; an alpha channel, which JPEG has not, stays as it is."""
     def saved(picture):
         file = io.BytesIO()
         picture.save(file, 'JPEG', quality=(80, 65, 58, 50, 40)[severity])
         return Image.open(file)
 
-    return by_pillow(x, saved)
+    return np.concatenate([by_pillow(x[..., :3], saved), x[..., 3:]], -1)
 
 
 def pixel(x):

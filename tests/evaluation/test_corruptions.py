@@ -30,6 +30,15 @@ def test_worse_with_severity(photographs, kind):
     assert changed.shape == grey.shape and changed.dtype == np.uint8 and not np.array_equal(changed, grey)
 
 
+@pytest.mark.parametrize('kind', KINDS)
+def test_images_with_alpha(photographs, kind):
+    changed = corrupt(np.concatenate([photographs[:3], photographs[3:6, ..., :1]], -1), kind, 3)
+    assert changed.shape == (3, 32, 32, 4)
+    if kind == 'jpeg_compression':
+        np.testing.assert_array_equal(changed[..., 3:], photographs[3:6, ..., :1])
+        np.testing.assert_array_equal(changed[..., :3], corrupt(photographs[:3], kind, 3))
+
+
 @pytest.mark.parametrize('kind', ['gaussian_noise', 'shot_noise', 'impulse_noise', 'speckle_noise', 'motion_blur',
                                   'fog'])
 def test_another_seed_draws_anew(photographs, kind):
