@@ -243,7 +243,7 @@ def table_2(pairs, precision, minutes, steps_an_epoch=390, epochs=160, trials=5)
     for model in ('resnet8', 'resnet14'):
         for method in ('ce', 'dropout', 'label_smoothing', 'confidence_penalty', 'le'):
             with jax.default_matmul_precision(MATMUL[precision]):
-                steps = Steps(settings(model, method, precision=precision), images)
+                steps = Steps(settings(model, method, precision=precision, **{'data.augment': 'crop_flip'}), images)
                 total = total + times_of(steps, min(pairs, 5)) / steps.steps
     return np.stack([total * steps_an_epoch * epochs * trials / 60, np.full(len(total), float(minutes))], 1), {
         'unit': 'minutes', 'precision': precision}

@@ -6,12 +6,15 @@ resumed run draws what the undisturbed one would have drawn.
 import jax
 import jax.numpy as jnp
 
-INIT, ORDER, STEP = range(3)  # the streams of one seed
+PURPOSES = INIT, ORDER, STEP = range(3)
 
 
-def stream(seed, purpose):
-    """The key of one purpose (`INIT`, `ORDER` or `STEP`) of a seed (an integer, traced or not)."""
-    return jax.random.fold_in(jax.random.key(seed), purpose)
+def stream(seed, purpose, draws=0):
+    """The key of one purpose (`INIT`, `ORDER` or `STEP`) of a seed (an integer, traced or not).
+
+    draws: one of the seed's many keys for that purpose, as a `Stage` asks for it.
+    """
+    return jax.random.fold_in(jax.random.key(seed), purpose + len(PURPOSES) * draws)
 
 
 def positions(b, axis_name=None):

@@ -71,14 +71,14 @@ class Stage(NamedTuple):
 
     network: another network than `model.name`. options: its fields that differ from the config's, such as
     `dropout_rate`, as a tuple of pairs. wrap(network, shapes of the teacher's taps): the network with what it needs
-    in this stage only, a peer or a regressor; its own parameters keep their places. optimizer(settings, steps of
-    an epoch, epochs) -> (optax transformation, schedule): see `ikd.optimizers`. trains(model, image_shape, names):
-    which top-level parts train; the others' parameters and statistics stay as they are. teacher: the number of the
-    earlier stage whose result the objective learns from; augmented: whether it sees the augmented images. span: how
-    many epochs the learning rate's schedule covers, of which this stage may be a part; None: its own. init: stages
-    with another number start from other random weights of a seed. extra(k): a dict of arrays that the objective
-    keeps from step to step, for k classes; the network finds it as its collection `extra`. given: the directory of a
-    run that has trained this stage's network already, to be taken from there.
+    in this stage only, a peer or a regressor; its own parameters keep their places. optimizer(settings, steps of an
+    epoch, epochs) -> (optax transformation, schedule): see `ikd.optimizers`. trains(model, image_shape, names): which
+    top-level parts train; the others' parameters and statistics stay as they are. teacher: the number of the earlier
+    stage whose result the objective learns from; augmented: whether it sees the augmented images. span: how many
+    epochs the learning rate's schedule covers, of which this stage may be a part; None: its own. draws: stages with
+    another number draw from a seed other initial weights, another order of images, other augmentations. extra(k): a
+    dict of arrays that the objective keeps from step to step, for k classes; the network finds it as its collection
+    `extra`. given: the directory of a run that has trained this stage's network already, to be taken from there.
     """
     name: str
     objective: Callable
@@ -92,6 +92,6 @@ class Stage(NamedTuple):
     teacher: int | None = None
     augmented: bool = True
     span: int | None = None
-    init: int = 0
+    draws: int = 0
     extra: Callable | None = None
     given: str | None = None

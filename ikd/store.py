@@ -34,7 +34,9 @@ def _describe(config, stages, index):
     if stage.given:
         return read_json(pathlib.Path(stage.given) / 'summary.json')
     return {
-        **{field: _say(value) for field, value in stage._asdict().items() if field not in ('name', 'teacher')},
+        **{field: _say(value) for field, value in stage._asdict().items()
+           if field not in ('name', 'teacher', 'draws')},
+        'init': 0, **({'draws': stage.draws} if stage.draws else {}),  # as it was before there were draws
         'span': stage.span or stage.epochs, 'network': stage.network or _network(config),
         'before': _describe(config, stages, index - 1) if stage.start.__name__ != 'fresh' and index else None,
         'teacher': None if stage.teacher is None else _describe(config, stages, stage.teacher),
@@ -91,8 +93,9 @@ def _read(entry, example):
 def adopt(workdir, seed, example):
     """(host State, test results) of the network that a finished run in workdir ended with.
 
-    Of the run's trial with this seed, or of its only one. Only weights and statistics are taken. example: the State's
-    shapes. InputError if there is no such run or its network is another.
+    Of the run's trial with this seed, or of its only one; of dml's two networks the first. Only weights and
+    statistics are taken, without what a stage had added to the network. example: the State's shapes. InputError if
+    there is no such run or its network is another.
     """
     workdir = pathlib.Path(workdir)
     summary = read_json(workdir / 'summary.json')
@@ -107,6 +110,7 @@ def adopt(workdir, seed, example):
                          'one trial')
     tree = last_tree(workdir, number)
     for name in ('params', 'batch_stats'):
+        tree[name] = {part: tree[name][part] for part in tree[name] if part in getattr(example, name)}
         there, needed = (jax.tree.map(np.shape, part) for part in (tree[name], getattr(example, name)))
         if there != needed:
             raise InputError(f"teacher.checkpoint={workdir} holds a {summary['model']} trained on "
@@ -114,7 +118,8 @@ def adopt(workdir, seed, example):
                              "set teacher.model to the run's network, and use the same data")
     state = taken(example)._replace(seed=np.uint32(seed), step=np.int32(0), params=tree['params'],
                                     batch_stats=tree['batch_stats'])
-    return state, {name: value for name, value in trials[number].items() if name.startswith('test_')}
+    (tested, *_) = trials[number].get('networks', [trials[number]])
+    return state, {name: value for name, value in tested.items() if name.startswith('test_')}
 
 
 def taken(example):

@@ -53,7 +53,7 @@ class Program(NamedTuple):
 def fresh_state(seed, prepared, image_shape):
     """State of a seed (an integer, traced or not) before a Prepared stage has begun, for images [h, w, c]."""
     stage, model = prepared.stage, prepared.model
-    variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), stage.init), image_shape)
+    variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), stage.draws), image_shape)
     trained = {name: part for name, part in variables['params'].items() if name in prepared.trained}
     extra = stage.extra(model.num_classes) if stage.extra else {}
     return State(jnp.uint32(seed), jnp.int32(0), variables['params'], variables.get('batch_stats', {}),
@@ -87,7 +87,7 @@ def make_step(prepared, teacher, data, config, axis_name):
     steps = len(data.train_images) // config.batch_size
 
     def step(state, knowledge, plain, y):
-        key = jax.random.fold_in(keys.stream(state.seed, keys.STEP), state.step)
+        key = jax.random.fold_in(keys.stream(state.seed, keys.STEP, stage.draws), state.step)
         augment_key, dropout_key, objective_key = jax.random.split(key, 3)
         x = augment(plain, keys.per_example(augment_key, len(y), axis_name))
         x = normalise(x, data.mean, data.std)
@@ -178,7 +178,8 @@ def prepare(stage, model, teacher, data, config, layout):
         return parallel.gather(model.apply(variables_of(state), x, train=False)[0], axis_name)
 
     compiled = partial(parallel.spread, layout, compiler_options=way.compiler_options)
-    order = parallel.spread(layout, lambda state: epoch_order(state.seed, state.step // steps, n, steps * b), 1, 0)
+    in_order = partial(epoch_order, n=n, size=steps * b, draws=stage.draws)
+    order = parallel.spread(layout, lambda state: in_order(state.seed, state.step // steps), 1, 0)
     if data.streamed:
         advance = last = compiled(advance_streamed, 2, 0, 2, donate=(0,))
         logits = compiled(logits_of, 1, 1) if layout.stacked else compiled(logits_of, 1, 0, 1)

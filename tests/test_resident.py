@@ -18,6 +18,11 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert orders[1, 1] == tuple(np.asarray(epoch_order(1, 1, 50, 50)))
 
 
+def test_a_stage_with_draws_of_its_own_has_an_order_of_its_own():
+    orders = [tuple(np.asarray(epoch_order(1, 1, 50, 50, draws))) for draws in range(4)]
+    assert len({*orders}) == 4 and orders[0] == tuple(np.asarray(epoch_order(1, 1, 50, 50)))
+
+
 def test_every_crop_is_a_window_of_the_padded_image_or_its_mirror(digits):
     """All 81 corners and both directions occur, evenly."""
     image = np.uint8(255 * digits[0][0])

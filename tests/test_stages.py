@@ -171,14 +171,13 @@ def test_srdl_variants():
         return recipe(config)[0], stage, schedule
 
     first, stage, schedule = second()
-    assert (first.epochs, stage.epochs, stage.start, stage.init) == (4, 4, stages.fresh, 1)
+    assert (first.epochs, stage.epochs, stage.start) == (4, 4, stages.fresh)
     assert (float(schedule(0)), float(schedule(25))) == pytest.approx((0.1, 0.01))
     first, stage, schedule = second(**{'srdl.schedule': 'global', 'srdl.split': 0.25})
     assert (first.epochs, stage.epochs, first.span, stage.span) == (2, 6, 8, 8)
     assert (float(schedule(0)), float(schedule(20)), float(schedule(40))) == pytest.approx((0.1, 0.01, 0.001))
     assert second(**{'srdl.restart': 'weights'})[1].start is stages.weights_only
-    both = second(**{'srdl.restart': 'weights', 'srdl.schedule': 'global'})[1]
-    assert (both.start, both.init) == (stages.continued, 0)
+    assert second(**{'srdl.restart': 'weights', 'srdl.schedule': 'global'})[1].start is stages.continued
     assert second(**{'srdl.targets': 'plain'})[1].augmented is False
 
 
@@ -191,6 +190,18 @@ def test_a_teacher_of_plain_images_does_not_see_the_augmentation():
         same = second._replace(params=first.params)
         divergence[targets] = steps(job, 1, same, first, count=1)[1]['distillation'][0]
     assert abs(divergence['augmented']) < 1e-5 < 1e-4 < divergence['plain']
+
+
+def test_a_generation_before_sees_other_orders_and_other_crops():
+    """From one State and in one order it learns the same as cross-entropy without augmentation, with it not."""
+    for augment in ('none', 'crop_flip'):
+        fields = {'data.augment': augment, 'model.name': 'mlp'}
+        (job, (new,)), (before, _) = (states(make_config(method, **fields), (0,)) for method in ('ce', 'ban'))
+        order, other = (one.stages[0].program.order(parallel.join(one.layout, [new])) for one in (job, before))
+        assert (np.asarray(order) != np.asarray(other)).any()
+        ended = [one.stages[0].program.advance(parallel.join(one.layout, [new]), {}, order, *one.training_set)[0]
+                 for one in (job, before)]
+        assert bool(moved(*(jax.device_get(state).params for state in ended))) == (augment == 'crop_flip')
 
 
 @pytest.mark.parametrize('method, fields, message', [

@@ -54,10 +54,10 @@ def test_a_given_teacher_is_not_trained_and_is_named(finished, tmp_path):
 def test_a_given_teacher_teaches_as_if_it_had_been_trained_here(tmp_path, monkeypatch):
     """The same student, bit for bit, from a teacher out of the store and from a run that trained the same network.
 
-    Which is not with the weights that a run's own teacher begins with, so those are made the same.
+    Which has not drawn what a run's own teacher draws, so that is made the same.
     """
     teacher = taught.teacher
-    monkeypatch.setattr(taught, 'teacher', lambda config: teacher(config)._replace(init=0))
+    monkeypatch.setattr(taught, 'teacher', lambda config: teacher(config)._replace(draws=0))
     config = make_config('kd')
     trained = experiment.run(config, tmp_path / 'trained', DEVICES[:1])
     experiment.run(make_config('ce', **{'model.name': 'cnn4'}), tmp_path / 'teacher', DEVICES[:1])
@@ -153,8 +153,9 @@ def test_only_the_same_work_is_taken_from_the_store():
 
 def test_what_an_earlier_version_has_stored_is_found():
     """By its name, which may change only where the stage is trained in another way."""
-    tree = make_config('hme', **{'model.name': 'hme_tree'})
-    assert store.stage_name(tree, recipe(tree), 0) == 'soft_tree-9c0454ad658b'
+    warm, taught = make_config('le'), make_config('kd')
+    assert store.stage_name(warm, recipe(warm), 0) == 'warmup-a75aa763de99'
+    assert store.stage_name(taught, recipe(taught), 0) != 'teacher-b9c793f23d12'  # which drew what its student draws
 
 
 def test_a_stored_warm_up_is_the_trained_one(tmp_path):

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 from ikd import keys
 
 
-def epoch_order(seed, epoch, n, size):
+def epoch_order(seed, epoch, n, size, draws=0):
     """The order of an epoch's training images: int32 [size], the first `size` of a permutation of n.
 
-    Depends on the seed and the epoch (both may be traced) alone, so that methods compared on a seed see the same
-    images in the same order.
+    Depends on the seed, the epoch (both may be traced) and the stage's `draws` alone, so that methods compared on a
+    seed see the same images in the same order.
     """
-    return jax.random.permutation(jax.random.fold_in(keys.stream(seed, keys.ORDER), epoch), n)[:size]
+    return jax.random.permutation(jax.random.fold_in(keys.stream(seed, keys.ORDER, draws), epoch), n)[:size]
 
 
 def crop_and_flip(images, example_keys, pad=4):

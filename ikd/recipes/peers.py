@@ -21,8 +21,8 @@ def with_peer(network, shapes):
 def ban(config, labels):
     """A born-again network: one generation, taught by an equal trained with the labels (2009.09140, section 5.2)."""
     objective = distillation(config) if labels else partial(distillation(config), lam=0.0)
-    return [Stage('generation0', cross_entropy, config.epochs),
-            Stage('generation1', objective, config.epochs, teacher=0, init=1)]
+    return [Stage('generation0', cross_entropy, config.epochs, draws=1),
+            Stage('generation1', objective, config.epochs, teacher=0)]
 
 
 def srdl(config):
@@ -36,9 +36,9 @@ def srdl(config):
     first = min(max(round(options.split * total), 1), total - 1)
     span = total if options.schedule == 'global' else None
     if options.restart == 'random':
-        how = {'init': 1, 'optimizer': partial(sgd, offset=first) if span else sgd}
+        how = {'optimizer': partial(sgd, offset=first) if span else sgd}
     else:
         how = {'start': continued if span else weights_only}
-    return [Stage('first', cross_entropy, first, span=span),
+    return [Stage('first', cross_entropy, first, span=span, draws=1),
             Stage('second', distillation(config), total - first, teacher=0, span=span,
                   augmented=options.targets == 'augmented', **how)]

@@ -1,6 +1,7 @@
 """Methods with a teacher that is trained first, or given.
 
-The student begins with the weights that the seed has with any other method, teacher and assistant with others.
+The student has the initial weights, the order of images and the augmentations that the seed has with any other
+method; teacher and assistant have others, as networks that were trained some time before.
 """
 from functools import partial
 
@@ -27,7 +28,7 @@ def teacher(config):
     """The stage that trains the network `teacher.model` with the labels, or takes it from `teacher.checkpoint`."""
     given = config.teacher.checkpoint
     return Stage('teacher', cross_entropy, 0 if given else config.epochs, network=config.teacher.model, given=given,
-                 init=1)
+                 draws=1)
 
 
 def taught(config, objective):
@@ -46,7 +47,7 @@ def takd(config):
     """Teacher, assistant, student, a full distillation each (2009.09140, section 5.3)."""
     objective = distillation(config)
     return [teacher(config),
-            Stage('assistant', objective, config.epochs, network=config.teacher.assistant, teacher=0, init=2),
+            Stage('assistant', objective, config.epochs, network=config.teacher.assistant, teacher=0, draws=2),
             Stage('student', objective, config.epochs, teacher=1)]
 
 

@@ -24,9 +24,9 @@ def hme(config):
                      milestones=tuple(round(0.1 * i, 1) for i in range(1, 10)))
     return [*stages,
             Stage('soft_tree', partial(routed, objective=objective, anneal=True), config.epochs, teacher=told,
-                  optimizer=adam, extra=hottest),
+                  optimizer=adam, extra=hottest, draws=2),
             Stage('hard_tree', partial(routed, objective=objective), config.epochs, routing_only, teacher=told,
-                  options=(('hard', True),), optimizer=halved, trains=all_but_routing, init=1)]
+                  options=(('hard', True),), optimizer=halved, trains=all_but_routing)]
 
 
 def hme_objective(config):

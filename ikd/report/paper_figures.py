@@ -177,8 +177,8 @@ def figure3(grid, found, results):
                   *(f'D, {reading}' for reading in READINGS)], lines),
         ['## Do the orders agree?', '', *lines_of(['network', 'orders', 'Spearman', 'Kendall', 'p'], orders)],
         ['## Discriminativeness', '', *lines_of(
-            ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho', *COUNTS.values()],
-            details)] if details else []], networks)
+            ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho',
+             *COUNTS.values()], details)] if details else []], networks)
 
 
 def spread(values):
