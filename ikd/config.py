@@ -1,6 +1,9 @@
 """The fields every experiment has, their defaults, and which of them say what it is."""
+import difflib
 import hashlib
+import importlib.util
 import json
+import pathlib
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -47,6 +50,8 @@ def default():
     parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
     program.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
+    own: for the fields that methods, networks and data of your own read; part of what a run is. Other fields there
+    are none.
     """
     return ConfigDict({
         'method': {
@@ -67,7 +72,7 @@ def default():
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'together': 1, 'class_chunk': placeholder(int),
         'checkpoint_every': 1, 'test_every': 1, 'profile': False,
-        'cache_dir': placeholder(str), 'store': placeholder(str),
+        'cache_dir': placeholder(str), 'store': placeholder(str), 'own': {},
     })
 
 
@@ -107,6 +112,16 @@ def apply_arguments(config, argument, methods=()):
     return config
 
 
+def module_of(path):
+    """The module of a Python file, such as those of configs/, which is run. InputError if there is no such file."""
+    if not (path.endswith('.py') and pathlib.Path(path).is_file()):
+        raise InputError(f"{path} is no Python file; ikd's own are in configs/")
+    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def network_options(config):
     """What the config's `model` fields say beside the name, as fields of the network."""
     options = {'width': config.model.width} if config.model.width else {}
@@ -134,6 +149,14 @@ def flatten(config):
         else:
             flat[field] = list(value) if isinstance(value, tuple) else value
     return dict(sorted(flat.items()))
+
+
+def no_field(name):
+    """What to say of a dotted name that is no field of a config."""
+    fields = flatten(default())
+    close = difflib.get_close_matches(name, fields, 1)
+    return f'no field config.{name}; ' + (f'did you mean config.{close[0]}?' if close else
+                                          f"the fields are: {', '.join(fields)}")
 
 
 def identity(config):

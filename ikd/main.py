@@ -8,7 +8,6 @@
 prints its summary. Ctrl-C or SIGTERM stop a run after its step, everything saved. With --multihost the same command,
 started once on every host, is one run: see launch/.
 """
-import difflib
 import os
 import pathlib
 import sys
@@ -18,7 +17,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
-from ikd.config import default, flatten
+from ikd.config import default, flatten, no_field
 from ikd.errors import Diverged, InputError, Stopped, Unwritable
 from ikd.signals import same_command, stopping
 
@@ -66,9 +65,7 @@ def unknown_field(argv):
     for argument in argv:
         name = argument.partition('=')[0].removeprefix('--config.')
         if argument.startswith('--config.') and name not in fields:
-            close = difflib.get_close_matches(name, fields, 1)
-            return f'no field config.{name}; ' + (f'did you mean config.{close[0]}?' if close else
-                                                  f"the fields are: {', '.join(fields)}")
+            return no_field(name)
 
 
 def name_of_config():

@@ -9,7 +9,6 @@ Each finished trial is a file in <results>/cells/; what has one is not run again
 SIGTERM or worse, the same command goes on.
 """
 import argparse
-import importlib.util
 import pathlib
 import statistics
 import sys
@@ -21,6 +20,7 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
+from ikd.config import module_of
 from ikd.errors import Busy, Diverged, InputError, Stopped, ending_in_a_line
 from ikd.files import replace_text, save_figure, write_json
 from ikd.parallel import seeds_at_once
@@ -59,11 +59,7 @@ def parse(argv):
 def load(config):
     """The Grid of `FILE:ARGUMENT`; InputError if there is none."""
     path, _, argument = config.partition(':')
-    if not (path.endswith('.py') and pathlib.Path(path).is_file()):
-        raise InputError(f"{path} is no Python file; ikd's own tables are in configs/tables/")
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_of(path)
     if not hasattr(module, 'grid'):
         raise InputError(f'{path} has no function grid(argument); python -m ikd.main runs single experiments')
     return module.grid(argument)

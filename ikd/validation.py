@@ -5,7 +5,7 @@ import os
 
 from ml_collections import ConfigDict
 
-from ikd.config import default, flatten, identity
+from ikd.config import default, flatten, identity, no_field
 from ikd.data.folder import fingerprint
 from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError
@@ -37,8 +37,10 @@ def _one_of(config, field, choices):
 def resolve(config):
     """A copy with every default filled in and every value checked. Raises InputError naming the field."""
     config = ConfigDict(config).copy_and_resolve_references()
+    check_fields(config)
     for part, field in (config.data, 'dir'), (config.teacher, 'checkpoint'), (config, 'store'), (config, 'cache_dir'):
-        part[field] = part[field] and os.path.expanduser(part[field])
+        part[field] = part[field] and os.path.normpath(os.path.expanduser(part[field]))
+    config.data.dir = config.data.dir and os.path.abspath(config.data.dir)  # a run is looked at from anywhere
     method = config.method
     _one_of(config, 'method.name', RECIPES)
     if config.teacher.assistant is None:
@@ -65,11 +67,14 @@ def resolve(config):
            'weights from [beta, 1), so it must be below 1')
     _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
     optimizer = config.optimizer
-    _check(0 < optimizer.learning_rate < math.inf, f'optimizer.learning_rate is {optimizer.learning_rate}; it must '
+    _check(optimizer.learning_rate > 0, f'optimizer.learning_rate is {optimizer.learning_rate}; it must '
            'be positive')
     _check(0 <= optimizer.momentum < 1, f'optimizer.momentum is {optimizer.momentum}; it must be in [0, 1)')
-    _check(0 <= optimizer.weight_decay < math.inf, f'optimizer.weight_decay is {optimizer.weight_decay}; it must not '
-           'be negative')
+    for field in 'optimizer.weight_decay', 'method.weight', 'model.vam_gamma':
+        value = flatten(config)[field]
+        _check(value >= 0, f'{field} is {value}; it must not be negative')
+    for field in 'learning_rate', 'routing_rate', 'hard_learning_rate':
+        _check(config.hme[field] > 0, f'hme.{field} is {config.hme[field]}; it must be positive')
     milestones = tuple(config.optimizer.milestones)
     _check(milestones == tuple(sorted(set(milestones))) and all(0 < m < 1 for m in milestones),
            f'optimizer.milestones is {milestones}; give rising shares of the run, in (0, 1), such as (0.5, 0.75)')
@@ -95,6 +100,14 @@ def resolve(config):
     _check(method.name != 'hme' or is_tree,
            f'method.name=hme trains model.name=hme_tree or hme_resnet18, not {config.model.name}')
     return config
+
+
+def check_fields(config):
+    """InputError for a field that there is not, and for a number that is none."""
+    there = flatten(default())
+    for field, value in flatten(config).items():
+        _check(field in there or field.startswith('own.'), no_field(field))
+        _check(not isinstance(value, float) or math.isfinite(value), f'{field} is {value}; it must be a number')
 
 
 @functools.cache
@@ -131,5 +144,6 @@ def resolve_features(config):
     if features.weight is None:
         features.weight = WEIGHTS.get(name, 1.0)
     _check(features.epochs >= 0, f'features.epochs is {features.epochs}; it must not be negative')
+    _check(features.weight >= 0, f'features.weight is {features.weight}; it must not be negative')
     _check(features.power > 0, f'features.power is {features.power}; it must be positive')
     _check(features.learning_rate > 0, f'features.learning_rate is {features.learning_rate}; it must be positive')

@@ -91,6 +91,12 @@ def test_settings_of_the_paper():
     ('model.vam_block', 0, 'model.vam_block is 0; it must be at least 1'),
     ('srdl.restart', 'none', "unknown srdl.restart 'none'; choose one of: random, weights"),
     ('srdl.split', 1.0, r'srdl.split is 1.0; it must be in \(0, 1\)'),
+    ('method.lam', float('inf'), 'method.lam is inf; it must be a number'),
+    ('features.weight', float('nan'), 'features.weight is nan; it must be a number'),
+    ('method.weight', -1.0, 'method.weight is -1.0; it must not be negative'),
+    ('features.weight', -1.0, 'features.weight is -1.0; it must not be negative'),
+    ('model.vam_gamma', -5.0, 'model.vam_gamma is -5.0; it must not be negative'),
+    ('hme.routing_rate', 0.0, 'hme.routing_rate is 0.0; it must be positive'),
     ('hme.outputs', 3, "unknown hme.outputs '3'; choose one of: 1, 2"),
     ('features.epochs', -1, 'features.epochs is -1'),
     ('features.learning_rate', 0.0, 'features.learning_rate is 0.0'),
@@ -100,6 +106,28 @@ def test_bad_values_are_named(field, value, message):
     with pytest.raises(InputError, match=message) as caught:
         resolve(make(**{field: value}))
     assert '\n' not in str(caught.value)
+
+
+def test_a_field_that_there_is_not_is_refused():
+    """Which `config.epoch = 1` would make; methods of one's own have theirs under `own`."""
+    for path, meant in (('epoch', 'epochs'), ('method.alhpa', 'method.alpha'), ('data.limt', 'data.limit')):
+        config = make()
+        *part, name = path.split('.')
+        (config[part[0]] if part else config)[name] = 1
+        with pytest.raises(InputError, match=f'no field config.{path}; did you mean config.{meant}?'):
+            resolve(config)
+    config, plain = make(), digest(resolve(make()))
+    config.own.rho = 0.5
+    assert resolve(config).own.rho == 0.5 and digest(resolve(config)) != plain
+    config.own.rho = float('nan')
+    with pytest.raises(InputError, match='own.rho is nan'):
+        resolve(config)
+
+
+def test_where_the_data_is_holds_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = resolve(make(**{'data.dir': 'a/', 'teacher.checkpoint': 'runs/b/'}))
+    assert (config.data.dir, config.teacher.checkpoint) == (str(tmp_path / 'a'), 'runs/b')
 
 
 def test_home_is_a_place():

@@ -189,7 +189,7 @@ def test_images_of_ones_own_are_part_of_a_cells_name(tmp_path, quick, capsys):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--config=nowhere.py'], "nowhere.py is no Python file; ikd's own tables are in configs/tables/"),
+    (['--config=nowhere.py'], "nowhere.py is no Python file; ikd's own are in configs/"),
     (['--config=README.md'], 'README.md is no Python file'),
     (['--config=configs/le_digits.py'], r'has no function grid\(argument\); python -m ikd.main'),
     (['--config=configs/tables/table3.py:smok', '--render'], "unknown argument 'smok'"),
