@@ -42,9 +42,13 @@ def fetch(name, url_infos, directory):
             files = ', '.join(f'{info.filename} from {url}' for url, info in needed.items())
             if isinstance(error, urllib.error.HTTPError):
                 error.close()  # it holds the connection
+            with contextlib.suppress(OSError):  # what holds something stays
+                for empty in folder, folder.parent, folder.parent.parent:
+                    empty.rmdir()
             reason = ' '.join(f'{error}'.split()) or type(error).__name__
-            raise InputError(f'{name} could not be downloaded ({reason}): put these files, unchanged, into '
-                             f'{manual} and run again: {files}') from error
+            raise InputError(f'{name} is not in {directory} and could not be downloaded ({reason}): name the folder '
+                             f'that has it, or put these files, unchanged, into {directory} and run again: {files}'
+                             ) from error
         del needed[url]
     return folder
 

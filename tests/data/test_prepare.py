@@ -52,11 +52,12 @@ def test_offline_says_what_is_needed(small, archives, registered, tmp_path):
     with pytest.raises(InputError) as caught:
         tfds.prepare('mnist', tmp_path / 'd', infos)
     message = str(caught.value)
-    assert '\n' not in message and str(tmp_path / 'd' / 'downloads' / 'manual') in message
+    assert '\n' not in message and f"mnist is not in {tmp_path / 'd'} and could not be downloaded" in message
+    assert not [*(tmp_path / 'd').iterdir()]
     assert all(f'{info.filename} from {url}' in message for url, info in infos.items())
     # With two of the files put there by hand, the others are still needed. A wrong file does not count.
     manual = tmp_path / 'd' / 'downloads' / 'manual'
-    manual.mkdir()
+    manual.mkdir(parents=True)
     first, second, third, fourth = sorted(source.iterdir())
     (manual / first.name).write_bytes(first.read_bytes())
     (tmp_path / 'd' / second.name).write_bytes(second.read_bytes())
