@@ -28,7 +28,7 @@ def main(argv):
     for workdir, summary in zip(workdirs, summaries):
         if not summary:
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
-    print(comparison(summaries, labels_of(summaries)), end='')
+    print(comparison(summaries, labels_of(summaries, workdirs)), end='')
 
 
 def cli():

@@ -1,4 +1,7 @@
 """Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
+import collections
+import os
+
 import numpy as np
 
 from ikd.report.statistics import paired_difference
@@ -7,12 +10,17 @@ DATA = ('dataset', 'train_images', 'test_images')
 MEASURES = {'test_accuracy': 2, 'test_nll': 3, 'test_ece': 3}  # decimals
 
 
-def labels_of(summaries):
+def labels_of(summaries, workdirs):
     """What runs are called in a table: method, explainer, virtual attention, and the network where they have several.
+
+    Those that would be called alike have their directories in their names.
     """
     several = len({summary['model'] for summary in summaries}) > 1
-    return [', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '',
-                                    summary['model'] if several else ''))) for summary in summaries]
+    names = [', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '',
+                                     summary['model'] if several else ''))) for summary in summaries]
+    counts = collections.Counter(names)
+    return [f'{name} ({os.path.normpath(workdir)})' if counts[name] > 1 else name
+            for name, workdir in zip(names, workdirs)]
 
 
 def values(summary, name, seeds):

@@ -28,8 +28,9 @@ def test_cells():
 def test_runs_that_differ_in_more_than_the_method():
     """Another network is named; accuracies on other images are not subtracted."""
     runs = summary('ce', [90, 91]), summary('ce', [92, 93], model='cnn2'), summary('ce', [70, 72], dataset='cifar10')
-    names = labels_of(runs)
-    assert names == ['`ce`, mlp', '`ce`, cnn2', '`ce`, mlp'] and labels_of(runs[::2]) == ['`ce`', '`ce`']
+    names = labels_of(runs, ['runs/a/', 'b', 'runs/c'])
+    assert names == ['`ce`, mlp (runs/a)', '`ce`, cnn2', '`ce`, mlp (runs/c)']
+    assert labels_of(runs[::2], ['a', 'c']) == ['`ce` (a)', '`ce` (c)'] and labels_of(runs[:1], ['a']) == ['`ce`']
     cells = [line.split(' | ')[2] for line in comparison(runs, names).splitlines()[2:]]
     assert cells == ['', '+2.00', 'other data']
 
