@@ -1,6 +1,7 @@
 """Where the programs that JAX compiles are kept for the next process."""
 import os
 import pathlib
+import sys
 
 
 def cache_directory(setting, environment):
@@ -15,8 +16,19 @@ def cache_directory(setting, environment):
 
 
 def keep_compiled(setting):
-    """Let JAX keep what it compiles, all but the smallest programs, where `cache_dir` says."""
+    """Let JAX keep what it compiles, all but the smallest programs, where `cache_dir` says.
+
+    Where that can't be written a line says so, and nothing is kept.
+    """
     import jax
-    jax.config.update('jax_compilation_cache_dir', cache_directory(setting, os.environ))
+    directory = cache_directory(setting, os.environ)
+    try:
+        if directory:
+            os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        print(f'ikd: compiled programs are not kept: cannot write to {directory} ({error.strerror}); choose another '
+              'cache_dir', file=sys.stderr)
+        directory = None
+    jax.config.update('jax_compilation_cache_dir', directory)
     if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

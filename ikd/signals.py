@@ -55,4 +55,5 @@ def listen(pipe, asked, numbers):
 
 def same_command():
     """The command line that this process was started with, for a shell."""
-    return shlex.join(sys.orig_argv)
+    command = [os.path.basename(word) for word in sys.orig_argv[1:2]]
+    return shlex.join([*command, *sys.orig_argv[2:]] if command == ['ikd'] else sys.orig_argv)

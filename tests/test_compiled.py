@@ -1,7 +1,7 @@
 """Where compiled programs are kept."""
 import pathlib
 
-from ikd.compiled import cache_directory
+from ikd.compiled import cache_directory, keep_compiled
 
 
 def test_where_compiled_programs_are_kept():
@@ -12,3 +12,16 @@ def test_where_compiled_programs_are_kept():
     assert cache_directory(None, {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) == '/jax'
     assert cache_directory('mine', {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) == 'mine'
     assert cache_directory('off', {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) is None
+
+
+def test_a_place_that_cannot_be_written_is_told_of_once(tmp_path, monkeypatch, capsys):
+    settings = {}
+    monkeypatch.setattr('jax.config.update', settings.__setitem__)
+    (tmp_path / 'file').touch()
+    keep_compiled(str(tmp_path / 'file' / 'compiled'))
+    told = capsys.readouterr().err
+    assert told.count('\n') == 1 and 'choose another cache_dir' in told
+    assert settings['jax_compilation_cache_dir'] is None
+    keep_compiled(str(tmp_path / 'new' / 'compiled'))
+    assert settings['jax_compilation_cache_dir'] == str(tmp_path / 'new' / 'compiled')
+    assert (tmp_path / 'new' / 'compiled').is_dir() and not capsys.readouterr().err

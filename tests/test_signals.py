@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ikd.signals import stopping
+from ikd.signals import same_command, stopping
 
 # Where the tests run in the background of a script, SIGINT is ignored, and children are born so.
 HEARING = '''
@@ -76,6 +76,14 @@ def test_nothing_is_left_behind(monkeypatch):
                 raise ValueError
         assert (handlers(), threading.active_count(), len(os.listdir('/proc/self/fd'))) == before
         assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize('started, said', [
+    (['/usr/bin/python3', '-m', 'ikd.main', '--config=a b.py'], "/usr/bin/python3 -m ikd.main '--config=a b.py'"),
+    (['/v/bin/python3.11', '/v/bin/ikd', 'train', '--config=a.py'], 'ikd train --config=a.py')])
+def test_the_command_to_go_on_with_is_what_was_typed(started, said, monkeypatch):
+    monkeypatch.setattr('sys.orig_argv', started)
+    assert same_command() == said
 
 
 def test_in_another_thread_nothing_changes():
