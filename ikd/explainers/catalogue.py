@@ -37,6 +37,9 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown method.explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise InputError(f'images are {images.dtype}, but a network takes floating-point numbers in its own scale; '
+                         'ikd.load(RUN).inputs(images) makes them')
     return EXPLAINERS[name](model, variables, images, **options).astype(jnp.float32)
 
 

@@ -2,6 +2,7 @@
 import jax
 import jax.numpy as jnp
 
+from ikd.errors import InputError
 from ikd.explainers.similarity import class_similarity
 
 ROUNDING = 1e-6  # weights below it are what float32 leaves of a cosine of -1
@@ -13,8 +14,10 @@ def targets(maps: jax.Array, labels: jax.Array, alpha: float = 0.9, similarity: 
     The true class gets `alpha`, the others share 1 - alpha in proportion to how alike their map and the true
     class's are (equation 6). If the true class's map is zero all others count alike (cosine 0); if all others are
     its exact opposite the sum is zero and they share alike. No gradient flows into q. similarity: a key of
-    `SIMILARITIES`, else InputError.
+    `SIMILARITIES`, and alpha in (0, 1], else InputError.
     """
+    if isinstance(alpha, (int, float)) and not 0 < alpha <= 1:
+        raise InputError(f'alpha is {alpha}; it must be in (0, 1]')
     maps = jax.lax.stop_gradient(maps)
     k = maps.shape[1]
     is_true = jax.nn.one_hot(labels, k, dtype=bool)

@@ -64,6 +64,13 @@ def test_bfloat16_networks_have_float32_maps(small):
     assert 0.95 < exact @ rough / np.sqrt((exact @ exact) * (rough @ rough)) < 0.9999999
 
 
+def test_pixels_are_not_what_a_network_takes(small):
+    """Maps of images in 0 to 255 would be of other inputs than the network has learnt."""
+    model, variables, images = small('cnn2')
+    with pytest.raises(InputError, match='images are uint8, but a network takes floating-point numbers'):
+        explain('grad', model, variables, np.zeros(images.shape, np.uint8))
+
+
 @pytest.mark.parametrize('name', ['lrp_z_plus', 'smooth_grad'])
 def test_classes_in_chunks_give_the_same_maps(small, name):
     model, variables, images = small('mlp')

@@ -155,6 +155,13 @@ def test_targets_are_equation_6(similarity, alpha):
     np.testing.assert_allclose(targets(maps, LABELS, alpha, similarity), expected, atol=1e-6)
 
 
+def test_the_true_class_has_a_share():
+    maps, labels = np.ones((2, 3, 4, 4), np.float32), np.array([0, 1])
+    for alpha in (0, 1.9, float('nan')):
+        with pytest.raises(InputError, match='it must be in'):
+            targets(maps, labels, alpha)
+
+
 def test_targets_by_hand():
     """Cosines 0, 1/sqrt(2) and -1 with the true class 1: weights 1, 1.7071 and 0."""
     maps = np.array([[[[0, 3]], [[2, 0]], [[1, 1]], [[-7, 0]]]], np.float32)
