@@ -21,6 +21,7 @@ import jax
 from absl import logging
 
 from ikd.compiled import keep_compiled
+from ikd.config import module_of
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES, examiner
@@ -44,6 +45,8 @@ def parse(argv):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--workdir', required=True, type=expanduser, metavar='RUN',
                         help='the directory of a finished run')
+    parser.add_argument('--config', type=expanduser, metavar='FILE', help='the file of configs/ that brings a '
+                        'method, network, explainer or data of your own, as it was named to train with it')
     parser.add_argument('--data', type=expanduser, metavar='DIR',
                         help="where the data is now, if not where the run's config says")
     parser.add_argument('--trial-seed', type=int, metavar='S', help="which of the run's trials; by default its first")
@@ -118,6 +121,8 @@ def main(argv):
     """Measure, write, print."""
     started, options = time.perf_counter(), parse(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of reading
+    if options.config:
+        module_of(options.config.partition(':')[0])
     trained = load(options.workdir, options.trial_seed, options.data)
     config = trained.config
     keep_compiled(config.cache_dir)
@@ -129,6 +134,7 @@ def main(argv):
     run = {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,
            'explainer': config.method.explainer, 'seed': trained.seed, 'precision': config.precision,
            'images': min(options.images, len(trained.dataset.test_images)),
+           'robustness_images': min(options.test_images, len(trained.dataset.test_images)),
            'test_images': len(trained.dataset.test_images),
            'commit': facts['git_commit'], 'versions': facts['versions'], 'device': facts['device'],
            'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),

@@ -1,7 +1,7 @@
 """Why a trained network says so: `python -m ikd.explain --workdir=RUN`, for images of yours or of the test set.
 
   python -m ikd.explain --workdir=RUN                                  a test image of each class, ten at most
-  python -m ikd.explain --workdir=RUN --images=a.png,b.jpg             yours
+  python -m ikd.explain --workdir=RUN --images a.png b.jpg             yours
   python -m ikd.explain --workdir=RUN --images=photos/ --explainer=all --out=seen/
 
 RUN is the directory of a finished run of `python -m ikd.main`. For each image it prints the likeliest classes and
@@ -28,8 +28,11 @@ def parse(argv):
     parser = argparse.ArgumentParser(prog='python -m ikd.explain', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--workdir', required=True, type=expanduser, help='the directory of a finished run')
-    parser.add_argument('--images', help='files and folders, separated by commas; without it some test images')
-    parser.add_argument('--explainer', help="a name, or all that apply; by default the run's own")
+    parser.add_argument('--config', type=expanduser, metavar='FILE', help='the file of configs/ that brings a '
+                        'method, network, explainer or data of your own, as it was named to train with it')
+    parser.add_argument('--images', nargs='+', action='extend', metavar='FILE',
+                        help='files and folders; without it some test images')
+    parser.add_argument('--explainer', metavar='A,B', help="names, or all that apply; by default the run's own")
     parser.add_argument('--out', type=expanduser, help='where pictures and numbers go; by default RUN/explained')
     parser.add_argument('--seed', type=int, help="which of the run's trials; by default the first")
     parser.add_argument('--data', type=expanduser,
@@ -37,15 +40,19 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def listed(text, out):
+def listed(words, out):
     """The paths that --images names: files as they stand, of folders the image files in them, however deep.
 
-    What has a name that begins with a dot is left alone, and so is what lies in the folder `out`.
+    A word that is no file may be several, separated by commas. What has a name that begins with a dot is left alone,
+    and so is what lies in the folder `out`.
     """
     from ikd.data.images import SUFFIXES
 
     paths = []
-    for part in [text] if os.path.exists(text) else filter(None, text.split(',')):
+    parts = [part for word in words for part in ([word] if os.path.exists(word) else word.split(',')) if part]
+    if not parts:
+        raise InputError('--images names nothing; give files or folders, or leave it away for some test images')
+    for part in parts:
         top = pathlib.Path(part).expanduser()
         if not top.is_dir():
             paths.append(top)
@@ -81,28 +88,38 @@ def read(paths, shape, class_names):
     return [printable(path) for path in kept], images, np.array(labels)
 
 
-def examples(dataset):
+def examples(trained):
     """(names, images, labels) of the first test image of each class, of ten classes at most."""
     import numpy as np
 
+    from ikd.data.folder import files
+    from ikd.data.limits import printable
+
+    dataset, data = trained.dataset, trained.config.data
     places = np.unique(dataset.test_labels, return_index=True)[1][:EXAMPLES]
-    return [f'test image {place}' for place in places], dataset.test_images[places], dataset.test_labels[places]
+    names = [f'test image {place}' for place in places]
+    if data.name == 'folder' and not data.holdout:
+        paths = files(data.dir).test
+        names = [printable(paths[place][0]) for place in places]
+    return names, dataset.test_images[places], dataset.test_labels[places]
 
 
 def chosen(asked, trained):
     """(names of explainers, notes on those that were asked for and do not apply). InputError if none is left."""
     from ikd.explainers import EXPLAINERS, applicable
 
-    asked = asked or trained.config.method.explainer
-    if asked != 'all' and asked not in EXPLAINERS:
-        raise InputError(f"unknown --explainer={asked}; choose one of: all, {', '.join(EXPLAINERS)}")
+    asked = (asked or trained.config.method.explainer).split(',')
+    for name in asked:
+        if name != 'all' and name not in EXPLAINERS:
+            raise InputError(f"unknown --explainer={name}; choose from: all, {', '.join(EXPLAINERS)}")
     names, reasons = applicable(trained.model, trained.variables, trained.dataset.train_images.shape[1:])
-    if asked in reasons:
-        raise InputError(f"--explainer={asked} does not go with this network: {reasons[asked]}; choose one of: all, "
-                         f"{', '.join(names)}")
-    if asked != 'all':
-        return (asked,), []
-    return names, [f'not for this network: {name} ({reason})' for name, reason in reasons.items()]
+    if 'all' in asked:
+        return names, [f'not for this network: {name} ({reason})' for name, reason in reasons.items()]
+    for name in asked:
+        if name in reasons:
+            raise InputError(f"--explainer={name} does not go with this network: {reasons[name]}; choose from: all, "
+                             f"{', '.join(names)}")
+    return tuple(dict.fromkeys(asked)), []
 
 
 def picture_names(names, explainer):
@@ -136,18 +153,21 @@ def main(argv):
     from tqdm import tqdm
 
     from ikd.compiled import keep_compiled
+    from ikd.config import module_of
     from ikd.evaluation.images import explain_images
     from ikd.report.overlays import overlay_figure
     from ikd.trained import load
 
     out = pathlib.Path(options.out or pathlib.Path(options.workdir) / 'explained')
-    paths = listed(options.images, out) if options.images else None
+    paths = listed(options.images, out) if options.images is not None else None
+    if options.config:
+        module_of(options.config.partition(':')[0])
     trained = load(options.workdir, options.seed, options.data, images=paths is None)
     config, dataset = trained.config, trained.dataset
     keep_compiled(config.cache_dir)
     explainers, notes = chosen(options.explainer, trained)
     names, images, labels = read(paths, dataset.train_images.shape[1:], trained.class_names) if paths else examples(
-        dataset)
+        trained)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -156,7 +176,7 @@ def main(argv):
         explained = explain_images(trained, images, labels, explainers, bar.update)
     save_arrays(out / 'explanations.npz', trained, names, images, labels, explained)
     title = f'{config.model.name} after {config.method.name} on {config.data.name}, seed {trained.seed}'
-    pictures = picture_names(names, options.explainer or explainers[0])
+    pictures = picture_names(names, (options.explainer or explainers[0]).replace(',', '-'))
     for i, picture in enumerate(tqdm(pictures, desc='drawing', disable=None)):
         rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
         truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''

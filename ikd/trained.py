@@ -19,9 +19,10 @@ from ikd.data.resident import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.experiment import MATMUL, load_data, read_summary
-from ikd.explainers import explain
+from ikd.explainers import EXPLAINERS, explain
 from ikd.files import read_json
 from ikd.models import MODELS
+from ikd.recipes import RECIPES
 from ikd.trials import final_model
 from ikd.validation import resolve
 
@@ -70,14 +71,19 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
                          'there with more --config.trials')
     config = default()
     config.update(fields)
-    if config.model.name not in MODELS:
-        raise InputError(f"{workdir} trained a network '{config.model.name}' that is not known here; run the code "
-                         'that puts it into ikd.models.MODELS, and then, in the same process, ikd.load(RUN) or '
-                         "ikd.explain's main(['--workdir=RUN'])")
+    for what, name, known in (('method', config.method.name, RECIPES), ('network', config.model.name, MODELS),
+                              ('explainer', config.method.explainer, EXPLAINERS)):
+        if name not in known:
+            raise InputError(f"{workdir} was trained with the {what} '{name}', which is not known here; name the "
+                             'file that brings it with --config, or run its code and then, in the same process, '
+                             'ikd.load(RUN)')
     recorded = config.data.fingerprint  # where there is none, `resolve` takes that of what is there now
     config = resolve(config)
     if data_dir is not None:
         config.data.dir = str(data_dir)
+    elif images and config.data.dir and not os.path.isdir(config.data.dir):
+        raise InputError(f'{config.data.dir}, where the data of {workdir} was, is not there; say with --data where '
+                         'it is now')
     tree = last_tree(workdir, seed)
     described = read_json(workdir / 'data.json')
     dataset = data.without_images(described) if described else None

@@ -97,7 +97,8 @@ def test_mistakes_are_one_line(finished, tmp_path, monkeypatch, capsys):
                                (['--epsilons=much'], '--epsilons=much: give numbers'),
                                (['--epsilons=-1'], 'give numbers above 0'),
                                (['--trial-seed=9'], 'no trial of seed 9'),
-                               ([f'--data={tmp_path}/nowhere'], 'nowhere does not exist')]:
+                               ([f'--data={tmp_path}/nowhere'], 'nowhere does not exist'),
+                               (['--config=nowhere.py'], 'nowhere.py is no Python file')]:
         with pytest.raises(InputError, match=message):
             run(monkeypatch, capsys, f'--workdir={finished}', *arguments)
     monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={tmp_path}'])

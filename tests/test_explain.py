@@ -16,6 +16,7 @@ from configs import le_folder
 from ikd import experiment, explain, trials
 from ikd.errors import InputError
 from ikd.evaluation import images as given
+from ikd.recipes import RECIPES
 from ikd.trained import load
 
 NAMES = tuple(sorted('zero one two three four five six seven eight nine'.split()))
@@ -135,6 +136,28 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
         assert arrays['labels'] == NAMES.index('one')
 
 
+def test_several_images_and_explainers(run, odd, tmp_path, monkeypatch, capsys):
+    """As a shell writes out photos/*.png, and as `ikd.evaluate` takes explainers."""
+    images = [odd[0] / name for name in ('grey.png', 'rgba.png')]
+    code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', '--explainer=grad_input,grad',
+                            f'--out={tmp_path}', '--images', images[0], f'--images={images[1]}')
+    assert code == 0 and (tmp_path / 'rgba-grad_input-grad.png').exists()
+    with np.load(tmp_path / 'explanations.npz') as arrays:
+        assert [*arrays['files']] == [*map(str, images)] and {'maps_grad', 'maps_grad_input'} <= {*arrays}
+
+
+def test_a_method_of_ones_own_comes_with_its_file(run, odd, tmp_path, monkeypatch, capsys):
+    """Here the run's method, which is then not ikd's."""
+    method = load(run, images=False).config.method.name
+    (tmp_path / 'mine.py').write_text(f'from ikd.recipes import RECIPES, plain\nRECIPES[{method!r}] = plain.ce\n')
+    monkeypatch.delitem(RECIPES, method)
+    arguments = f'--workdir={run}', f'--images={odd[0]}/grey.png', f'--out={tmp_path}'
+    code, _, told = command(monkeypatch, capsys, *arguments)
+    assert code == 2 and f"the method '{method}', which is not known here; name the file that brings it with" in told
+    code, said, _ = command(monkeypatch, capsys, *arguments, f'--config={tmp_path}/mine.py:smoke')
+    assert code == 0 and 'grey.png: ' in said
+
+
 def test_which_explainers_apply_is_the_networks_to_say(run, monkeypatch):
     names, notes = explain.chosen('all', load(run, images=False))
     assert {'grad', 'grad_input', 'guided_backprop'} <= {*names} and 'grad_cam' not in names
@@ -147,11 +170,13 @@ def test_test_images_need_the_data(run, digits_folder, tmp_path, monkeypatch, ca
     workdir = tmp_path / 'run'
     shutil.copytree(run, workdir)
     code, said, told = command(monkeypatch, capsys, f'--workdir={workdir}')
-    assert (code, said) == (2, '') and told.count('\n') == 1 and 'does not exist' in told
+    assert (code, said) == (2, '') and told.count('\n') == 1 and 'say with --data where it is now' in told
     code, said, _ = command(monkeypatch, capsys, f'--workdir={workdir}', f'--data={digits_folder}')
-    assert code == 0 and len(re.findall('^test image', said, re.MULTILINE)) == 3
+    assert code == 0
+    shown = re.findall(f'^{digits_folder}/([a-z]*)/.*png: ', said, re.MULTILINE)
+    assert len(shown) == 3
     with np.load(workdir / 'explained' / 'explanations.npz') as arrays:
-        assert sorted(arrays['labels']) == [0, 1, 2] and (arrays['labels'] == arrays['reference']).all()
+        assert [NAMES.index(name) for name in shown] == [*arrays['labels']] == [*arrays['reference']] == [0, 1, 2]
     (workdir / 'data.json').unlink()
     image = min((digits_folder / 'one').iterdir())
     yours = f'--workdir={workdir}', f'--images={image}'
@@ -198,7 +223,10 @@ def test_a_folder_that_has_changed_is_refused(run, digits_folder, tmp_path):
     (['--workdir={run}', '--images={odd}/.hidden/none'], ['no image is left']),
     (['--workdir={run}', '--images={odd}/empty'], ['has no image (.png']),
     (['--workdir={run}', '--images={odd}', '--explainer=gradcam'], ["unknown --explainer=gradcam", 'all, grad']),
-    (['--workdir={run}', '--images={odd}', '--explainer=grad_cam'], ['does not go with this network', 'choose one']),
+    (['--workdir={run}', '--images={odd}', '--explainer=grad_cam'], ['does not go with this network', 'choose from']),
+    (['--workdir={run}', '--images={odd}', '--explainer=grad,gradcam'], ['unknown --explainer=gradcam']),
+    (['--workdir={run}', '--images='], ['--images names nothing']),
+    (['--workdir={run}', '--images={odd}', '--config=nowhere.py'], ['nowhere.py is no Python file']),
     (['--workdir={run}', '--images={odd}', '--seed=7'], ['no trial of seed 7']),
     (['--workdir={run}', '--images={odd}/grey.png', '--out={odd}/grey.png'], ['cannot write', '--out']),
 ])
@@ -226,12 +254,13 @@ def test_pictures_never_take_the_place_of_an_image(odd, tmp_path):
     long = explain.picture_names(['☃' * 80 + name for name in ('a.png', 'b.png')], 'grad_cam_plus_plus')
     assert len({*long}) == 2 and all(len(name.encode()) < 215 for name in long)
     folder, _ = odd
-    before = explain.listed(str(folder), tmp_path / 'out')
+    before = explain.listed([str(folder)], tmp_path / 'out')
     (folder / 'seen').mkdir()
     shutil.copy(folder / 'grey.png', folder / 'seen' / 'grey-grad.png')
-    assert explain.listed(str(folder), folder / 'seen') == before
+    assert explain.listed([str(folder)], folder / 'seen') == before
     both = folder / 'a,b.png'
     shutil.copy(folder / 'grey.png', both)
-    assert explain.listed(str(both), tmp_path) == [both]
-    assert explain.listed(f'{folder}/rgba.png,{folder}/tiny.bmp', tmp_path) == [folder / 'rgba.png',
-                                                                                folder / 'tiny.bmp']
+    assert explain.listed([str(both)], tmp_path) == [both]
+    rgba, tiny = folder / 'rgba.png', folder / 'tiny.bmp'
+    for words in [f'{rgba},{tiny}'], [str(rgba), str(tiny)]:
+        assert explain.listed(words, tmp_path) == [rgba, tiny]

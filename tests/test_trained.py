@@ -88,7 +88,7 @@ def test_what_is_not_there_is_said_in_one_line(finished, tmp_path, monkeypatch):
         assert '\n' not in str(error.value)
     assert load(cut, 3).seed == 3
     monkeypatch.delitem(MODELS, 'cnn2')  # as where it was a user's own
-    with pytest.raises(InputError, match="network 'cnn2' that is not known here") as error:
+    with pytest.raises(InputError, match="the network 'cnn2', which is not known here; name the file") as error:
         load(finished)
     assert '\n' not in str(error.value)
 

@@ -82,15 +82,16 @@ def text(result, title):
     network, explainers = result['network'], result['explainers']
     parts = [[f"{title}: accuracy {number(network['accuracy'])} %, NLL {number(network['nll'], decimals=3)} nats, "
               f"ECE {number(network['ece'], decimals=4)} ({result['run']['test_images']:,} test images)"]]
+    few = f"accuracy (%) of the first {result['run']['robustness_images']:,} test images"
     if network['adversarial']:
         epsilons = [*dict.fromkeys(one['epsilon'] for one in network['adversarial'])]
         attacks = [*dict.fromkeys(one['attack'] for one in network['adversarial'])]
         accuracy = {(one['attack'], one['epsilon']): one['accuracy'] for one in network['adversarial']}
-        parts.append(lines_of(['accuracy (%) attacked, epsilon of 255', *(f'{epsilon:g}' for epsilon in epsilons)],
+        parts.append(lines_of([f'{few}, attacked, epsilon of 255', *(f'{epsilon:g}' for epsilon in epsilons)],
                               [[attack, *(number(accuracy[attack, epsilon]) for epsilon in epsilons)]
                                for attack in attacks]))
     if network['corruptions']:
-        parts.append(lines_of(['accuracy (%) corrupted, severity', *'12345', 'mean'],
+        parts.append(lines_of([f'{few}, corrupted, severity', *'12345', 'mean'],
                               [[kind, *map(number, values), number(np.mean(values))]
                                for kind, values in network['corruptions'].items()]))
     if measures := [name for name in MEASURES if any(name in found for found in explainers.values())]:

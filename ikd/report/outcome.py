@@ -131,4 +131,4 @@ def differences(runs):
                'true difference in accuracy that so many seeds with this scatter detect with 80 % power. '
                'One seed, and differences that are all alike, have no interval.')
     return join(element('h3', 'Differences on the same seeds'),
-                table(['', 'accuracy (points)', 'NLL (nats)', 'ECE', 'p', 'detectable', 'seeds'], rows, caption))
+                table(['', 'accuracy (points)', 'NLL (nats)', 'ECE', 'p', 'detectable', 'of seeds'], rows, caption))
