@@ -9,7 +9,7 @@ from ikd.validation import resolve
 
 FILES = ('digits', 'mnist', 'cifar', 'kdexplainer', 'le_folder')  # of configs/
 # Where something is kept or shown, and what is found by itself.
-LEFT_OUT = ('profile', 'cache_dir', 'store', 'checkpoint_every', 'data.placement', 'data.fingerprint')
+LEFT_OUT = ('profile', 'cache_dir', 'store', 'checkpoint_every', 'test_every', 'data.placement', 'data.fingerprint')
 
 
 def command(fields):

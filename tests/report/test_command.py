@@ -18,7 +18,8 @@ CASES = {
     'cifar': (ce_cifar, '', {'trials': 5}, 'configs/cifar.py:ce --config.trials=5'),
     'tree': (digits, 'hme', {}, 'configs/digits.py:hme'),
     'kdexplainer': (kdexplainer, 'vam', {}, 'configs/kdexplainer.py:kd --config.model.vam=True'),
-    'folder': (le_folder, '', {'data.dir': 'my photos'}, "configs/le_folder.py '--config.data.dir=my photos'"),
+    'folder': (le_folder, '', {'data.dir': '/my photos', 'test_every': 4},
+               "configs/le_folder.py '--config.data.dir=/my photos'"),
     'changed': (digits, 'le', {'epochs': 20, 'method.warmup_epochs': 2, 'optimizer.milestones': (0.25, 0.5),
                                'method.explainer': 'grad', 'model.width': 8, 'method.lam': 0.25}, None),
 }

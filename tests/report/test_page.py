@@ -145,10 +145,11 @@ def test_a_method_of_the_users_own(runs, tmp_path):
     workdir = tmp_path / 'own'
     shutil.copytree(runs[1], workdir)
     config = json.loads((workdir / 'config.json').read_text())
-    config['method'] |= {'name': 'averaged', 'further': 1}
+    config['method']['name'] = 'averaged'
+    config['own'] = {'further': 1}
     (workdir / 'config.json').write_text(json.dumps(config))
     text = text_of(report(workdir))
-    assert 'by the method averaged' in text and 'ce to epoch 3' in text and 'method.further 1' in text
+    assert 'by the method averaged' in text and 'ce to epoch 3' in text and 'own.further 1' in text
     assert "unknown method.name 'averaged'" in text and 'No config of ikd fits' in text
 
 
