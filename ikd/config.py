@@ -1,9 +1,7 @@
 """The fields every experiment has, their defaults, and which of them say what it is."""
 import difflib
 import hashlib
-import importlib.util
 import json
-import pathlib
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -110,16 +108,6 @@ def apply_arguments(config, argument, methods=()):
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: "
                              f"{', '.join((*ARGUMENTS, *methods))}")
     return config
-
-
-def module_of(path):
-    """The module of a Python file, such as those of configs/, which is run. InputError if there is no such file."""
-    if not (path.endswith('.py') and pathlib.Path(path).is_file()):
-        raise InputError(f"{path} is no Python file; ikd's own are in configs/")
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def network_options(config):

@@ -21,7 +21,6 @@ import jax
 from absl import logging
 
 from ikd.compiled import keep_compiled
-from ikd.config import module_of
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES, examiner
@@ -30,6 +29,7 @@ from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.experiment import MATMUL
 from ikd.explainers import EXPLAINERS, applicable
 from ikd.files import save_figure, write_json
+from ikd.modules import run_config, take_config
 from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
@@ -45,8 +45,7 @@ def parse(argv):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--workdir', required=True, type=expanduser, metavar='RUN',
                         help='the directory of a finished run')
-    parser.add_argument('--config', type=expanduser, metavar='FILE', help='the file of configs/ that brings a '
-                        'method, network, explainer or data of your own, as it was named to train with it')
+    take_config(parser)
     parser.add_argument('--data', type=expanduser, metavar='DIR',
                         help="where the data is now, if not where the run's config says")
     parser.add_argument('--trial-seed', type=int, metavar='S', help="which of the run's trials; by default its first")
@@ -121,8 +120,7 @@ def main(argv):
     """Measure, write, print."""
     started, options = time.perf_counter(), parse(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of reading
-    if options.config:
-        module_of(options.config.partition(':')[0])
+    run_config(options)
     trained = load(options.workdir, options.trial_seed, options.data)
     config = trained.config
     keep_compiled(config.cache_dir)

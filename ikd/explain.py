@@ -17,6 +17,7 @@ from os.path import expanduser
 
 from ikd.errors import InputError, ending_in_a_line
 from ikd.files import replacing, save_figure
+from ikd.modules import run_config, take_config
 
 EXAMPLES = 10  # test images
 LIKELIEST = 3
@@ -28,8 +29,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(prog='python -m ikd.explain', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--workdir', required=True, type=expanduser, help='the directory of a finished run')
-    parser.add_argument('--config', type=expanduser, metavar='FILE', help='the file of configs/ that brings a '
-                        'method, network, explainer or data of your own, as it was named to train with it')
+    take_config(parser)
     parser.add_argument('--images', nargs='+', action='extend', metavar='FILE',
                         help='files and folders; without it some test images')
     parser.add_argument('--explainer', metavar='A,B', help="names, or all that apply; by default the run's own")
@@ -153,15 +153,13 @@ def main(argv):
     from tqdm import tqdm
 
     from ikd.compiled import keep_compiled
-    from ikd.config import module_of
     from ikd.evaluation.images import explain_images
     from ikd.report.overlays import overlay_figure
     from ikd.trained import load
 
     out = pathlib.Path(options.out or pathlib.Path(options.workdir) / 'explained')
     paths = listed(options.images, out) if options.images is not None else None
-    if options.config:
-        module_of(options.config.partition(':')[0])
+    run_config(options)
     trained = load(options.workdir, options.seed, options.data, images=paths is None)
     config, dataset = trained.config, trained.dataset
     keep_compiled(config.cache_dir)

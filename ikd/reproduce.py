@@ -20,9 +20,9 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
-from ikd.config import module_of
 from ikd.errors import Busy, Diverged, InputError, Stopped, ending_in_a_line
 from ikd.files import replace_text, save_figure, write_json
+from ikd.modules import module_of
 from ikd.parallel import seeds_at_once
 from ikd.report import tables
 from ikd.report.markdown import markdown

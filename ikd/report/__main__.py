@@ -14,6 +14,7 @@ from os.path import expanduser
 
 from ikd.errors import ending_in_a_line
 from ikd.files import replace_text
+from ikd.modules import run_config, take_config
 
 
 def parse(argv):
@@ -21,6 +22,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(prog='python -m ikd.report', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--workdir', required=True, type=expanduser, help='the directory of the run')
+    take_config(parser)
     parser.add_argument('--compare', default='', help='directories of other runs, separated by commas')
     parser.add_argument('--data', type=expanduser,
                         help='where the data is, for Figure 2, if no longer where the runs found it')
@@ -32,6 +34,7 @@ def main(argv):
     options = parse(argv)
     from ikd.report.page import report, size_of  # JAX is loaded after the flags have been read
 
+    run_config(options)
     path = pathlib.Path(options.workdir) / 'report.html'
     others = [expanduser(part) for part in options.compare.split(',') if part]
     replace_text(path, report(options.workdir, others, options.data))

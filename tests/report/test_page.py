@@ -150,7 +150,7 @@ def test_a_method_of_the_users_own(runs, tmp_path):
     (workdir / 'config.json').write_text(json.dumps(config))
     text = text_of(report(workdir))
     assert 'by the method averaged' in text and 'ce to epoch 3' in text and 'own.further 1' in text
-    assert "unknown method.name 'averaged'" in text and 'No config of ikd fits' in text
+    assert "the method 'averaged', which is not known here" in text and 'No config of ikd fits' in text
 
 
 def test_the_command(tmp_path, runs, capsys, monkeypatch):
