@@ -37,8 +37,8 @@ def weights_only(new, results):
 
     Parts of the network that only one of the two stages has are left out, or new.
     """
-    return new._replace(params={**new.params, **_common(results[-1].params, new.params)},
-                        batch_stats={**new.batch_stats, **_common(results[-1].batch_stats, new.batch_stats)})
+    return new._replace(params={**new.params, **common(results[-1].params, new.params)},
+                        batch_stats={**new.batch_stats, **common(results[-1].batch_stats, new.batch_stats)})
 
 
 def routing_only(new, results):
@@ -47,7 +47,8 @@ def routing_only(new, results):
     return new._replace(params={**new.params, **routing})
 
 
-def _common(old, new):
+def common(old, new):
+    """The parts of a tree `old` that a network has whose own tree, of arrays or shapes, is `new`."""
     return {name: old[name] for name in old if name in new}
 
 

@@ -17,6 +17,7 @@ from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, open
 from ikd.config import default, flatten, identity, network_options
 from ikd.errors import InputError, writing
 from ikd.files import holding, read_json, write_json
+from ikd.stages import common
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
@@ -110,7 +111,7 @@ def adopt(workdir, seed, example):
                          'one trial')
     tree = last_tree(workdir, number)
     for name in ('params', 'batch_stats'):
-        tree[name] = {part: tree[name][part] for part in tree[name] if part in getattr(example, name)}
+        tree[name] = common(tree[name], getattr(example, name))
         there, needed = (jax.tree.map(np.shape, part) for part in (tree[name], getattr(example, name)))
         if there != needed:
             raise InputError(f"teacher.checkpoint={workdir} holds a {summary['model']} trained on "

@@ -2,14 +2,12 @@
 import itertools
 import os
 import pathlib
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ikd import data
+from ikd import data, models
 from ikd.checkpoint import last_tree
 from ikd.config import default, explainer_options
 from ikd.data import Dataset
@@ -21,8 +19,8 @@ from ikd.errors import InputError
 from ikd.experiment import MATMUL, load_data, read_summary
 from ikd.explainers import EXPLAINERS, explain
 from ikd.files import read_json
-from ikd.models import MODELS
 from ikd.recipes import RECIPES
+from ikd.stages import common
 from ikd.trials import final_model
 from ikd.validation import resolve
 
@@ -71,7 +69,7 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
                          'there with more --config.trials')
     config = default()
     config.update(fields)
-    for what, name, known in (('method', config.method.name, RECIPES), ('network', config.model.name, MODELS),
+    for what, name, known in (('method', config.method.name, RECIPES), ('network', config.model.name, models.MODELS),
                               ('explainer', config.method.explainer, EXPLAINERS)):
         if name not in known:
             raise InputError(f"{workdir} was trained with the {what} '{name}', which is not known here; name the "
@@ -96,11 +94,9 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
 
 def own_variables(model, dataset, tree):
     """What a network is applied with, of a checkpoint's tree: without what a stage had added, a peer, a regressor."""
-    images = jnp.zeros((1, *dataset.train_images.shape[1:]))
-    own = jax.eval_shape(partial(model.init, train=False), jax.random.key(0), images)
-    return {'extra': tree['extra'], **{
-        name: {part: value for part, value in tree[name].items() if part in own.get(name, {})}
-        for name in ('params', 'batch_stats')}}
+    own = jax.eval_shape(lambda: models.init(model, jax.random.key(0), dataset.train_images.shape[1:]))
+    return {**{name: common(tree[name], own.get(name, {})) for name in ('params', 'batch_stats')},
+            'extra': tree['extra']}
 
 
 def check_folder(config, recorded, workdir):

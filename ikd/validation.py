@@ -67,8 +67,8 @@ def resolve(config):
            'weights from [beta, 1), so it must be below 1')
     _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
     optimizer = config.optimizer
-    _check(optimizer.learning_rate > 0, f'optimizer.learning_rate is {optimizer.learning_rate}; it must '
-           'be positive')
+    _check(optimizer.learning_rate > 0,
+           f'optimizer.learning_rate is {optimizer.learning_rate}; it must be positive')
     _check(0 <= optimizer.momentum < 1, f'optimizer.momentum is {optimizer.momentum}; it must be in [0, 1)')
     for field in 'optimizer.weight_decay', 'method.weight', 'model.vam_gamma':
         value = flatten(config)[field]

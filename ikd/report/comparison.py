@@ -18,9 +18,13 @@ def labels_of(summaries, workdirs):
     several = len({summary['model'] for summary in summaries}) > 1
     names = [', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '',
                                      summary['model'] if several else ''))) for summary in summaries]
+    return told_apart(names, map(os.path.normpath, workdirs))
+
+
+def told_apart(names, places):
+    """The names, those that several have with their places in brackets."""
     counts = collections.Counter(names)
-    return [f'{name} ({os.path.normpath(workdir)})' if counts[name] > 1 else name
-            for name, workdir in zip(names, workdirs)]
+    return [f'{name} ({place})' if counts[name] > 1 else name for name, place in zip(names, places)]
 
 
 def values(summary, name, seeds):

@@ -26,7 +26,7 @@ def evaluation(run):
     network = found.get('network', {})
     pictures = [picture((folder / f'{name}.png').read_bytes(), name, caption) for name, caption in PICTURES.items()
                 if (folder / f'{name}.png').is_file()]
-    return join(paragraph(facts(found)), *adversarial(network), *corruptions(network, found), *explainers(found),
+    return join(paragraph(facts(found)), *adversarial(network), *corruptions(found), *explainers(found),
                 element('div', *pictures, class_='pictures'))
 
 
@@ -66,10 +66,10 @@ def adversarial(network):
         f"at most; the first {max(attack['images'] for attack in attacks):,} test images at most.")]
 
 
-def corruptions(network, found):
+def corruptions(found):
     """Accuracy under each corruption by severity."""
     images = found.get('run', {}).get('robustness_images')
-    kinds = network.get('corruptions') or {}
+    kinds = found.get('network', {}).get('corruptions') or {}
     rows = [[kind.replace('_', ' '), *map(number, values), number(np.mean(values))] for kind, values in kinds.items()]
     if not rows:
         return []

@@ -1,5 +1,4 @@
 """A run as it lies in its directory, finished or not, for reports."""
-import collections
 import math
 import pathlib
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ from ikd.errors import InputError
 from ikd.evaluation.measure import called
 from ikd.files import read_json
 from ikd.recipes import EXPLAINED
-from ikd.report.comparison import MEASURES
+from ikd.report.comparison import MEASURES, told_apart
 from ikd.report.journal import read_records
 
 NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')
@@ -82,11 +81,10 @@ def label(fields):
 
 def named_apart(runs):
     """The runs, those of the same name with their directories in their names."""
-    counts = collections.Counter(run.name for run in runs)
     folders = [run.workdir.resolve().name for run in runs]
     short = len({*folders}) == len(folders)
-    return [run._replace(name=f'{run.name} ({folder if short else run.workdir})') if counts[run.name] > 1 else run
-            for run, folder in zip(runs, folders)]
+    names = told_apart([run.name for run in runs], folders if short else [run.workdir for run in runs])
+    return [run._replace(name=name) for run, name in zip(runs, names)]
 
 
 def stages(run):
