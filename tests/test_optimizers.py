@@ -68,3 +68,11 @@ def test_the_routing_of_a_soft_tree_waits_two_epochs():
         change, state = optimizer.update(jax.tree.map(jnp.ones_like, params), state, params)
         moved.append((float(change['branch1']['routing'][0]), float(change['level1_1']['kernel'][0])))
     np.testing.assert_allclose(moved, [(0, -0.0125)] * 2 + [(0, -0.025)] * 2 + [(-0.01, -0.05)] * 2, rtol=1e-4)
+
+
+def test_the_decay_of_a_soft_tree_is_in_the_gradient():
+    """L2, as in its code: Adam's first step is the rate against the sign of g + d w, which 1 - 0.5 x 3 turns."""
+    params = {'level1_1': {'kernel': jnp.array([-3.0, 1.0])}}
+    optimizer, _ = annealed_adam({**SETTINGS, 'weight_decay': 0.5}, steps=2, epochs=100, learning_rate=0.05)
+    change, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
+    np.testing.assert_allclose(change['level1_1']['kernel'], [0.0125, -0.0125], rtol=1e-4)

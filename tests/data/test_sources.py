@@ -44,11 +44,20 @@ def test_official_files_come_before_tfds(small, grey, write_idx, tmp_path, monke
     np.testing.assert_array_equal(data.test_labels, grey[3])
 
 
-def test_cifar_statistics(small, write_cifar, tmp_path):
-    write_cifar('cifar100', tmp_path)
-    data = load('cifar100', str(tmp_path))
-    assert data.mean == (0.5071, 0.4867, 0.4408) and data.std == (0.2675, 0.2565, 0.2761)
-    assert len(data.class_names) == 100
+@pytest.mark.parametrize('name, mean, std', [
+    ('cifar10', (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ('cifar100', (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))])
+def test_cifar_statistics(small, write_cifar, tmp_path, name, mean, std):
+    write_cifar(name, tmp_path)
+    data = load(name, str(tmp_path))
+    assert (data.mean, data.std) == (mean, std) and len(data.class_names) == int(name[5:])
+
+
+@pytest.mark.parametrize('name', ['mnist', 'fashion_mnist'])
+def test_grey_sets_stay_in_0_to_1(small, write_idx, tmp_path, name):
+    write_idx(tmp_path / name)
+    data = load(name, tmp_path)
+    assert (data.mean, data.std) == ((0.0,), (1.0,))
 
 
 @pytest.mark.parametrize('place', ['argument', 'TFDS_DATA_DIR', 'home'])

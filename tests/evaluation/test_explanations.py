@@ -1,6 +1,8 @@
 """What is measured of explainers, on a linear network whose maps are known."""
+import jax
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ikd import data
 from ikd.config import default
@@ -8,6 +10,7 @@ from ikd.evaluation import explanations
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.explanations import MEASURES, examiner, over_classes
 from ikd.evaluation.sanity import cascade
+from ikd.evaluation.sensitivity import nearby
 from ikd.evaluation.sparseness import gini
 from ikd.trained import Trained
 from ikd.validation import resolve
@@ -75,6 +78,41 @@ def test_deletion_of_the_predicted_class(linear, judged):
     assert found['deletion']['value'] == pytest.approx(np.trapezoid(np.mean(expected, 0), dx=1 / 16), abs=1e-4)
     assert curves['insertion'][-1] == pytest.approx(np.mean(expected, 0)[0], abs=1e-4)
     assert found['deletion']['value'] < judged['grad'][0]['deletion']['value'] < found['insertion']['value']
+
+
+def test_insertion_begins_with_the_blurred_image(linear, judged):
+    """By an eighth of its side, a pixel of 8; the probability is that of the class of the whole image."""
+    kernel, bias = (linear.variables['params']['Dense_0'][name].astype(float) for name in ('kernel', 'bias'))
+    pixels, expected = linear.dataset.test_images[:N, ..., 0] / 255, []
+    for image in pixels:
+        logits = ndimage.gaussian_filter(image, 1, mode='nearest').ravel() @ kernel + bias
+        expected.append(1 / np.exp(logits - logits[(image.ravel() @ kernel + bias).argmax()]).sum())
+    for _, curves, _ in judged.values():
+        assert curves['insertion'][0] == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_max_sensitivity_is_the_largest_of_ten_changes_within_five_of_255(linear, judged):
+    """Of Grad*Input of a linear network: |(x' - x) w| / |x w|, the largest of ten x', the mean over classes."""
+    kernel, pixels = linear.variables['params']['Dense_0']['kernel'], linear.dataset.test_images[:N]
+    padded = pixels[np.arange(40) % N].reshape(2, 20, 8, 8, 1).astype(np.float32)  # as in batches of 20
+    changes = []
+    for key in jax.random.split(jax.random.key(0), 10):
+        moved = np.concatenate([nearby(key, batch, 5) for batch in padded])[:N] - pixels
+        length = [np.linalg.norm(x.reshape(N, 64, 1) * kernel, axis=1) for x in (moved, pixels.astype(float))]
+        changes.append(length[0] / length[1])
+    expected = np.max(changes, 0).mean()
+    assert judged['grad_input'][0]['max_sensitivity']['value'] == pytest.approx(expected, rel=1e-4)
+
+
+def test_which_end_of_a_measure_is_better(judged):
+    """Grad*Input, the best that there is of a linear network, is ahead of its gradient, and of nothing at all."""
+    better, worse = (judged[name][0] for name in ('grad_input', 'grad'))
+    for name in 'deletion', 'insertion':
+        ahead = better[name]['value'] - worse[name]['value']
+        assert MEASURES[name] == ('high' if ahead > 0 else 'low'), name
+    others = {'discriminativeness': 'high', 'infidelity': 'low', 'max_sensitivity': 'low', 'completeness': 'low',
+              'sanity': 'near 0', 'sparseness': 'neither'}
+    assert {name: MEASURES[name] for name in others} == others
 
 
 def test_only_what_is_asked_for(linear):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from ikd import models
 from ikd.evaluation.faithfulness import (
     area,
     contributions,
@@ -18,6 +19,7 @@ from ikd.evaluation.faithfulness import (
     ranks,
     squares,
 )
+from ikd.explainers import explain
 
 
 @pytest.fixture(scope='module')
@@ -113,6 +115,17 @@ def test_gradients_explain_a_linear_network_fully(linear, name):
     np.testing.assert_allclose(infidelity(values, masks, lost), np.zeros((8, 10)), atol=1e-5)
     wrong = pixel_values(np.roll(maps, 1, axis=1), (32, 32))
     assert np.asarray(infidelity(wrong, masks, lost)).mean() > 0.5
+
+
+@pytest.mark.parametrize('name', ['grad', 'guided_backprop', 'smooth_grad', 'grad_input', 'integrated_gradients',
+                                  'lrp_epsilon'])
+def test_contributions_are_in_logits_whatever_the_maps_are_in(digits, name):
+    """Without hidden layers and biases those of all pixels add up to the logit, which zero pixels would lose."""
+    model, images = models.create('mlp', 3, widths=()), digits[0][:4, ::4, ::4, :1]
+    kernel = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    variables = {'params': {'Dense_0': {'kernel': kernel, 'bias': np.zeros(3, np.float32)}}}
+    found = contributions(name, explain(name, model, variables, images), images)
+    np.testing.assert_allclose(found.sum((2, 3, 4)), images.reshape(4, 64) @ kernel, rtol=1e-4, atol=1e-4)
 
 
 def test_infidelity_is_what_the_best_scale_leaves():

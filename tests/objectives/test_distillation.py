@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, rel_entr, softmax
 
-from ikd.objectives import Batch, Outputs, confidence_weighted, distil
+from ikd.objectives import Batch, Outputs, confidence_weighted, distil, label_smoothing
 
 B, K = 6, 5
 DRAW = np.random.default_rng(0)
@@ -39,6 +39,17 @@ def test_distillation(temperature, lam):
     np.testing.assert_allclose(loss, divergence + lam * HARD, rtol=1e-4, atol=1e-5)
     expected = (temperature * (p - q) + lam * (P - ONE_HOT)) / B
     np.testing.assert_allclose(gradient_of(objective), expected, atol=1e-6)
+
+
+def test_the_weight_is_of_the_teachers_term_and_the_labels_may_be_others():
+    """weight T^2 KL(q_T || p_T) + lam CE(p, t), t smoothed labels; `distillation` is the term without its weight."""
+    q, p = softmax(TEACHER / 2, axis=1), softmax(LOGITS / 2, axis=1)
+    loss, parts = distil(batch_of(jnp.array(LOGITS)), temperature=2.0, lam=0.3, weight=5.0,
+                         labels=partial(label_smoothing, alpha=0.6))
+    divergence = 4 * rel_entr(q, p).sum(1)
+    smooth = -(np.where(ONE_HOT == 1, 0.6, 0.1) * log_softmax(LOGITS, axis=1)).sum(1)
+    np.testing.assert_allclose(parts['distillation'], divergence, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(loss, 5 * divergence + 0.3 * smooth, rtol=1e-4, atol=1e-5)
 
 
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it():
@@ -97,3 +108,17 @@ def test_cwtm_random_draws_confidences_from_beta_to_one():
     assert confidence.min() > 0.48 and confidence.max() < 1.02
     assert abs(confidence.std() - 0.144) < 0.01
     np.testing.assert_allclose(parts['weight'].mean(), 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize('objective', [
+    partial(distil, permute=True), confidence_weighted, partial(confidence_weighted, weights='permuted'),
+    partial(confidence_weighted, weights='random')], ids=['dkpp', 'cwtm', 'cwtm_permut', 'cwtm_random'])
+def test_devices_share_the_batch_and_its_random_numbers(objective):
+    """Two devices' halves have the losses of the whole."""
+    def share(labels, logits, teacher):
+        return objective(Batch(labels, logits, {}, None, jax.random.key(0), jnp.float32(0.5), 'batch',
+                               Outputs(teacher, {})))[0]
+
+    halves = [x.reshape(2, B // 2, *x.shape[1:]) for x in (LABELS, np.float32(LOGITS), np.float32(TEACHER))]
+    found = jax.pmap(share, axis_name='batch', devices=jax.devices()[:2])(*halves)
+    np.testing.assert_allclose(found.reshape(B), objective(batch_of(jnp.array(LOGITS)))[0], rtol=1e-4)

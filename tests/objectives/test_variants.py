@@ -127,6 +127,21 @@ def test_le_permut_has_the_loss_of_a_permuted_q():
     assert np.abs(permuted[0][0] - permuted[1][0]).max() > 1e-3
 
 
+def test_devices_share_the_permutations_of_a_batch():
+    """Two devices with two images each have the losses of one with four."""
+    logits, labels = np.float32([*LOGITS, LOGITS[0]]), np.array([*LABELS, 1])
+    maps = np.float32([*MAPS, MAPS[1]])
+    objective = partial(introspective, explainer='grad_cam', permute=True)
+
+    def share(labels, logits, maps, axis_name='batch'):
+        return objective(Batch(labels, logits, {}, lambda name, **options: maps, jax.random.key(0), jnp.float32(0.5),
+                               axis_name))[0]
+
+    halves = [x.reshape(2, 2, *x.shape[1:]) for x in (labels, logits, maps)]
+    found = jax.pmap(share, axis_name='batch', devices=jax.devices()[:2])(*halves)
+    np.testing.assert_allclose(found.reshape(4), share(labels, logits, maps, None), rtol=1e-5)
+
+
 def test_frozen_targets_are_of_the_teachers_maps():
     """The loss of LE with the teacher's maps in the place of its own, which are not asked for."""
     theirs = np.flip(MAPS, 0)

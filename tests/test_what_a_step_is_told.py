@@ -1,0 +1,81 @@
+"""What an objective is told at every step: its images, random numbers of its own, its place on the schedule."""
+import jax
+import numpy as np
+import pytest
+
+from ikd import experiment, parallel, training, trials
+from ikd.data.resident import AUGMENTATIONS, epoch_order
+from ikd.objectives import cross_entropy
+from ikd.recipes import RECIPES
+from ikd.stages import Stage, continued
+from ikd.validation import resolve
+from tests.small_run import make_config
+
+EPOCHS, SPAN, STEPS, B = 2, 4, 4, 32
+
+
+def watching(batch):
+    """CE, and as parts what there is to see; labels as one number, each by its place in the batch."""
+    loss, parts = cross_entropy(batch)
+    return loss, {**parts, 'labels': batch.labels @ np.arange(B), 'progress': batch.progress, 'epoch': batch.epoch,
+                  'drawn': jax.random.uniform(batch.key)}
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """(data, prepared stage, what seeds 0 and 1 were told at each step): two epochs of a schedule of four.
+
+    The images of the MLP are the numbers that its augmentation draws, so its logits tell of these.
+    """
+    def drawn(images, example_keys):
+        draw = jax.vmap(lambda key: jax.random.randint(key, images.shape[1:], 0, 256, images.dtype))
+        seen.append(1)
+        return draw(example_keys)
+
+    seen = []
+    monkeypatch.setitem(AUGMENTATIONS, 'crop_flip', drawn)
+    monkeypatch.setitem(RECIPES, 'watching', lambda config: [
+        Stage('first', watching, EPOCHS, span=SPAN), Stage('second', watching, SPAN - EPOCHS, continued, span=SPAN)])
+    config = make_config(epochs=SPAN, **{'model.name': 'mlp', 'data.augment': 'crop_flip',
+                                         'optimizer.learning_rate': 1e-12, 'optimizer.weight_decay': 0.0})
+    config.method.name = 'watching'
+    config, layout = resolve(config), parallel.Layout(tuple(jax.devices()[:1]), 'data')
+    job = trials.make_job(config, None, experiment.load_data(config), layout)
+    prepared, told = job.stages[0], {}
+    for seed in (0, 1):
+        # The same weights for both, so that only what is drawn tells them apart.
+        begun = training.new_state(0, prepared, job.image_shape)._replace(seed=np.uint32(seed))
+        state, reports = parallel.join(layout, [begun]), []
+        for _ in range(EPOCHS):
+            state, (report,) = training.run_epoch(prepared.program, layout, state, {}, *job.training_set)
+            reports.append(report)
+        told[seed] = {name: np.concatenate([report[name] for report in reports]) for name in reports[0]}
+    assert seen
+    return job.dataset, prepared, told
+
+
+def test_what_a_step_is_told(watched):
+    data, prepared, told = watched
+    for seed, found in told.items():
+        orders = [np.asarray(epoch_order(seed, epoch, 128, STEPS * B)) for epoch in range(EPOCHS)]
+        labels = np.concatenate([np.asarray(data.train_labels)[order].reshape(STEPS, B) for order in orders])
+        np.testing.assert_allclose(found['labels'], labels @ np.arange(B))
+        np.testing.assert_allclose(found['progress'], np.arange(EPOCHS * STEPS) / (SPAN * STEPS))
+        np.testing.assert_array_equal(found['epoch'], np.repeat([1, 2], STEPS))
+    draws, entropies = (np.concatenate([told[seed][name] for seed in (0, 1)]) for name in ('drawn', 'entropy_p'))
+    assert len({*draws.tolist()}) == len({*entropies.tolist()}) == 2 * EPOCHS * STEPS  # no two steps draw alike
+    # The learning rate has come half of its way where half of the span is trained.
+    rates = [float(prepared.schedule(step)) for step in range(SPAN * STEPS)]
+    np.testing.assert_allclose(rates, 1e-12 * np.repeat([1, 0.1, 0.01], [8, 4, 4]), rtol=1e-5)
+
+
+def test_a_stage_goes_on_where_the_one_before_it_ended():
+    """Weights, statistics, momentum and step; its extra state begins anew."""
+    config = resolve(make_config(**{'model.name': 'resnet8'}))
+    layout = parallel.Layout(tuple(jax.devices()[:1]), 'data')
+    first, second = trials.make_job(config, None, experiment.load_data(config), layout).stages
+    new = training.new_state(0, second, (8, 8, 1))._replace(extra={'kept': np.zeros(3)})
+    earlier = jax.tree.map(lambda leaf: leaf + 1, training.new_state(0, first, (8, 8, 1)))
+    begun = second.stage.start(new, [earlier])
+    jax.tree.map(np.testing.assert_array_equal, begun._replace(extra={}), earlier._replace(extra={}))
+    assert begun.extra is new.extra
