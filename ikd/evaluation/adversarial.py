@@ -6,12 +6,20 @@ what withstands it need not be robust: a network whose gradient vanishes withsta
 import jax
 import jax.numpy as jnp
 
-from ikd.objectives.losses import hard_cross_entropy
 
+def ascent(f, pixels, labels):
+    """The direction in which cross-entropy grows fastest, [b, h, w, c], where f maps pixels to logits [b, k].
 
-def loss_gradient(f, pixels, labels):
-    """The gradient of cross-entropy with respect to pixels, [b, h, w, c], where f maps these to logits [b, k]."""
-    return jax.grad(lambda pixels: hard_cross_entropy(f(pixels), labels).sum())(pixels)
+    It is the gradient of u = log(sum of exp a_k over the wrong classes) - a_t. Cross-entropy is log(1 + e^u), so its
+    own gradient is that times a number; but where a_t leads by 17, p_t is 1 in float32, the true class's part of the
+    gradient is lost, and its sign points elsewhere: networks would withstand for being sure.
+    """
+    def wrongness(pixels):
+        logits = f(pixels).astype(jnp.float32)
+        true = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
+        return (jax.nn.logsumexp(logits, -1, where=~true) - logits.sum(-1, where=true)).sum()
+
+    return jax.grad(wrongness)(pixels)
 
 
 def fgsm(f, pixels, labels, epsilon):
@@ -19,7 +27,7 @@ def fgsm(f, pixels, labels, epsilon):
 
     pixels: float [b, h, w, c] in [0, 255], not rounded; f maps them to logits [b, k]; labels int [b].
     """
-    return jnp.clip(pixels + epsilon * jnp.sign(loss_gradient(f, pixels, labels)), 0, 255)
+    return jnp.clip(pixels + epsilon * jnp.sign(ascent(f, pixels, labels)), 0, 255)
 
 
 def pgd_step(f, attacked, pixels, labels, epsilon, rate):
@@ -28,5 +36,5 @@ def pgd_step(f, attacked, pixels, labels, epsilon, rate):
     It begins at a random point of the box, `sensitivity.nearby`. Steps are calls of their own, as convolutions in a
     loop are slow on a CPU (`parallel.way`).
     """
-    moved = attacked + rate * jnp.sign(loss_gradient(f, attacked, labels))
+    moved = attacked + rate * jnp.sign(ascent(f, attacked, labels))
     return jnp.clip(jnp.clip(moved, pixels - epsilon, pixels + epsilon), 0, 255)

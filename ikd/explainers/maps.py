@@ -11,12 +11,12 @@ from ikd.errors import InputError
 from ikd.models import has_convolutions
 
 
-def class_gradients(f, x, class_chunk=None):
+def class_gradients(f, x, class_chunk=None, passes=1):
     """Gradients of every class's logit with respect to x, from one forward pass: [b, k, ...] for x [b, ...].
 
     f maps x to logits [b, k], each row depending on its own example only. The vector-Jacobian product is
-    mapped over one-hot cotangents; `class_chunk` classes at a time, unrolled (None: all at once), bounds the
-    memory to that many copies of the activations.
+    mapped over one-hot cotangents; `class_chunk` classes at a time, unrolled (None: in no more than `passes` parts),
+    bounds the memory to that many copies of the activations.
     """
     if class_chunk is not None and class_chunk < 1:
         raise InputError(f'class_chunk is {class_chunk}; it must be at least 1, or None')
@@ -29,26 +29,24 @@ def class_gradients(f, x, class_chunk=None):
     def of_class(cotangent):
         return pull_back(jnp.broadcast_to(cotangent, logits.shape))[0]
 
-    chunk = class_chunk or k
+    chunk = class_chunk or -(-k // passes)
     parts = [jax.vmap(of_class, out_axes=1)(one_hot[i:i + chunk]) for i in range(0, k, chunk)]
     return jnp.concatenate(parts, axis=1)
 
 
-def classes_at_once(class_chunk, variables):
-    """class_chunk, where it is None the platform's choice for a pass through a whole network.
+def most_passes(variables):
+    """Into how many passes through a whole network the platform would rather divide its classes, at most.
 
-    All classes at once, but one after another where convolutions run on a CPU, which is twice as fast there (memory
-    binds, not arithmetic).
+    One, but where convolutions run on a CPU few classes at a time are up to twice as fast (memory binds, not
+    arithmetic). Each pass is compiled: a hundred through ResNet8 take 20 s, a thousand would take minutes.
     """
-    if class_chunk is None and jax.default_backend() == 'cpu' and has_convolutions(variables['params']):
-        return 1
-    return class_chunk
+    return 32 if jax.default_backend() == 'cpu' and has_convolutions(variables['params']) else 1
 
 
 def grad(model, variables, images, class_chunk=None):
     """Grad (Simonyan et al. 2013): signed d a_k / d x for images [b, h, w, c]; maps [b, k, h, w, c]."""
-    return class_gradients(lambda x: model.apply(variables, x, train=False)[0], images,
-                           classes_at_once(class_chunk, variables))
+    return class_gradients(lambda x: model.apply(variables, x, train=False)[0], images, class_chunk,
+                           most_passes(variables))
 
 
 def grad_input(model, variables, images, class_chunk=None):

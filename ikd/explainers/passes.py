@@ -2,7 +2,7 @@
 import jax
 import jax.numpy as jnp
 
-from ikd.explainers.maps import class_gradients, classes_at_once
+from ikd.explainers.maps import class_gradients, most_passes
 
 MOST_IMAGES = 1024  # at a time
 
@@ -42,6 +42,6 @@ def mean_gradients(model, variables, points, class_chunk=None, size=None):
 
     def gradients(points):
         return class_gradients(lambda shift: logits_of(model, variables, points + shift).sum(0),
-                               jnp.zeros_like(points[0]), classes_at_once(class_chunk, variables))
+                               jnp.zeros_like(points[0]), class_chunk, most_passes(variables))
 
     return summed(gradients, points, rows_at_once(size, b)) / s

@@ -6,7 +6,7 @@ evaluation mode is merged with what comes before it, biases and shifts get none.
 import jax.numpy as jnp
 
 from ikd.errors import InputError
-from ikd.explainers.maps import class_gradients, classes_at_once
+from ikd.explainers.maps import class_gradients, most_passes
 from ikd.explainers.propagation import Z_PLUS_RULES, epsilon_rules, propagated
 
 
@@ -25,7 +25,7 @@ def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None):
         return model.apply(variables, x, train=False)[0]
 
     run = propagated(logits, images, epsilon_rules(epsilon), 'lrp_epsilon')
-    maps = class_gradients(run, images, classes_at_once(class_chunk, variables))
+    maps = class_gradients(run, images, class_chunk, most_passes(variables))
     size = jnp.abs(logits(images))
     return images[:, None] * maps * spread(size / (size + epsilon), maps)
 
@@ -36,7 +36,7 @@ def shares(name, model, variables, images, class_chunk):
         return model.apply(variables, x, train=False)[0]
 
     run = propagated(logits, images, Z_PLUS_RULES, name)
-    return class_gradients(run, images, classes_at_once(class_chunk, variables)), logits(images)
+    return class_gradients(run, images, class_chunk, most_passes(variables)), logits(images)
 
 
 def lrp_z_plus(model, variables, images, class_chunk=None):

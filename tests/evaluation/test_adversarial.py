@@ -84,3 +84,22 @@ def test_in_a_linear_network_pgd_ends_where_fgsm_does(pixels):
     labels = pixels[1] % 2
     np.testing.assert_allclose(attack(f, pixels[0], labels, 16.0, 10)[-1], fgsm(f, pixels[0], labels, 16.0),
                                atol=1e-3)
+
+
+@pytest.mark.parametrize('k', [2, 10])
+def test_to_be_sure_is_no_defence(pixels, k):
+    """Logits 3,000 times as large, of which p_t is 1 in float32, are attacked as float64 would attack them."""
+    f, (first, second) = network((64, 50, k))
+    images = pixels[0]
+    labels = np.asarray(f(images)).argmax(-1)
+    sure = lambda images: 3000 * f(images)
+    assert np.asarray(jax.nn.softmax(sure(images))).max(-1).mean() > 0.99
+    found = np.asarray(fgsm(sure, images, labels, 8.0))
+    hidden = images.reshape(40, 64).astype(float) / 255 @ first
+    logits = 3000 * np.maximum(hidden, 0) @ second.astype(float)
+    logits[np.arange(40), labels] = -np.inf
+    others = np.exp(logits - logits.max(-1, keepdims=True))
+    up = (others / others.sum(-1, keepdims=True) - np.eye(k)[labels]) @ second.T
+    expected = np.sign((hidden > 0) * up @ first.T).reshape(images.shape)
+    moved = np.clip(images + 8 * expected, 0, 255)
+    assert (np.abs(found - moved) < 1e-3).mean() > 0.999
