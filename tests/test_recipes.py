@@ -22,6 +22,8 @@ DEVICES = jax.devices()
 METHODS = (*RECIPES, 'vam')
 EXPLAINED = ('le', 'le_permut', 'le_frozen', 'le_frozen_turned')
 FIRST = ('ce', 'kd', 'hint', 'dml', 'le')  # one of each kind; the others are slow
+# On several devices these differ from methods that are tested there by nothing that couples a batch.
+ALIKE = ('label_smoothing', 'confidence_penalty', 'le_uniform', 'le_frozen_turned', 'takd', 'ban', 'ban_l', 'srdl')
 SHARED = [pytest.param(method, marks=() if method in FIRST else pytest.mark.slow) for method in METHODS]
 
 
@@ -76,7 +78,7 @@ def test_methods_train_on_cifar10(method, tmp_path, shared_store, real_cifar10):
     assert_it_learns(resolve(config), tmp_path, right=15)
 
 
-@pytest.mark.parametrize('method', SHARED)
+@pytest.mark.parametrize('method', [method for method in SHARED if method.values[0] not in ALIKE])
 def test_two_devices_equal_one(method):
     """Three steps of the last stage: random numbers, statistics and whatever couples the batch span the devices.
 
