@@ -3,6 +3,7 @@
   python -m ikd.compare runs/ce_cifar-* runs/le_cifar-*    the first is what the others are compared with
 """
 import argparse
+import os
 import sys
 from os.path import expanduser
 
@@ -21,7 +22,7 @@ def parse(argv):
 
 def main(argv):
     """Print the table of the runs named; InputError if one is not finished."""
-    workdirs = parse(argv).runs
+    workdirs = [*dict.fromkeys(map(os.path.normpath, parse(argv).runs))]
     if not workdirs:
         raise InputError('give the directories of finished runs: python -m ikd.compare RUN RUN...')
     summaries = [read_summary(workdir) for workdir in workdirs]

@@ -142,7 +142,9 @@ def flatten(config):
 def no_field(name):
     """What to say of a dotted name that is no field of a config."""
     fields = flatten(default())
-    close = difflib.get_close_matches(name, fields, 1)
+    last = name.rpartition('.')[2]
+    close = [field for field in fields if field.rpartition('.')[2] == last][:1] or difflib.get_close_matches(
+        name, fields, 1)
     return f'no field config.{name}; ' + (f'did you mean config.{close[0]}?' if close else
                                           f"the fields are: {', '.join(fields)}")
 

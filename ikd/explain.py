@@ -51,7 +51,7 @@ def listed(words, out):
     paths = []
     parts = [part for word in words for part in ([word] if os.path.exists(word) else word.split(',')) if part]
     if not parts:
-        raise InputError('--images names nothing; give files or folders, or leave it away for some test images')
+        raise InputError('--images names nothing; give files or folders, or leave it out for some test images')
     for part in parts:
         top = pathlib.Path(part).expanduser()
         if not top.is_dir():

@@ -51,7 +51,7 @@ def parse(argv):
     except (AttributeError, KeyError) as error:
         raise InputError(unknown_field(argv) or f'{error}') from error
     except (flags.Error, TypeError, ValueError) as error:
-        raise InputError(' '.join(f'{error}'.split())) from error
+        raise InputError(unknown_field(argv) or ' '.join(f'{error}'.split())) from error
     if config is None:
         raise InputError('no --config; try --config=configs/le_digits.py')
     if rest[1:]:

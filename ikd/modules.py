@@ -8,7 +8,9 @@ from ikd.errors import InputError
 
 def module_of(path):
     """The module of a Python file, such as those of configs/, which is run. InputError if there is no such file."""
-    if not (path.endswith('.py') and pathlib.Path(path).is_file()):
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"there is no file {path}; ikd's own are in configs/")
+    if not path.endswith('.py'):
         raise InputError(f"{path} is no Python file; ikd's own are in configs/")
     spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
     module = importlib.util.module_from_spec(spec)

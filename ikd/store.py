@@ -15,8 +15,13 @@ import orbax.checkpoint as ocp
 
 from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, opened, saving, sealed
 from ikd.config import default, flatten, identity, network_options
+from ikd.data import READERS
+from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError, writing
+from ikd.explainers import EXPLAINERS
 from ikd.files import holding, read_json, write_json
+from ikd.models import MODELS
+from ikd.own_code import source
 from ikd.stages import common
 
 # Of a config, what a stage's result depends on besides the stage itself.
@@ -34,6 +39,7 @@ def _describe(config, stages, index):
     stage = stages[index]
     if stage.given:
         return read_json(pathlib.Path(stage.given) / 'summary.json')
+    own = ''.join(map(source, _code(config, stage)))
     return {
         **{field: _say(value) for field, value in stage._asdict().items()
            if field not in ('name', 'teacher', 'draws')},
@@ -43,7 +49,16 @@ def _describe(config, stages, index):
         'teacher': None if stage.teacher is None else _describe(config, stages, stage.teacher),
         'setting': {field: value for field, value in identity(config).items()
                     if field in SETTING or field.startswith('optimizer.')},
+        **({'own': hashlib.sha256(own.encode()).hexdigest()} if own else {}),
     }
+
+
+def _code(config, stage):
+    """Functions and classes that a stage is made of and that may be a user's own."""
+    explainer = getattr(stage.objective, 'keywords', {}).get('explainer')
+    named = [(MODELS, stage.network or config.model.name), (READERS, config.data.name),
+             (AUGMENTATIONS, config.data.augment), (EXPLAINERS, explainer)]
+    return [*filter(callable, stage), *(table[name] for table, name in named if name in table)]
 
 
 def _network(config):

@@ -76,8 +76,9 @@ def resolve(config):
     for field in 'learning_rate', 'routing_rate', 'hard_learning_rate':
         _check(config.hme[field] > 0, f'hme.{field} is {config.hme[field]}; it must be positive')
     milestones = tuple(config.optimizer.milestones)
-    _check(milestones == tuple(sorted(set(milestones))) and all(0 < m < 1 for m in milestones),
-           f'optimizer.milestones is {milestones}; give rising shares of the run, in (0, 1), such as (0.5, 0.75)')
+    _check(all(isinstance(m, int | float) and 0 < m < 1 for m in milestones)
+           and milestones == tuple(sorted(set(milestones))), f'optimizer.milestones is {milestones}; give rising '
+           'shares of the run, in (0, 1), such as (0.5, 0.75), or () for a rate that does not fall')
 
     if method.warmup_epochs is None:
         method.warmup_epochs = min(max(1, round(0.2 * config.epochs)), config.epochs - 1)
@@ -106,7 +107,8 @@ def check_fields(config):
     """InputError for a field that there is not, and for a number that is none."""
     there = flatten(default())
     for field, value in flatten(config).items():
-        _check(field in there or field.startswith('own.'), no_field(field))
+        if field not in there and not field.startswith('own.'):
+            raise InputError(no_field(field))
         _check(not isinstance(value, float) or math.isfinite(value), f'{field} is {value}; it must be a number')
 
 

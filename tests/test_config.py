@@ -110,7 +110,8 @@ def test_bad_values_are_named(field, value, message):
 
 def test_a_field_that_there_is_not_is_refused():
     """Which `config.epoch = 1` would make; methods of one's own have theirs under `own`."""
-    for path, meant in (('epoch', 'epochs'), ('method.alhpa', 'method.alpha'), ('data.limt', 'data.limit')):
+    for path, meant in (('epoch', 'epochs'), ('method.alhpa', 'method.alpha'), ('data.limt', 'data.limit'),
+                        ('method.lambda', 'method.lam'), ('lam', 'method.lam')):
         config = make()
         *part, name = path.split('.')
         (config[part[0]] if part else config)[name] = 1

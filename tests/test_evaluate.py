@@ -98,7 +98,7 @@ def test_mistakes_are_one_line(finished, tmp_path, monkeypatch, capsys):
                                (['--epsilons=-1'], 'give numbers above 0'),
                                (['--trial-seed=9'], 'no trial of seed 9'),
                                ([f'--data={tmp_path}/nowhere'], 'nowhere does not exist'),
-                               (['--config=nowhere.py'], 'nowhere.py is no Python file')]:
+                               (['--config=nowhere.py'], 'there is no file nowhere.py')]:
         with pytest.raises(InputError, match=message):
             run(monkeypatch, capsys, f'--workdir={finished}', *arguments)
     monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={tmp_path}'])

@@ -226,7 +226,7 @@ def test_a_folder_that_has_changed_is_refused(run, digits_folder, tmp_path):
     (['--workdir={run}', '--images={odd}', '--explainer=grad_cam'], ['does not go with this network', 'choose from']),
     (['--workdir={run}', '--images={odd}', '--explainer=grad,gradcam'], ['unknown --explainer=gradcam']),
     (['--workdir={run}', '--images='], ['--images names nothing']),
-    (['--workdir={run}', '--images={odd}', '--config=nowhere.py'], ['nowhere.py is no Python file']),
+    (['--workdir={run}', '--images={odd}', '--config=nowhere.py'], ['there is no file nowhere.py']),
     (['--workdir={run}', '--images={odd}', '--seed=7'], ['no trial of seed 7']),
     (['--workdir={run}', '--images={odd}/grey.png', '--out={odd}/grey.png'], ['cannot write', '--out']),
 ])

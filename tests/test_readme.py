@@ -42,6 +42,15 @@ def test_add_your_own_method(tmp_path, monkeypatch, request):
     np.testing.assert_allclose(means.sum(1), 1, rtol=1e-5)
 
 
+def test_explainers_as_a_library():
+    """The very text: maps of every class, targets that sum to 1."""
+    names = {}
+    exec(block_after('Explainers'), names)
+    assert names['maps'].shape[:2] == names['q'].shape == (5, 10) and np.asarray(names['maps']).any()
+    np.testing.assert_allclose(names['q'].sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(names['q'][np.arange(5), names['labels']], 0.9, rtol=1e-6)
+
+
 def test_your_own_network(tmp_path, monkeypatch):
     """The very text: it trains by its own explanations, and every explainer goes with it."""
     code = block_after('Your own network')
@@ -52,7 +61,7 @@ def test_your_own_network(tmp_path, monkeypatch):
     assert names['names'] == tuple(EXPLAINERS) and not names['reasons']
     assert names['maps'].shape == (5, 10, 4, 4) and np.asarray(names['maps']).any()
     assert [record['stage'] for record in read_records('runs/mine')] == ['warmup', 'introspective', 'introspective']
-    assert names['summary']['explainer'] == 'grad_cam'
+    assert names['summary']['explainer'] == 'grad_cam' and names['summary']['test_accuracy_mean'] > 80
 
 
 def test_your_own_explainer_and_data(tmp_path, monkeypatch):

@@ -189,7 +189,7 @@ def test_images_of_ones_own_are_part_of_a_cells_name(tmp_path, quick, capsys):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--config=nowhere.py'], "nowhere.py is no Python file; ikd's own are in configs/"),
+    (['--config=nowhere.py'], "there is no file nowhere.py; ikd's own are in configs/"),
     (['--config=README.md'], 'README.md is no Python file'),
     (['--config=configs/le_digits.py'], r'has no function grid\(argument\); python -m ikd.main'),
     (['--config=configs/tables/table3.py:smok', '--render'], "unknown argument 'smok'"),
@@ -218,4 +218,4 @@ def test_the_command_line_exits_with_2(monkeypatch, capsys):
     with pytest.raises(SystemExit, match='2'):
         reproduce.cli()
     shown = capsys.readouterr().err
-    assert shown.count('\n') == 1 and shown.startswith('ikd: nowhere.py is no Python file')
+    assert shown.count('\n') == 1 and shown.startswith('ikd: there is no file nowhere.py')

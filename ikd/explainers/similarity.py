@@ -85,8 +85,14 @@ SIMILARITIES = {'cosine': cosine, 'multiscale_mse': multiscale_mse, 'wasserstein
 def class_similarity(maps, labels, similarity='cosine'):
     """Weight in [0, 2] of every class's map against the true class's: [b, k].
 
-    maps [b, k, h, w] or [b, k, h, w, c], labels int [b], similarity a key of `SIMILARITIES`; else InputError.
+    maps [b, k, h, w] or [b, k, h, w, c], labels int [b] in [0, k), similarity a key of `SIMILARITIES`; else
+    InputError (under `jax.jit` labels out of range can't be seen).
     """
+    labels, (b, k, *_) = jnp.asarray(labels), maps.shape
+    if labels.shape != (b,) or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise InputError(f'labels are {labels.dtype} {list(labels.shape)}; give class numbers, int [{b}]')
+    if not isinstance(labels, jax.core.Tracer) and b and not 0 <= labels.min() <= labels.max() < k:
+        raise InputError(f'labels are {labels.min()} to {labels.max()}; the maps are of classes 0 to {k - 1}')
     if similarity not in SIMILARITIES:
         raise InputError(f"unknown method.similarity '{similarity}'; choose one of: {', '.join(SIMILARITIES)}")
     return SIMILARITIES[similarity](maps, labels)

@@ -54,7 +54,8 @@ def comparison(summaries, labels, baseline=0):
             cells.insert(1, 'other data')
         elif i != baseline and common:
             mean, half = paired_difference(*(values(s, 'test_accuracy', common) for s in (summary, base)))
-            cells.insert(1, f'{round(mean, 2) + 0.0:+.2f}' + (f' +- {half:.2f}' if half is not None else ''))
+            spread = f' +- {half:.2f}' if half is not None else ' (one seed)' if len(common) == 1 else ''
+            cells.insert(1, f'{round(mean, 2) + 0.0:+.2f}{spread}')
         else:
             cells.insert(1, '')
         seconds = np.mean([trial['train_seconds'] for trial in summary['trials']])

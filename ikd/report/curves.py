@@ -72,9 +72,15 @@ def scale(values, percent=False):
     return (lambda value: (value - low) / (high - low)), marks or round_steps(low, high), False
 
 
-def short(value):
-    """A number for an axis or a readout: four digits."""
-    return f'{value:.4g}'.replace('e-0', 'e-').replace('e+0', 'e')
+def short(value, digits=4):
+    """A number for an axis or a readout."""
+    return f'{value:.{digits}g}'.replace('e-0', 'e-').replace('e+0', 'e')
+
+
+def apart(marks):
+    """The marks of an axis with as many digits, four at least, as tell them apart."""
+    texts = ([short(mark, digits) for mark in marks] for digits in range(4, 18))
+    return next(text for text in texts if len({*text}) == len({*marks}))
 
 
 def draw(curve, x, y):
@@ -102,8 +108,8 @@ def plot(title, runs, names, last, percent=False):
     x = lambda epoch: LEFT + (WIDTH - LEFT - RIGHT) * (epoch - first) / max(last - first, 1)
     y = lambda value: TOP + (HEIGHT - TOP - BOTTOM) * (1 - place(value))
     axes = [join(element('line', x1=LEFT, x2=WIDTH - RIGHT, y1=f'{y(mark):.1f}', y2=f'{y(mark):.1f}', class_='grid'),
-                 element('text', short(mark), x=LEFT - 6, y=f'{y(mark) + 3.5:.1f}', text_anchor='end'))
-            for mark in marks]
+                 element('text', shown, x=LEFT - 6, y=f'{y(mark) + 3.5:.1f}', text_anchor='end'))
+            for mark, shown in zip(marks, apart(marks))]
     axes += [element('text', short(mark), x=f'{x(mark):.1f}', y=HEIGHT - 6, text_anchor='middle')
              for mark in round_steps(first, last, 7) if mark == int(mark)]
     drawn, means = [], [mean_over_trials(trials) for trials in runs]

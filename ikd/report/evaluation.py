@@ -20,7 +20,7 @@ def reliability_figure(network, title):
     figure = Figure(figsize=(5, 5.9), dpi=110, layout='constrained')
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     figure.suptitle(title, fontsize=10)
-    upper.plot([0, 1], [0, 1], color='#888888', linewidth=1, linestyle='--', label='as right as sure')
+    upper.plot([0, 1], [0, 1], color='#888888', linewidth=1, linestyle='--', label='perfectly calibrated')
     upper.bar(left, [one['accuracy'] for one in bins], width, align='edge', color=COLOURS[0], edgecolor='white',
               label='accuracy')
     upper.plot([one['confidence'] for one in bins], [one['accuracy'] for one in bins], 'o', color=COLOURS[1],

@@ -157,9 +157,21 @@ def test_targets_are_equation_6(similarity, alpha):
 
 def test_the_true_class_has_a_share():
     maps, labels = np.ones((2, 3, 4, 4), np.float32), np.array([0, 1])
-    for alpha in (0, 1.9, float('nan')):
+    for alpha in (0, 1.9, float('nan'), np.float32(1.2)):
         with pytest.raises(InputError, match='it must be in'):
             targets(maps, labels, alpha)
+
+
+@pytest.mark.parametrize('labels, message', [
+    ([0, 3], 'labels are 0 to 3; the maps are of classes 0 to 2'), ([-1, 2], 'labels are -1 to 2'),
+    ([0], r'labels are int32 \[1\]; give class numbers, int \[2\]'), ([0.0, 1.0], r'labels are float32 \[2\]'),
+    (np.eye(3)[:2], r'labels are float32 \[2, 3\]')])
+def test_labels_are_of_the_classes_there_are(labels, message):
+    maps = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    for function in targets, class_similarity:
+        with pytest.raises(InputError, match=message):
+            function(maps, labels)
+    np.testing.assert_array_equal(targets(maps, [0, 1]), targets(maps, np.array([0, 1])))
 
 
 def test_targets_by_hand():

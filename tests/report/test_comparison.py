@@ -23,6 +23,8 @@ def test_cells():
     assert 'minus `ce`' in head
     assert ce == '| `ce` | 90.67 +- 0.58 |  | 0.500 +- 0.000 | 0.100 +- 0.000 | 11 | 3 |'
     assert le.startswith('| `le`, grad | 92.50 +- 0.71 | +1.50 +- 6.35 | 0.500')  # 12.706 x 0.7071 / sqrt 2
+    one = comparison([summary('ce', [90]), runs[1], summary('le', [93, 91])], ['`ce`', 'a', 'b'])
+    assert [line.split(' | ')[2] for line in one.splitlines()[2:]] == ['', '', '+3.00 (one seed)']
 
 
 def test_runs_that_differ_in_more_than_the_method():
@@ -40,6 +42,8 @@ def test_the_command(tmp_path, capsys):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'summary.json').write_text(json.dumps(summary(name, [90, 91])))
     compare.main([str(tmp_path / 'ce'), str(tmp_path / 'le')])
+    assert capsys.readouterr().out.count('\n') == 4
+    compare.main([str(tmp_path / 'ce'), *map(str, sorted(tmp_path.iterdir()))])  # as ce and a star name it
     assert capsys.readouterr().out.count('\n') == 4
     with pytest.raises(InputError, match='missing has no summary.json'):
         compare.main([str(tmp_path / 'missing')])

@@ -16,6 +16,7 @@ from ikd.report.curves import (
     RIGHT,
     TOP,
     WIDTH,
+    apart,
     mean_over_trials,
     pieces,
     plot,
@@ -65,6 +66,11 @@ def test_marks_of_known_axes():
     assert round_steps(1, 10, 7) == [2, 4, 6, 8, 10] and round_steps(0.03, 0.31) == [0.1, 0.2, 0.3]
     np.testing.assert_allclose(powers(1e-4, 20), [1e-4, 1e-3, 1e-2, 0.1, 1, 10][::2])
     np.testing.assert_allclose(powers(0.02, 3), [0.1, 1])
+
+
+def test_marks_close_together_are_told_apart():
+    assert apart([0.39176, 0.39178, 0.3918]) == ['0.39176', '0.39178', '0.3918']
+    assert apart([0.0, 0.5, 1.0]) == ['0', '0.5', '1'] and apart([12345.0]) == ['1.234e4']
 
 
 @pytest.mark.parametrize('values, percent, logarithmic', [
