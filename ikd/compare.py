@@ -4,11 +4,14 @@
 """
 import argparse
 import os
+import pathlib
 import sys
 from os.path import expanduser
 
+from ikd.config import identity
 from ikd.errors import InputError, ending_in_a_line
 from ikd.experiment import read_summary
+from ikd.files import read_json
 from ikd.report.comparison import comparison, labels_of
 
 
@@ -29,7 +32,8 @@ def main(argv):
     for workdir, summary in zip(workdirs, summaries):
         if not summary:
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
-    print(comparison(summaries, labels_of(summaries, workdirs)), end='')
+    settings = [identity(read_json(pathlib.Path(workdir) / 'config.json') or {}) for workdir in workdirs]
+    print(comparison(summaries, labels_of(summaries, workdirs, settings)), end='')
 
 
 def cli():

@@ -1,5 +1,4 @@
 """Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
-import collections
 import os
 
 import numpy as np
@@ -10,21 +9,30 @@ DATA = ('dataset', 'train_images', 'test_images')
 MEASURES = {'test_accuracy': 2, 'test_nll': 3, 'test_ece': 3}  # decimals
 
 
-def labels_of(summaries, workdirs):
+def labels_of(summaries, workdirs, settings):
     """What runs are called in a table: method, explainer, virtual attention, and the network where they have several.
 
-    Those that would be called alike have their directories in their names.
+    Those that would be called alike are `told_apart`; settings: of each run the fields that say what it is.
     """
     several = len({summary['model'] for summary in summaries}) > 1
     names = [', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '',
                                      summary['model'] if several else ''))) for summary in summaries]
-    return told_apart(names, map(os.path.normpath, workdirs))
+    return told_apart(names, [*map(os.path.normpath, workdirs)], settings)
 
 
-def told_apart(names, places):
-    """The names, those that several have with their places in brackets."""
-    counts = collections.Counter(names)
-    return [f'{name} ({place})' if counts[name] > 1 else name for name, place in zip(names, places)]
+def told_apart(names, places, settings):
+    """The names; those that several have with, in brackets, the fields that differ, up to three, or their places."""
+    def told(i):
+        alike = [there for name, there in zip(names, settings) if name == names[i]]
+        if len(alike) == 1:
+            return names[i]
+        fields = [field for field in settings[i] if any(there.get(field) != settings[i][field] for there in alike)]
+        said = [', '.join(f'{field}={there.get(field)}' for field in fields) for there in alike]
+        apart = len(fields) <= 3 and len({*said}) == len(alike)
+        mine = ', '.join(f'{field}={settings[i][field]}' for field in fields)
+        return f'{names[i]} ({mine if apart else places[i]})'
+
+    return [told(i) for i in range(len(names))]
 
 
 def values(summary, name, seeds):

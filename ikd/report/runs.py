@@ -3,7 +3,7 @@ import math
 import pathlib
 from typing import Any, NamedTuple
 
-from ikd.config import flatten
+from ikd.config import flatten, identity
 from ikd.errors import InputError
 from ikd.evaluation.measure import called
 from ikd.files import read_json
@@ -80,10 +80,11 @@ def label(fields):
 
 
 def named_apart(runs):
-    """The runs, those of the same name with their directories in their names."""
+    """The runs, those of the same name with what differs, or their directories, in their names."""
     folders = [run.workdir.resolve().name for run in runs]
     short = len({*folders}) == len(folders)
-    names = told_apart([run.name for run in runs], folders if short else [run.workdir for run in runs])
+    names = told_apart([run.name for run in runs], folders if short else [run.workdir for run in runs],
+                       [identity(run.fields) for run in runs])
     return [run._replace(name=name) for run, name in zip(runs, names)]
 
 

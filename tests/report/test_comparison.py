@@ -5,7 +5,7 @@ import pytest
 
 from ikd import compare
 from ikd.errors import InputError
-from ikd.report.comparison import comparison, labels_of
+from ikd.report.comparison import comparison, labels_of, told_apart
 
 
 def summary(method, accuracies, explainer=None, first=0, model='mlp', dataset='mnist'):
@@ -30,11 +30,23 @@ def test_cells():
 def test_runs_that_differ_in_more_than_the_method():
     """Another network is named; accuracies on other images are not subtracted."""
     runs = summary('ce', [90, 91]), summary('ce', [92, 93], model='cnn2'), summary('ce', [70, 72], dataset='cifar10')
-    names = labels_of(runs, ['runs/a/', 'b', 'runs/c'])
+    names = labels_of(runs, ['runs/a/', 'b', 'runs/c'], [{}] * 3)
     assert names == ['`ce`, mlp (runs/a)', '`ce`, cnn2', '`ce`, mlp (runs/c)']
-    assert labels_of(runs[::2], ['a', 'c']) == ['`ce` (a)', '`ce` (c)'] and labels_of(runs[:1], ['a']) == ['`ce`']
+    assert labels_of(runs[::2], ['a', 'c'], [{}] * 2) == ['`ce` (a)', '`ce` (c)']
+    assert labels_of(runs[:1], ['a'], [{}]) == ['`ce`']
     cells = [line.split(' | ')[2] for line in comparison(runs, names).splitlines()[2:]]
     assert cells == ['', '+2.00', 'other data']
+
+
+def test_a_sweep_is_told_apart_by_what_was_swept():
+    """By directories only where that is nothing, or much; what differs from runs of another name does not count."""
+    def named(*settings):
+        return told_apart(['le', *['kd'] * len(settings)], ['z', *'abcd'], [{'lam': 9}, *settings])[1:]
+
+    assert named({'lam': 0.1, 'epochs': 5}, {'lam': 1.0, 'epochs': 5}) == ['kd (lam=0.1)', 'kd (lam=1.0)']
+    assert named({'lam': 0.1}, {'lam': 0.1}, {'lam': 1.0}) == ['kd (a)', 'kd (b)', 'kd (c)']
+    assert named(dict.fromkeys('wxyz', 1), dict.fromkeys('wxyz', 2)) == ['kd (a)', 'kd (b)']
+    assert named({'lam': 0.1}) == ['kd']
 
 
 def test_the_command(tmp_path, capsys):
