@@ -13,7 +13,7 @@ def source(thing):
     looked into. '' too where Python keeps no source, as for what was typed at a prompt.
     """
     if isinstance(thing, functools.partial):
-        return source(thing.func)
+        return ''.join(map(source, filter(callable, (thing.func, *thing.args, *thing.keywords.values()))))
     if getattr(thing, '__module__', None) is None or thing.__module__.partition('.')[0] in LIBRARIES:
         return ''
     if not inspect.isclass(thing):

@@ -14,7 +14,7 @@ from ikd import checkpoint, experiment, store
 from ikd.errors import Busy, InputError, Stopped
 from ikd.files import holding
 from ikd.models import MODELS, Taps
-from ikd.objectives import cross_entropy, distil
+from ikd.objectives import attentive, cross_entropy, distil
 from ikd.own_code import source
 from ikd.recipes import recipe, taught
 from ikd.report.journal import read_records
@@ -304,4 +304,5 @@ def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):
         lambda batch: 2)]
     assert len({*names}) == len(names) and named(Same) == named(Same)
     assert named(Base) == names[1] and named(ours) == names[0]
+    assert named(Base, partial(attentive, objective=lambda batch: 1)) not in names
     assert source(ours) == source(cross_entropy) == source(partial(distil, lam=1.0)) == source(nn.relu) == ''

@@ -1,4 +1,5 @@
 """Every explainer by name, and which of them can explain a given network."""
+import inspect
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -32,11 +33,19 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
     [b, k] and taps. images: float [b, h, w, c] in the network's input scale. Options: `class_chunk` (classes computed
     together; bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their
-    docstrings. Raises InputError for an unknown name, a tap that is not there, and a network that the explainer can't
-    explain.
+    docstrings. Raises InputError for an unknown name, images and networks of another form, a tap that is not there,
+    and a network that the explainer can't explain.
     """
     if name not in EXPLAINERS:
-        raise InputError(f"unknown method.explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
+        raise InputError(f"unknown explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
+    images = jnp.asarray(images)
+    if images.ndim != 4:
+        raise InputError(f'images are {list(images.shape)}; give a batch [b, h, w, c], one image as images[None]')
+    if 'params' not in variables:
+        raise InputError("variables have no 'params'; give all that the network's init returns, not its parameters")
+    if isinstance(model, nn.Module) and 'train' not in inspect.signature(model.__call__).parameters:
+        raise InputError(f'{type(model).__name__} takes no `train`; a network of ikd has __call__(self, x, train), '
+                         'which returns (logits, taps)')
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(f'images are {images.dtype}, but a network takes floating-point numbers in its own scale; '
                          'ikd.load(RUN).inputs(images) makes them')

@@ -94,5 +94,5 @@ def class_similarity(maps, labels, similarity='cosine'):
     if not isinstance(labels, jax.core.Tracer) and b and not 0 <= labels.min() <= labels.max() < k:
         raise InputError(f'labels are {labels.min()} to {labels.max()}; the maps are of classes 0 to {k - 1}')
     if similarity not in SIMILARITIES:
-        raise InputError(f"unknown method.similarity '{similarity}'; choose one of: {', '.join(SIMILARITIES)}")
+        raise InputError(f"unknown similarity '{similarity}'; choose one of: {', '.join(SIMILARITIES)}")
     return SIMILARITIES[similarity](maps, labels)

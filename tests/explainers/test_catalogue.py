@@ -96,6 +96,26 @@ class Gated(nn.Module):
         return nn.Dense(3)(nn.relu(nn.Dense(4)(x)) * nn.sigmoid(nn.Dense(4)(x))), {}
 
 
+class Untold(nn.Module):
+    """A network that is the same in training and evaluation, and is not told which it is."""
+
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(3)(images.reshape(len(images), -1)), {}
+
+
+def test_what_is_no_network_of_ikd_is_told_what_that_is(digits):
+    model, images = HardWired(), digits[0][:2]
+    variables = model.init(jax.random.key(0), images)
+    for arguments, message in (((model, variables, images[0]), r'images are \[32, 32, 3\]; give a batch'),
+                               ((model, variables['params'], images), "variables have no 'params'"),
+                               ((Untold(), variables, images), 'Untold takes no `train`')):
+        with pytest.raises(InputError, match=message):
+            explain('grad', *arguments)
+    listed = explain('grad', model, variables, images.tolist())
+    np.testing.assert_array_equal(listed, explain('grad', model, variables, images))
+
+
 @pytest.mark.parametrize('as_shapes', [False, True])
 @pytest.mark.parametrize('kind, missing', [
     (HardWired, {*CAMS, 'guided_backprop'}),

@@ -240,7 +240,7 @@ def test_a_network_of_ones_own_is_explained(digits):
 
 
 @pytest.mark.parametrize('name, explainer, options, message', [
-    ('mlp', 'lime', {}, "unknown method.explainer 'lime'; choose one of: grad, "),
+    ('mlp', 'lime', {}, "unknown explainer 'lime'; choose one of: grad, "),
     ('mlp', 'grad_cam', {}, 'MLP has none; use grad'),
     ('resnet8', 'grad_cam', {'tap': 'group4'}, "has no 'group4'; method.tap may be: stem, .* group3"),
     ('resnet8', 'grad_cam', {'tap': 'pooled'}, "has no 'pooled'; method.tap may be: stem, .* group3"),

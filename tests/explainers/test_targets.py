@@ -246,6 +246,6 @@ def test_no_gradient_flows_through_targets():
 
 
 def test_unknown_similarity_is_the_users_mistake():
-    with pytest.raises(InputError, match="unknown method.similarity 'cos'; choose one of: cosine") as error:
+    with pytest.raises(InputError, match="unknown similarity 'cos'; choose one of: cosine") as error:
         targets(signed_maps((8, 8)), LABELS, similarity='cos')
     assert '\n' not in str(error.value)
