@@ -195,12 +195,13 @@ def check_step(prepared, teacher, job):
 def open_workdir(config, workdir, dataset):
     """Create the directory, write config.json and data.json, what is known of the data beside its images.
 
-    InputError if that can't be done.
+    InputError if that can't be done, or if another experiment has begun there meanwhile.
     """
     try:
         with writing(workdir):
             workdir.mkdir(parents=True, exist_ok=True)
         with locked(workdir):
+            check_identity(config, workdir)
             write_json(workdir / 'config.json', json.loads(config.to_json()))
             write_json(workdir / 'data.json', data.description(dataset))
     except Unwritable as error:

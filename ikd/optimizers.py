@@ -17,7 +17,10 @@ def sgd(settings, steps, epochs, factor=0.1, offset=0, **changes):
     override fields.
     """
     settings = {**settings, **changes}
-    boundaries = {round(share * epochs * steps): factor for share in settings['milestones']}
+    boundaries = {}
+    for share in settings['milestones']:
+        step = round(share * epochs * steps)  # which in few steps may be that of another
+        boundaries[step] = boundaries.get(step, 1) * factor
     whole = optax.piecewise_constant_schedule(settings['learning_rate'], boundaries)
     schedule = (lambda step: whole(step + offset * steps)) if offset else whole
     decay = optax.add_decayed_weights(settings['weight_decay'],

@@ -48,7 +48,7 @@ def _describe(config, stages, index):
         'before': _describe(config, stages, index - 1) if stage.start.__name__ != 'fresh' and index else None,
         'teacher': None if stage.teacher is None else _describe(config, stages, stage.teacher),
         'setting': {field: value for field, value in identity(config).items()
-                    if field in SETTING or field.startswith('optimizer.')},
+                    if field in SETTING or field.startswith(('optimizer.', 'own.'))},
         **({'own': hashlib.sha256(own.encode()).hexdigest()} if own else {}),
     }
 
@@ -98,9 +98,14 @@ def _entry(directory, name, seed):
 
 def _read(entry, example):
     """What `fetch` gives. Unusable if it is damaged or of another network."""
-    records = read_json(entry / 'records.json')
+    try:
+        records = read_json(entry / 'records.json')
+    except InputError as error:
+        raise Unusable(f'{entry}/records.json is damaged') from error
     if records is None:
         return None
+    if not (isinstance(records, list) and all(isinstance(record, dict) and 'epoch' in record for record in records)):
+        raise Unusable(f'{entry}/records.json is damaged')
     with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
         tree, _ = opened(entry / 'state', lambda: checkpointer.restore(entry / 'state'))
     return as_state(entry / 'state', tree, example), records

@@ -108,6 +108,21 @@ def test_bad_values_are_named(field, value, message):
     assert '\n' not in str(caught.value)
 
 
+def test_a_given_teacher_has_somebody_to_teach():
+    for method, fields in ('le', {}), ('ban', {}), ('hme', {'model.name': 'hme_tree'}):
+        with pytest.raises(InputError, match=f'method.name={method} has no teacher that can be given'):
+            resolve(make(**{'method.name': method, 'teacher.checkpoint': 'a', **fields}))
+    for method in 'kd', 'hint', 'takd', 'cwtm':
+        assert resolve(make(**{'method.name': method, 'teacher.checkpoint': 'a'})).teacher.checkpoint == 'a'
+
+
+def test_only_who_warms_up_needs_an_epoch_beyond_it():
+    """`smoke` sets one of two epochs."""
+    assert resolve(make(**{'method.name': 'ce', 'method.warmup_epochs': 1, 'epochs': 1})).epochs == 1
+    with pytest.raises(InputError, match='method.warmup_epochs is 1, but the run has 1 epochs'):
+        resolve(make(**{'method.name': 'le_uniform', 'method.warmup_epochs': 1, 'epochs': 1}))
+
+
 def test_a_field_that_there_is_not_is_refused():
     """Which `config.epoch = 1` would make; methods of one's own have theirs under `own`."""
     for path, meant in (('epoch', 'epochs'), ('method.alhpa', 'method.alpha'), ('data.limt', 'data.limit'),
@@ -127,13 +142,14 @@ def test_a_field_that_there_is_not_is_refused():
 
 def test_where_the_data_is_holds_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = resolve(make(**{'data.dir': 'a/', 'teacher.checkpoint': 'runs/b/'}))
+    config = resolve(make(**{'method.name': 'kd', 'data.dir': 'a/', 'teacher.checkpoint': 'runs/b/'}))
     assert (config.data.dir, config.teacher.checkpoint) == (str(tmp_path / 'a'), 'runs/b')
 
 
 def test_home_is_a_place():
     """Shells leave a ~ alone that comes after --config.data.dir=."""
-    config = resolve(make(**{'data.dir': '~/a', 'store': '~/b', 'teacher.checkpoint': '/c~', 'cache_dir': ''}))
+    config = resolve(make(**{'method.name': 'kd', 'data.dir': '~/a', 'store': '~/b', 'teacher.checkpoint': '/c~',
+                             'cache_dir': ''}))
     home = os.path.expanduser('~')
     assert (config.data.dir, config.store) == (f'{home}/a', f'{home}/b')
     assert (config.teacher.checkpoint, config.cache_dir) == ('/c~', '')

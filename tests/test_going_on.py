@@ -120,3 +120,14 @@ def test_another_experiment_in_the_same_place_is_refused(undisturbed):
     with pytest.raises(InputError) as caught:
         train(make_config(**{'method.alpha': 0.8, 'batch_size': 16}), undisturbed[0])
     assert 'batch_size (32 there, 16 now), method.alpha (0.9 there, 0.8 now)' in str(caught.value)
+
+
+def test_another_experiment_that_began_meanwhile_is_not_touched(workdir):
+    """Both had found the directory empty before they read their data."""
+    first, second = (resolve(make_config(**{'optimizer.learning_rate': rate})) for rate in (0.1, 0.2))
+    data = experiment.load_data(first)
+    experiment.open_workdir(first, workdir, data)
+    before = {path: path.read_bytes() for path in workdir.iterdir()}
+    with pytest.raises(InputError, match=r'holds another experiment: optimizer.learning_rate \(0.1 there, 0.2 now\)'):
+        experiment.open_workdir(second, workdir, data)
+    assert {path: path.read_bytes() for path in workdir.iterdir()} == before

@@ -70,6 +70,11 @@ def test_the_routing_of_a_soft_tree_waits_two_epochs():
     np.testing.assert_allclose(moved, [(0, -0.0125)] * 2 + [(0, -0.025)] * 2 + [(-0.01, -0.05)] * 2, rtol=1e-4)
 
 
+def test_milestones_at_the_same_step_both_count():
+    _, schedule = sgd({**SETTINGS, 'learning_rate': 0.1, 'momentum': 0.9, 'milestones': (0.5, 0.75)}, 3, 1)
+    np.testing.assert_allclose([float(schedule(step)) for step in range(4)], [0.1, 0.1, 0.001, 0.001], rtol=1e-5)
+
+
 def test_the_decay_of_a_soft_tree_is_in_the_gradient():
     """L2, as in its code: Adam's first step is the rate against the sign of g + d w, which 1 - 0.5 x 3 turns."""
     params = {'level1_1': {'kernel': jnp.array([-3.0, 1.0])}}

@@ -199,6 +199,18 @@ def test_a_whole_entry_is_left_alone_and_any_other_replaced(tmp_path, capsys):
     assert not capsys.readouterr().err
 
 
+@pytest.mark.parametrize('text', ['', '[{"epoch": 1', '[{}]', '{}', '[1]'])
+def test_damaged_records_give_way(tmp_path, text, capsys):
+    records = [{'epoch': 1}]
+    store.keep(tmp_path, 'teacher-0', 0, make_state(1), records)
+    path = tmp_path / 'teacher-0' / 'seed0' / 'records.json'
+    path.write_text(text)
+    assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1)) is None
+    assert f'{path} is damaged; the stage is trained again' in capsys.readouterr().err
+    store.keep(tmp_path, 'teacher-0', 0, make_state(1), records)
+    assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1))[1] == records
+
+
 def test_an_entry_that_is_being_replaced_is_not_whole(tmp_path, monkeypatch):
     """Else a kill would leave the new State with the records of the old."""
     store.keep(tmp_path, 'teacher-0', 0, make_state(1), [])
@@ -304,5 +316,9 @@ def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):
         lambda batch: 2)]
     assert len({*names}) == len(names) and named(Same) == named(Same)
     assert named(Base) == names[1] and named(ours) == names[0]
+    config = make_config('kd')
+    plain = store.stage_name(config, recipe(config), 0)
+    config.own.strength = 9
+    assert store.stage_name(config, recipe(config), 0) != plain
     assert named(Base, partial(attentive, objective=lambda batch: 1)) not in names
     assert source(ours) == source(cross_entropy) == source(partial(distil, lam=1.0)) == source(nn.relu) == ''

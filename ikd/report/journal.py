@@ -90,8 +90,10 @@ class Journal:
 
     def write(self, record):
         """Append an epoch's record (a flat dict with `epoch`); its numbers become TensorBoard scalars."""
-        with locked(self.path.parent), writing(self.path), self.path.open('a') as lines:
-            lines.write(json.dumps(record, allow_nan=False) + '\n')
+        with locked(self.path.parent), writing(self.path), self.path.open('ab+') as lines:
+            lines.seek(0)
+            lines.truncate(lines.read().rfind(b'\n') + 1)  # of what a process left that could not write a line
+            lines.write(f'{json.dumps(record, allow_nan=False)}\n'.encode())
             lines.flush()
             os.fsync(lines.fileno())
         self._add(*(Event(wall_time=time.time(), step=record['epoch'], summary=summary.scalar(name, value))

@@ -60,6 +60,17 @@ def test_a_line_that_was_cut_off(tmp_path):
     assert read_records(tmp_path) == [record(1), record(1, seed=1), record(2)]
 
 
+def test_what_one_process_could_not_write_does_not_stop_another(tmp_path):
+    """As where the disk was full: the half line gives way to the next one, of another seed."""
+    with Journal(tmp_path, 0) as journal, Journal(tmp_path, 1) as other:
+        journal.write(record(1))
+        with journal.path.open('a') as lines:
+            lines.write('{"seed": 0, "epo')
+        other.write(record(1, seed=1))
+        journal.write(record(2))
+    assert read_records(tmp_path) == [record(1), record(1, seed=1), record(2)]
+
+
 @pytest.mark.parametrize('line', ['{"seed": 0, "epoch": 2', '{"sead": 0, "epoch": 2}', '[0, 2]', '\\x00'])
 def test_a_damaged_line(tmp_path, line):
     lines = [json.dumps(record(1)), line, json.dumps(record(3))]
