@@ -127,7 +127,8 @@ def test_another_experiment_that_began_meanwhile_is_not_touched(workdir):
     first, second = (resolve(make_config(**{'optimizer.learning_rate': rate})) for rate in (0.1, 0.2))
     data = experiment.load_data(first)
     experiment.open_workdir(first, workdir, data)
-    before = {path: path.read_bytes() for path in workdir.iterdir()}
+    files = lambda: {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()}
+    before = files()
     with pytest.raises(InputError, match=r'holds another experiment: optimizer.learning_rate \(0.1 there, 0.2 now\)'):
         experiment.open_workdir(second, workdir, data)
-    assert {path: path.read_bytes() for path in workdir.iterdir()} == before
+    assert files() == before and workdir / 'config.json' in before
