@@ -11,7 +11,7 @@ from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError
 from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, SIMILARITIES
 from ikd.models import MODELS, create
-from ikd.recipes import EXPLAINED, RECIPES, recipe
+from ikd.recipes import EXPLAINED, RECIPES, WITHOUT_WARMUP, recipe
 
 CHOICES = {
     'method.similarity': SIMILARITIES, 'method.bn': ('batch', 'running'),
@@ -82,7 +82,7 @@ def resolve(config):
 
     if method.warmup_epochs is None:
         method.warmup_epochs = min(max(1, round(0.2 * config.epochs)), config.epochs - 1)
-    _check(0 <= method.warmup_epochs < config.epochs or not method.name.startswith('le'),
+    _check(0 <= method.warmup_epochs < config.epochs or method.name in WITHOUT_WARMUP,
            f'method.warmup_epochs is {method.warmup_epochs}, but the run has {config.epochs} epochs; leave at least '
            'one for learning from explanations (or choose method.name=ce)')
     _check(not method.name.startswith('le_frozen') or method.warmup_epochs, f'method.name={method.name} learns from '
@@ -97,11 +97,11 @@ def resolve(config):
     resolve_features(config)
     _check(method.name != 'srdl' or config.epochs >= 2, 'method.name=srdl has two stages; epochs must be at least 2')
     _check(0 < config.srdl.split < 1, f'srdl.split is {config.srdl.split}; it must be in (0, 1)')
-    _check(not config.teacher.checkpoint or any(stage.given for stage in recipe(config)),
-           f'teacher.checkpoint is set, but method.name={method.name} has no teacher that can be given; leave it out')
     is_tree = config.model.name.startswith('hme_')
     _check(method.name != 'hme' or is_tree,
            f'method.name=hme trains model.name=hme_tree or hme_resnet18, not {config.model.name}')
+    _check(not config.teacher.checkpoint or any(stage.given for stage in recipe(config)),
+           f'teacher.checkpoint is set, but method.name={method.name} has no teacher that can be given; leave it out')
     return config
 
 

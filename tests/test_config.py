@@ -7,6 +7,7 @@ import pytest
 
 from ikd.config import apply_arguments, default, digest, explainer_options, flatten, identity
 from ikd.errors import InputError
+from ikd.recipes import RECIPES
 from ikd.validation import resolve
 
 CONFIGS = sorted(path.stem for path in pathlib.Path('configs').glob('*.py')
@@ -116,11 +117,14 @@ def test_a_given_teacher_has_somebody_to_teach():
         assert resolve(make(**{'method.name': method, 'teacher.checkpoint': 'a'})).teacher.checkpoint == 'a'
 
 
-def test_only_who_warms_up_needs_an_epoch_beyond_it():
+def test_only_who_warms_up_needs_an_epoch_beyond_it(monkeypatch):
     """`smoke` sets one of two epochs."""
     assert resolve(make(**{'method.name': 'ce', 'method.warmup_epochs': 1, 'epochs': 1})).epochs == 1
     with pytest.raises(InputError, match='method.warmup_epochs is 1, but the run has 1 epochs'):
         resolve(make(**{'method.name': 'le_uniform', 'method.warmup_epochs': 1, 'epochs': 1}))
+    monkeypatch.setitem(RECIPES, 'own', RECIPES['le'])  # which may have a warm-up, too
+    with pytest.raises(InputError, match='method.warmup_epochs is 1, but the run has 1 epochs'):
+        resolve(make(**{'method.name': 'own', 'method.warmup_epochs': 1, 'epochs': 1}))
 
 
 def test_a_field_that_there_is_not_is_refused():

@@ -19,6 +19,7 @@ RECIPES = {
     'le_frozen_turned': partial(le_frozen, turn=True), 'le_uniform': le_uniform,
     'srdl': srdl, 'hme': hme,
 }
+WITHOUT_WARMUP = tuple(name for name in RECIPES if not name.startswith('le'))  # of ikd's own methods
 EXPLAINED = ('le', 'le_permut', 'le_frozen', 'le_frozen_turned')  # the methods that learn from explanations
 
 

@@ -91,8 +91,7 @@ class Journal:
     def write(self, record):
         """Append an epoch's record (a flat dict with `epoch`); its numbers become TensorBoard scalars."""
         with locked(self.path.parent), writing(self.path), self.path.open('ab+') as lines:
-            lines.seek(0)
-            lines.truncate(lines.read().rfind(b'\n') + 1)  # of what a process left that could not write a line
+            drop_half_line(lines)
             lines.write(f'{json.dumps(record, allow_nan=False)}\n'.encode())
             lines.flush()
             os.fsync(lines.fileno())
@@ -116,6 +115,15 @@ class Journal:
     def __exit__(self, *error):
         with writing(self.folder):
             self.events.close()
+
+
+def drop_half_line(lines):
+    """Cut off what a process left that could not write its line whole; else the file, 'ab+', is not read."""
+    if lines.tell():
+        lines.seek(-1, os.SEEK_END)
+        if lines.read() != b'\n':
+            lines.seek(0)
+            lines.truncate(lines.read().rfind(b'\n') + 1)
 
 
 class Silent:
