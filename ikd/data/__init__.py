@@ -73,8 +73,7 @@ def load(name, directory=None, size=None, room=None):
     "digits" is bundled; "folder" is directory itself, with a folder of images for each class, see `folder.read`.
     Others are looked for in directory: first as official distribution files (mnist, fashion_mnist, cifar10,
     cifar100), then as a prepared TFDS set of any name. Without a directory, it is TFDS's own. One of the four that is
-    not there is fetched and prepared as a TFDS set. Official files keep their order and TFDS shuffles once, so the
-    two sources hold the same examples in different orders.
+    not there is fetched and prepared as a TFDS set. Either way the four come in the order of the official files.
 
     If the images take more than `room` bytes they are `stream.Images`: of a folder and of a TFDS set decoded when
     they are wanted. mean and std of a set that is not in STATISTICS are those of 2,000 of its training images, the

@@ -6,6 +6,7 @@ same features, same order.
 """
 import contextlib
 import functools
+import hashlib
 import io
 import math
 import os
@@ -21,7 +22,7 @@ from ikd.data.arrays import load_arrays, save_arrays
 from ikd.data.fetch import fetch
 from ikd.data.images import quiet
 from ikd.data.limits import check_memory, printable
-from ikd.data.stream import Images
+from ikd.data.stream import Images, select
 from ikd.errors import InputError
 
 MOST_CLASSES = 10**6  # for which names are made up where a set has none
@@ -38,10 +39,11 @@ def read(name, directory, size=None, room=None):
     """Returns (train_images, train_labels, test_images, test_labels, class_names), or None if not there.
 
     name is what `tfds.load` takes. Images are uint8 [n, h, w, c], resized to size x size if given; labels int32 [n].
-    The order is that of TFDS, which shuffles once when it prepares. A validation split stands in for a missing test
-    split. The arrays are kept in the set's own folder: only the first read decodes images. If they take more than
-    `room` bytes they are `stream.Images`, read from their records when they are wanted; then only the labels are kept
-    there, for which the first read goes through all records.
+    The order of the four known sets is that of the official files, of others that of TFDS, which shuffles once when
+    it prepares. A validation split stands in for a missing test split. The arrays are kept in the set's own folder:
+    only the first read decodes images. If they take more than `room` bytes they are `stream.Images`, read from their
+    records when they are wanted; then only the labels are kept there, for which the first read goes through all
+    records.
 
     Raises InputError for a set that is damaged or is not one of labelled uint8 images of one size.
     """
@@ -147,7 +149,19 @@ def _read_builder(builder, size, room):
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise InputError(f'{builder.name} has training images {arrays[0].shape[1:]}, but test images '
                          f'{arrays[2].shape[1:]}: set an image size')
+    if tuple(counts) == official.COUNTS.get(builder.name):
+        places = [shuffled_places(split, n) for split, n in zip(('train', test), counts)]
+        arrays = [select(part, places[i // 2]) for i, part in enumerate(arrays)]
     return *arrays, tuple(map(printable, label.names))
+
+
+def shuffled_places(split, n):
+    """int [n]: where TFDS puts each of n examples that are numbered in the order it got them.
+
+    It sorts a split by the MD5 of its name and the example's key, which is that number in the four known sets
+    (tensorflow_datasets/core/hashing.py; image_classification/mnist.py and cifar.py there).
+    """
+    return np.argsort(np.argsort([hashlib.md5(f'{split}{number}'.encode()).hexdigest() for number in range(n)]))
 
 
 def _first_shape(builder, examples, size):

@@ -12,10 +12,9 @@ from ikd.files import temporary
 NOWHERE = 'http://127.0.0.1:9/'  # the discard port: nobody answers
 
 
-def sorted_examples(arrays):
-    """Both splits as sorted (pixels, label) pairs, to compare whatever the order."""
-    return [sorted((image.tobytes(), int(label)) for image, label in zip(arrays[i], arrays[i + 1]))
-            for i in (0, 2)]
+def same(found, expected):
+    """Whether two sets have the same images and labels in the same order."""
+    return found[4] == expected[4] and all(np.array_equal(a[:], b) for a, b in zip(found[:4], expected[:4]))
 
 
 @pytest.mark.parametrize('name', ['mnist', 'fashion_mnist', 'cifar10', 'cifar100'])
@@ -29,7 +28,7 @@ def test_fetch_prepare_read(small, archives, serve, registered, tmp_path, name):
         assert sorted(requests) == sorted(f'/{path.name}' for path in source.iterdir())
     expected = official.read(name, source)
     found = tfds.read(name, tmp_path / 'd')
-    assert sorted_examples(found) == sorted_examples(expected) and found[4] == expected[4]
+    assert same(found, expected) and same(tfds.read(name, tmp_path / 'd', room=0), expected)
     assert [a.dtype for a in found[:4]] == [np.uint8, np.int32] * 2
 
     # It is the set that TFDS itself knows, with every feature.
@@ -42,7 +41,7 @@ def test_fetch_prepare_read(small, archives, serve, registered, tmp_path, name):
             labels = [example[column] for column in official.COLUMNS[name]]
             assert labels == columns[3][index].tolist()
     else:
-        np.testing.assert_array_equal(stored[3]['image'], found[2][3])
+        np.testing.assert_array_equal(stored[int(tfds.shuffled_places('test', 40)[3])]['image'], found[2][3])
     assert 'tensorflow' not in sys.modules
 
 
@@ -172,5 +171,24 @@ def test_the_real_mnist_as_tfds_registers_it(real, serve, tmp_path):
         infos = {base + info.filename: info for info in known}
         tfds.prepare('mnist', tmp_path, infos)
     assert len(requests) == 4
-    assert sorted_examples(tfds.read('mnist', tmp_path)) == sorted_examples(official.read('mnist', real))
+    assert same(tfds.read('mnist', tmp_path), official.read('mnist', real))
     assert 'tensorflow' not in sys.modules
+
+
+def test_tfds_shuffles_as_it_was_seen_to():
+    """The `id`s with which CIFAR-10 begins in TFDS; the first is in the documentation of ray.data.from_tf, too."""
+    stored = np.argsort(tfds.shuffled_places('train', 50000))
+    assert stored[:5].tolist() == [16399, 1680, 47917, 17307, 27051]
+
+
+def test_a_known_set_of_other_counts_keeps_the_order_of_tfds(small, archives, serve, registered, tmp_path,
+                                                             monkeypatch):
+    """Nobody knows how its examples were numbered."""
+    source = archives('mnist')
+    with serve(source) as (base, _):
+        tfds.prepare('mnist', tmp_path / 'd', registered(source, base))
+    numbered = tfds.read('mnist', tmp_path / 'd')
+    monkeypatch.setitem(official.COUNTS, 'mnist', (60000, 10000))
+    stored = tfds.read('mnist', tmp_path / 'd')
+    np.testing.assert_array_equal(stored[1], numbered[1][np.argsort(tfds.shuffled_places('train', 100))])
+    assert not np.array_equal(stored[1], numbered[1])
