@@ -1,6 +1,5 @@
 """A run: every trial of one configuration, its directory, and its summary."""
 import functools
-import hashlib
 import json
 import math
 import pathlib
@@ -14,7 +13,7 @@ import numpy as np
 from ikd import data, models, parallel, processes, store
 from ikd.config import digest, identity
 from ikd.data.limits import half_of_memory
-from ikd.data.stream import Images, select
+from ikd.data.stream import select
 from ikd.errors import InputError, Stopped, Unwritable, writing
 from ikd.files import read_json, save_figure, write_json
 from ikd.recipes import EXPLAINED, recipe
@@ -57,12 +56,13 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         return summary
     with jax.default_matmul_precision(MATMUL[config.precision]):
         dataset = processes.in_turn(lambda: load_data(config))
-        processes.check_alike('the data', fingerprint(dataset))
+        described = data.description(dataset)
+        processes.check_alike('the data', described['checksum'])
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)
         check_fits(config, dataset)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
         processes.told(lambda: check_teachers(job_on(groups[0][0]), missing))
-        processes.told(lambda: open_workdir(config, workdir, dataset))
+        processes.told(lambda: open_workdir(config, workdir, described))
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps, quiet=quiet or not processes.first())) as progress:
             for layout, seeds in groups:
@@ -72,7 +72,8 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
                 if seeds[0] == config.seed and processes.first():
                     draw_results(job_on(layout), states[0])
                 # Last, as a run that has its summary is not gone on with.
-                summary = processes.told(lambda: summarise(config, workdir, seeds, dataset))
+                summary = processes.told(lambda: summarise(config, workdir, seeds, dataset,
+                                                            described['checksum']))
                 finished(summary)
     return summary
 
@@ -80,19 +81,6 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
 def seeds_of(config, seeds=None):
     """The seeds given, or those of all the config's trials."""
     return range(config.seed, config.seed + config.trials) if seeds is None else seeds
-
-
-def fingerprint(dataset):
-    """A digest of a Dataset, for processes that must have the same; '' where there is one process.
-
-    Of its arrays; of images that are streamed only the shape.
-    """
-    if jax.process_count() == 1:
-        return ''
-    digest = hashlib.sha256()
-    for part in dataset[:4]:
-        digest.update(str(part.shape).encode() if isinstance(part, Images) else np.ascontiguousarray(part))
-    return digest.hexdigest()
 
 
 def draw_results(job, state):
@@ -192,51 +180,45 @@ def check_step(prepared, teacher, job):
     jax.eval_shape(prepared.program.advance, state, knowledge, *fed)
 
 
-def open_workdir(config, workdir, dataset):
+def open_workdir(config, workdir, described):
     """Create the directory, write config.json and data.json, what is known of the data beside its images.
 
-    InputError if that can't be done, or if another experiment has begun there meanwhile.
+    described: `data.description`. InputError if that can't be done, if another experiment has begun there meanwhile,
+    or if its data was other.
     """
     try:
         with writing(workdir):
             workdir.mkdir(parents=True, exist_ok=True)
         with locked(workdir):
             check_identity(config, workdir)
+            then = read_json(workdir / 'data.json') or {}
+            if then.get('checksum', described['checksum']) != described['checksum']:
+                raise InputError(f'the data is not what {workdir} was begun with: its images, labels or their order '
+                                 'are others now; put it back, or choose another --workdir')
             write_json(workdir / 'config.json', json.loads(config.to_json()))
-            write_json(workdir / 'data.json', data.description(dataset))
+            write_json(workdir / 'data.json', described)
     except Unwritable as error:
         raise InputError(f'{error}; make room there, or choose another --workdir') from error
 
 
-def summarise(config, workdir, seeds, dataset):
+def summarise(config, workdir, seeds, dataset, checksum):
     """Write and return summary.json: what was trained, each trial's last epoch, their mean and standard deviation.
 
-    seeds: those just finished, to which those of the summary that is there are added. Accuracy in percent, NLL in
-    nats, ECE in [0, 1]; sample standard deviation, None for one trial. train_seconds is the time spent in training
-    epochs of all stages, compilation included, evaluation not. A trial's `teachers` are the accuracies of the stages
-    that others learnt from, its `networks` each of two peers, of which the trial has the mean.
+    seeds: those just finished, which join the trials of the summary that is there; checksum: `data.checksum`.
+    Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial.
     """
     with locked(workdir):
         there = read_summary(workdir) or {'trials': []}
-        trials, stages = [], recipe(config)
-        teachers = [stages[stage.teacher].name for stage in stages if stage.teacher is not None]
-        for seed in sorted({*seeds, *(trial['seed'] for trial in there['trials'])}):
-            records = read_records(workdir, seed)
-            last = {name: value for name, value in records[-1].items() if name.startswith('test_')}
-            seconds = math.fsum(record.get('seconds', 0) for record in records)
-            trials.append({'seed': seed, **last, 'train_seconds': round(seconds, 2)})
-            if 'networks' in records[-1]:
-                trials[-1]['networks'] = records[-1]['networks']
-            if teachers:
-                ended = {r['stage']: r.get('test_accuracy') for r in records}  # the last record of each stage
-                trials[-1]['teachers'] = {name: ended[name] for name in teachers}
+        trials = {trial['seed']: trial for trial in there['trials']}
+        trials |= {seed: last_of(config, read_records(workdir, seed)) for seed in seeds}
+        trials = [trials[seed] for seed in sorted(trials)]
         accuracies = [trial['test_accuracy'] for trial in trials]
         summary = {
             'method': config.method.name,
             'explainer': config.method.explainer if config.method.name in EXPLAINED else None,
             'model': config.model.name, 'vam': config.model.vam, 'dataset': config.data.name,
             'train_images': len(dataset.train_images), 'test_images': len(dataset.test_images),
-            'placement': 'stream' if dataset.streamed else 'device',
+            'data_checksum': checksum, 'placement': 'stream' if dataset.streamed else 'device',
             'epochs': config.epochs, 'precision': config.precision, 'trials': trials,
             'test_accuracy_mean': statistics.fmean(accuracies),
             'test_accuracy_std': statistics.stdev(accuracies) if len(trials) > 1 else None,
@@ -244,3 +226,21 @@ def summarise(config, workdir, seeds, dataset):
         }
         write_json(workdir / 'summary.json', summary)
         return summary
+
+
+def last_of(config, records):
+    """A trial as the summary has it, of a seed's records: its tests after the last epoch.
+
+    train_seconds is the time spent in training epochs of all stages, compilation included, evaluation not. `teachers`
+    are the accuracies of the stages that others learnt from, `networks` those of two peers, of which the trial has
+    the mean.
+    """
+    stages, last = recipe(config), records[-1]
+    trial = {'seed': last['seed'], **{name: value for name, value in last.items() if name.startswith('test_')},
+             'train_seconds': round(math.fsum(record.get('seconds', 0) for record in records), 2)}
+    if 'networks' in last:
+        trial['networks'] = last['networks']
+    if teachers := [stages[stage.teacher].name for stage in stages if stage.teacher is not None]:
+        ended = {record['stage']: record.get('test_accuracy') for record in records}  # the last of each stage
+        trial['teachers'] = {name: ended[name] for name in teachers}
+    return trial

@@ -177,7 +177,7 @@ def write_cell(results, cell, summary, seed, measured=None):
     record = {
         'cell': name, **trial, **({} if measured is None else {'measured': measured}),
         'data': {'name': config.data.name, 'train_images': summary['train_images'],
-                 'test_images': summary['test_images']},
+                 'test_images': summary['test_images'], 'checksum': summary.get('data_checksum')},
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],
         'precision': config.precision, 'finished': f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}',
         **{field: summary[field] for field in ('git_commit', 'versions', 'device')}, 'config': seedless(config)}

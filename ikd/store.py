@@ -79,13 +79,14 @@ def _say(value):
     return value.__name__ if callable(value) else value
 
 
-def fetch(directory, name, seed, example):
+def fetch(directory, name, seed, example, checksum=None):
     """(host State, its records) of a stored stage, or None; `example` is a State of the same shapes.
 
-    A damaged one is told of in a line, and is None.
+    checksum: that of the data that is there now, `data.checksum`. A damaged stage, or one of other data, is told of
+    in a line, and is None.
     """
     try:
-        return _read(_entry(directory, name, seed), example)
+        return _read(_entry(directory, name, seed), example, checksum)
     except Unusable as error:
         print(f'ikd: {error}; the stage is trained again', file=sys.stderr)
         return None
@@ -96,16 +97,19 @@ def _entry(directory, name, seed):
     return pathlib.Path(directory).absolute() / name / f'seed{seed}'
 
 
-def _read(entry, example):
-    """What `fetch` gives. Unusable if it is damaged or of another network."""
+def _read(entry, example, checksum):
+    """What `fetch` gives. Unusable if it is damaged, or of another network or other data."""
     try:
-        records = read_json(entry / 'records.json')
+        records, described = (read_json(entry / name) for name in ('records.json', 'data.json'))
     except InputError as error:
-        raise Unusable(f'{entry}/records.json is damaged') from error
+        raise Unusable(f'{error}'.partition(';')[0]) from error
     if records is None:
         return None
     if not (isinstance(records, list) and all(isinstance(record, dict) and 'epoch' in record for record in records)):
         raise Unusable(f'{entry}/records.json is damaged')
+    then = (described or {}).get('checksum')
+    if checksum and then and then != checksum:
+        raise Unusable(f'{entry} was trained on other data than there is now')
     with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
         tree, _ = opened(entry / 'state', lambda: checkpointer.restore(entry / 'state'))
     return as_state(entry / 'state', tree, example), records
@@ -148,7 +152,7 @@ def taken(example):
     return example._replace(opt_state=(), extra={})
 
 
-def keep(directory, name, seed, state, records):
+def keep(directory, name, seed, state, records, checksum=None):
     """Store a finished stage: its host State and its records, which come last and so mark the entry as whole.
 
     One that is there and whole is left alone, as another process may be reading it; one that is being written is
@@ -157,7 +161,7 @@ def keep(directory, name, seed, state, records):
     entry = _entry(directory, name, seed)
     with holding(entry.with_name(f'.lock-seed{seed}')):
         with contextlib.suppress(Unusable):
-            if _read(entry, state):
+            if _read(entry, state, checksum):
                 return
         with writing(entry):
             entry.mkdir(exist_ok=True)
@@ -165,4 +169,5 @@ def keep(directory, name, seed, state, records):
         checkpointer = ocp.StandardCheckpointer(multiprocessing_options=ALONE)
         with one_voice(), saving(entry), checkpointer:
             checkpointer.save(entry / 'state', sealed(state), force=True)
+        write_json(entry / 'data.json', {'checksum': checksum})
         write_json(entry / 'records.json', records)

@@ -14,6 +14,7 @@ from ikd import checkpoint, models, parallel, processes, store, training
 from ikd.config import network_options
 from ikd.epochs import check_finite, epoch_line, epoch_record, is_due, join, rest_of
 from ikd.errors import Stopped, Unwritable
+from ikd.files import read_json
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.figures import pixels
@@ -131,8 +132,10 @@ def obtain_stage(group, index, before):
     name = store.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
     shapes = training.state_shapes(job.stages[index], job.image_shape)
 
+    checksum = (read_json(job.workdir / 'data.json') or {}).get('checksum')
+
     def stored():
-        found = [store.fetch(directory, name, seed, shapes) for seed in group.seeds]
+        found = [store.fetch(directory, name, seed, shapes, checksum) for seed in group.seeds]
         return found if all(found) else None
 
     if found := processes.shared(stored, [shapes] * len(group.seeds)):
@@ -142,7 +145,7 @@ def obtain_stage(group, index, before):
         return states
     try:
         for seed, state in zip(group.seeds, states):
-            store.keep(directory, name, seed, state, stage_records(job, seed, before, stage.epochs))
+            store.keep(directory, name, seed, state, stage_records(job, seed, before, stage.epochs), checksum)
     except Unwritable as error:  # the run has what it needs
         print(f'ikd: {error}; {name} is not shared with other runs', file=sys.stderr)
     return states

@@ -1,10 +1,11 @@
 """A run that is cut, stopped or asked for again: what is trained again, what is not, what is refused."""
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from ikd import experiment
+from ikd import data, experiment
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
 from ikd.report.journal import read_records
@@ -125,10 +126,32 @@ def test_another_experiment_in_the_same_place_is_refused(undisturbed):
 def test_another_experiment_that_began_meanwhile_is_not_touched(workdir):
     """Both had found the directory empty before they read their data."""
     first, second = (resolve(make_config(**{'optimizer.learning_rate': rate})) for rate in (0.1, 0.2))
-    data = experiment.load_data(first)
-    experiment.open_workdir(first, workdir, data)
+    described = data.description(experiment.load_data(first))
+    experiment.open_workdir(first, workdir, described)
     files = lambda: {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()}
     before = files()
     with pytest.raises(InputError, match=r'holds another experiment: optimizer.learning_rate \(0.1 there, 0.2 now\)'):
-        experiment.open_workdir(second, workdir, data)
+        experiment.open_workdir(second, workdir, described)
     assert files() == before and workdir / 'config.json' in before
+
+
+def test_other_data_in_the_same_place_is_refused(workdir, monkeypatch):
+    """Data of one's own may change, and nothing in the config says so."""
+    numbers = list(data.READERS['digits']())
+    monkeypatch.setitem(data.READERS, 'digits', lambda: tuple(numbers))
+    train(make_config(), workdir)
+    numbers[1] = np.roll(numbers[1], 1)
+    before = (workdir / 'summary.json').read_text()
+    with pytest.raises(InputError, match='the data is not what .* was begun with'):
+        train(make_config(trials=2), workdir)
+    assert (workdir / 'summary.json').read_text() == before
+    numbers[1] = np.roll(numbers[1], -1)
+    assert len(train(make_config(trials=2), workdir)['trials']) == 2
+
+
+def test_trials_that_are_done_need_no_journal(undisturbed, workdir):
+    """More of them join what the summary says."""
+    shutil.copytree(undisturbed[0], workdir)
+    (workdir / 'metrics.jsonl').unlink()
+    first, second = train(make_config(trials=2), workdir)['trials']
+    assert first == undisturbed[1]['trials'][0] and second['seed'] == 1

@@ -201,9 +201,23 @@ def test_damaged_records_give_way(tmp_path, text, capsys):
     path = tmp_path / 'teacher-0' / 'seed0' / 'records.json'
     path.write_text(text)
     assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1)) is None
-    assert f'{path} is damaged; the stage is trained again' in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith(f'ikd: {path} is damaged') and told.endswith('; the stage is trained again\n')
     store.keep(tmp_path, 'teacher-0', 0, make_state(1), records)
     assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1))[1] == records
+
+
+def test_a_stage_of_other_data_gives_way(tmp_path, capsys):
+    """What was stored before the data was noted is taken."""
+    records, state = [{'epoch': 1}], make_state(1)
+    store.keep(tmp_path, 'teacher-0', 0, state, records, 'aaa')
+    assert store.fetch(tmp_path, 'teacher-0', 0, state, 'aaa')[1] == records
+    assert store.fetch(tmp_path, 'teacher-0', 0, state, 'bbb') is None
+    assert 'was trained on other data than there is now; the stage is trained again' in capsys.readouterr().err
+    store.keep(tmp_path, 'teacher-0', 0, state, records, 'bbb')
+    assert store.fetch(tmp_path, 'teacher-0', 0, state, 'bbb')[1] == records
+    (tmp_path / 'teacher-0' / 'seed0' / 'data.json').unlink()
+    assert store.fetch(tmp_path, 'teacher-0', 0, state, 'ccc')[1] == records
 
 
 def test_an_entry_that_is_being_replaced_is_not_whole(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Data sets as arrays: the bundled digits, official files, folders of images, or TFDS, all without TensorFlow."""
 
+import hashlib
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ STATISTICS = {
 # Sets that come from nowhere but a function, which gives what `digits.read` does.
 READERS = {'digits': digits.read}
 
+CHECKED = 100  # images of each part, evenly spaced, that go into a checksum
 SAMPLE = 2000  # training images, of which mean and deviation are taken where they are not known
 
 
@@ -49,10 +51,24 @@ class Dataset(NamedTuple):
         return isinstance(self.train_images, Images)
 
 
+def checksum(dataset):
+    """Twelve hexadecimal digits of what a Dataset holds: all labels, and CHECKED images of each part.
+
+    The same whether images are in memory or streamed. InputError where one of these can't be read.
+    """
+    digest = hashlib.sha256(repr((dataset.train_images.shape, dataset.test_images.shape)).encode())
+    for images, labels in ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels)):
+        digest.update(np.ascontiguousarray(labels))
+        digest.update(np.ascontiguousarray(images[::-(-len(images) // CHECKED) or 1]))
+    return digest.hexdigest()[:12]
+
+
 def description(dataset):
-    """What is to be known of a Dataset beside its images, as JSON has it: class names, image shape, mean and std."""
+    """What is to be known of a Dataset beside its images, as JSON has it: class names, image shape, mean and std, and
+    its checksum.
+    """
     return {'class_names': list(dataset.class_names), 'image_shape': list(dataset.train_images.shape[1:]),
-            'mean': list(dataset.mean), 'std': list(dataset.std)}
+            'mean': list(dataset.mean), 'std': list(dataset.std), 'checksum': checksum(dataset)}
 
 
 def without_images(described):

@@ -57,6 +57,12 @@ def processor():
     return f'{named[1] if named else platform.processor() or platform.machine()}, {os.cpu_count()} cores'
 
 
+def data_of(record):
+    """The data of a cell's file, in words."""
+    words = '{name}, {train_images:,} images to train on, {test_images:,} to test'.format(**record['data'])
+    return words + (' held out of the training set' if record.get('config', {}).get('data.holdout') else '')
+
+
 def sources(records):
     """Sentences about where cells come from, by their files' contents: data, seeds, devices, versions, commits."""
     if not records:
@@ -67,10 +73,13 @@ def sources(records):
         return '; '.join(text + (f" ({count} trial{'s' * (count > 1)})" if len(counts) > 1 else '')
                          for text, count in counts.items())
 
+    contents = {}
+    for record in records:
+        contents.setdefault(data_of(record), set()).add(record['data'].get('checksum'))
+    several = lambda text: ', not always the same images in the same order' * (len(contents[text] - {None}) > 1)
     hours = sum(record['train_seconds'] for record in records) / 3600
     return [
-        'Data: ' + all_of(lambda r: '{name}, {train_images:,} images to train on, {test_images:,} to test'.format(
-            **r['data']) + (' held out of the training set' if r.get('config', {}).get('data.holdout') else '')),
+        'Data: ' + all_of(lambda r: data_of(r) + several(data_of(r))),
         'Seeds: ' + spans(sorted({record['seed'] for record in records})),
         'Device: ' + all_of(lambda r: '{count} x {kind}, {platform}'.format(**r['device']) + f", {r['precision']}"),
         'Versions: ' + all_of(lambda r: ', '.join(f'{name} {version}' for name, version in r['versions'].items())),

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from ikd.data import READERS, Dataset, load, official, tfds
+from ikd.data import READERS, Dataset, checksum, description, load, official, tfds
 from ikd.errors import InputError
 
 
@@ -120,3 +120,15 @@ def test_real_mnist(real):
     data = load('mnist', real / 'mnist')
     assert data.train_images.shape == (60000, 28, 28, 1) and data.test_labels.shape == (10000,)
     assert 'tensorflow' not in sys.modules and official.COUNTS['mnist'] == (60000, 10000)
+
+
+def test_the_checksum_of_a_set():
+    """Alike for images in memory and for a stream; another for other labels, pixels or shapes, in either part."""
+    whole = load('digits')
+    found = checksum(whole)
+    assert checksum(load('digits', room=0)) == found and description(whole)['checksum'] == found
+    changed = [whole._replace(**{part: change(getattr(whole, part))}) for part, change in (
+        ('train_labels', lambda labels: np.roll(labels, 1)), ('test_labels', lambda labels: np.roll(labels, 1)),
+        ('train_images', lambda images: images ^ 1), ('test_images', lambda images: images[:-1]),
+        ('test_images', lambda images: images[::-1]))]
+    assert len({found, checksum(load('digits', size=9)), *map(checksum, changed)}) == 7
