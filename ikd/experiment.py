@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, models, parallel, processes, store
+from ikd import data, models, parallel, processes
 from ikd.config import digest, identity
 from ikd.data.limits import half_of_memory
 from ikd.data.stream import select
@@ -23,7 +23,7 @@ from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.training import state_shapes, variables_of
-from ikd.trials import final_model, make_job, make_model, prepare_stages, train_group
+from ikd.trials import adopt, final_model, make_job, make_model, prepare_stages, train_group
 from ikd.validation import resolve, usual
 
 MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}
@@ -56,7 +56,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         return summary
     with jax.default_matmul_precision(MATMUL[config.precision]):
         dataset = processes.in_turn(lambda: load_data(config))
-        described = data.description(dataset)
+        described = processes.agree(lambda: data.description(dataset))
         processes.check_alike('the data', described['checksum'])
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)
         check_fits(config, dataset)
@@ -162,7 +162,7 @@ def check_teachers(job, seeds):
         stage = prepared.stage
         if stage.given:
             for seed in seeds:
-                store.adopt(stage.given, seed, state_shapes(prepared, job.image_shape))
+                adopt(job, prepared, seed)
         if stage.teacher is not None:
             check_step(prepared, stages[stage.teacher], job)
 

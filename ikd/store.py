@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ikd.checkpoint import ALONE, Unusable, as_state, last_tree, one_voice, opened, saving, sealed
+from ikd.checkpoint import ALONE, Unusable, as_state, checksum, last_tree, one_voice, opened, saving, sealed
 from ikd.config import default, flatten, identity, network_options
 from ikd.data import READERS
 from ikd.data.resident import AUGMENTATIONS
@@ -79,14 +79,14 @@ def _say(value):
     return value.__name__ if callable(value) else value
 
 
-def fetch(directory, name, seed, example, checksum=None):
+def fetch(directory, name, seed, example, data_checksum=None):
     """(host State, its records) of a stored stage, or None; `example` is a State of the same shapes.
 
-    checksum: that of the data that is there now, `data.checksum`. A damaged stage, or one of other data, is told of
-    in a line, and is None.
+    data_checksum: `data.checksum` of what is there now. A damaged stage, or one of other data, is told of in a line,
+    and is None.
     """
     try:
-        return _read(_entry(directory, name, seed), example, checksum)
+        return _read(_entry(directory, name, seed), example, data_checksum)
     except Unusable as error:
         print(f'ikd: {error}; the stage is trained again', file=sys.stderr)
         return None
@@ -97,7 +97,7 @@ def _entry(directory, name, seed):
     return pathlib.Path(directory).absolute() / name / f'seed{seed}'
 
 
-def _read(entry, example, checksum):
+def _read(entry, example, data_checksum):
     """What `fetch` gives. Unusable if it is damaged, or of another network or other data."""
     try:
         records, described = (read_json(entry / name) for name in ('records.json', 'data.json'))
@@ -108,19 +108,20 @@ def _read(entry, example, checksum):
     if not (isinstance(records, list) and all(isinstance(record, dict) and 'epoch' in record for record in records)):
         raise Unusable(f'{entry}/records.json is damaged')
     then = (described or {}).get('checksum')
-    if checksum and then and then != checksum:
+    if data_checksum and then and then != data_checksum:
         raise Unusable(f'{entry} was trained on other data than there is now')
     with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
         tree, _ = opened(entry / 'state', lambda: checkpointer.restore(entry / 'state'))
     return as_state(entry / 'state', tree, example), records
 
 
-def adopt(workdir, seed, example):
-    """(host State, test results) of the network that a finished run in workdir ended with.
+def adopt(workdir, seed, example, before=None):
+    """(host State, what is to be known of it as JSON) of the network that a finished run in workdir ended with.
 
-    Of the run's trial with this seed, or of its only one; of dml's two networks the first. Only weights and
-    statistics are taken, without what a stage had added to the network. example: the State's shapes. InputError if
-    there is no such run or its network is another.
+    Of the run's trial with this seed, or of its only one, which `trial` says; of dml's two networks the first. Only
+    weights and statistics are taken, without what a stage had added to the network; `weights` is their checksum.
+    example: the State's shapes. before: what was known when the seed began, whose trial is taken again. InputError if
+    there is no such run, if its network is another, or no longer what it was before.
     """
     workdir = pathlib.Path(workdir)
     summary = read_json(workdir / 'summary.json')
@@ -129,6 +130,8 @@ def adopt(workdir, seed, example):
         raise InputError(f'teacher.checkpoint={workdir} is not the directory of a finished run; give the --workdir '
                          'of one that has a summary.json')
     number = seed if seed in trials or len(trials) > 1 else min(trials)
+    if before:
+        number = before.get('trial', number)
     if number not in trials:
         raise InputError(f"teacher.checkpoint={workdir} has no trial of seed {seed}, only of "
                          f"{', '.join(map(str, trials))}; train it there with more --config.trials, or give a run of "
@@ -141,10 +144,15 @@ def adopt(workdir, seed, example):
             raise InputError(f"teacher.checkpoint={workdir} holds a {summary['model']} trained on "
                              f"{summary['dataset']}, whose weights have other shapes than those of teacher.model; "
                              "set teacher.model to the run's network, and use the same data")
+    weights = checksum({name: tree[name] for name in ('params', 'batch_stats')}, np.empty(0)).tobytes().hex()[:12]
+    if before and before.get('weights', weights) != weights:
+        raise InputError(f'the network of seed {number} in {workdir}, from which seed {seed} has begun to learn, was '
+                         'trained anew since; choose another --workdir')
     state = taken(example)._replace(seed=np.uint32(seed), step=np.int32(0), params=tree['params'],
                                     batch_stats=tree['batch_stats'])
     (tested, *_) = trials[number].get('networks', [trials[number]])
-    return state, {name: value for name, value in tested.items() if name.startswith('test_')}
+    return state, {'trial': number, 'weights': weights,
+                   **{name: value for name, value in tested.items() if name.startswith('test_')}}
 
 
 def taken(example):
@@ -152,7 +160,7 @@ def taken(example):
     return example._replace(opt_state=(), extra={})
 
 
-def keep(directory, name, seed, state, records, checksum=None):
+def keep(directory, name, seed, state, records, data_checksum=None):
     """Store a finished stage: its host State and its records, which come last and so mark the entry as whole.
 
     One that is there and whole is left alone, as another process may be reading it; one that is being written is
@@ -161,7 +169,7 @@ def keep(directory, name, seed, state, records, checksum=None):
     entry = _entry(directory, name, seed)
     with holding(entry.with_name(f'.lock-seed{seed}')):
         with contextlib.suppress(Unusable):
-            if _read(entry, state, checksum):
+            if _read(entry, state, data_checksum):
                 return
         with writing(entry):
             entry.mkdir(exist_ok=True)
@@ -169,5 +177,5 @@ def keep(directory, name, seed, state, records, checksum=None):
         checkpointer = ocp.StandardCheckpointer(multiprocessing_options=ALONE)
         with one_voice(), saving(entry), checkpointer:
             checkpointer.save(entry / 'state', sealed(state), force=True)
-        write_json(entry / 'data.json', {'checksum': checksum})
+        write_json(entry / 'data.json', {'checksum': data_checksum})
         write_json(entry / 'records.json', records)

@@ -155,13 +155,19 @@ def adopt_stage(group, index, before):
     """The networks that the run named by `Stage.given` ended with; the journal says how good they are."""
     stage = group.job.stages[index].stage
     shapes = training.state_shapes(group.job.stages[index], group.job.image_shape)
-    adopted = processes.shared(lambda: [store.adopt(stage.given, seed, shapes) for seed in group.seeds],
+    adopted = processes.shared(lambda: [adopt(group.job, group.job.stages[index], seed) for seed in group.seeds],
                                [store.taken(shapes)] * len(group.seeds))
-    for seed, journal, (_, accuracies) in zip(group.seeds, group.journals, adopted):
+    for seed, journal, (_, told) in zip(group.seeds, group.journals, adopted):
         if all(record['stage'] != stage.name for record in read_records(group.job.workdir, seed)):
             journal.rewind(before)
-            journal.write({'seed': seed, 'stage': stage.name, 'epoch': before, 'given': stage.given, **accuracies})
+            journal.write({'seed': seed, 'stage': stage.name, 'epoch': before, 'given': stage.given, **told})
     return [state for state, _ in adopted]
+
+
+def adopt(job, prepared, seed):
+    """`store.adopt` for a stage with a given network: the one that a seed which has begun has had before."""
+    before = [record for record in read_records(job.workdir, seed) if record['stage'] == prepared.stage.name]
+    return store.adopt(prepared.stage.given, seed, training.state_shapes(prepared, job.image_shape), *before[:1])
 
 
 def take_stage(group, index, before, found):

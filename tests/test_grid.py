@@ -27,8 +27,8 @@ from ikd.validation import resolve
 FILES = [path for kind in ('tables', 'searches') for path in sorted(pathlib.Path('configs', kind).glob('*.py'))
          if path.stem != 'shared']
 SUMMARY = {'trials': [{'seed': 3, 'test_accuracy': 97.5, 'test_nll': 0.1, 'test_ece': 0.02, 'train_seconds': 4.0}],
-           'train_images': 100, 'test_images': 50, 'data_checksum': 'c0ffee', 'git_commit': 'abc', 'versions': {'jax': '1'},
-           'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
+           'train_images': 100, 'test_images': 50, 'data_checksum': 'c0ffee', 'git_commit': 'abc',
+           'versions': {'jax': '1'}, 'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
 
 # The paper's tables as printed: networks, then a row for each method.
 PRINTED = {
@@ -181,7 +181,8 @@ def test_a_cells_file(tmp_path):
     assert {field: record[field] for field in ('cell', 'seed', 'test_accuracy', 'git_commit', 'precision', 'measured',
                                                'data', 'device', 'versions', 'train_seconds')} == {
         'cell': name, 'seed': 3, 'test_accuracy': 97.5, 'git_commit': 'abc', 'precision': 'float32',
-        'measured': {'similarity': 0.5}, 'data': {'name': 'digits', 'train_images': 100, 'test_images': 50, 'checksum': 'c0ffee'},
+        'measured': {'similarity': 0.5},
+        'data': {'name': 'digits', 'train_images': 100, 'test_images': 50, 'checksum': 'c0ffee'},
         'device': SUMMARY['device'], 'versions': {'jax': '1'}, 'train_seconds': 4.0}
     assert record['schedule'] == [{'stage': 'warmup', 'epochs': 32}, {'stage': 'introspective', 'epochs': 128}]
     assert record['config'] == {field: value for field, value in flatten(resolve(cell.config)).items()

@@ -10,7 +10,7 @@ import pytest
 from configs import digits as digits_config
 from ikd import checkpoint, experiment, store
 from ikd.errors import Busy, InputError, Stopped
-from ikd.files import holding
+from ikd.files import holding, write_json
 from ikd.recipes import recipe, taught
 from ikd.report.journal import read_records
 from ikd.validation import resolve
@@ -77,8 +77,8 @@ def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
     layout = experiment.parallel.Layout(tuple(DEVICES[:1]), 'data')
     prepared = experiment.prepare_stages(config, experiment.load_data(config), layout)[0]
     shapes = experiment.state_shapes(prepared, (16, 16, 1))
-    state, accuracies = store.adopt(alone, 7, shapes)
-    assert accuracies['test_accuracy'] == summary['trials'][1]['test_accuracy']
+    state, told = store.adopt(alone, 7, shapes)
+    assert told['trial'] == 1 and told['test_accuracy'] == summary['trials'][1]['test_accuracy']
     saved = checkpoint.last_tree(finished, 1)
     jax.tree.map(np.testing.assert_array_equal, state.params, saved['params'])
     assert jax.tree.structure(state.batch_stats) == jax.tree.structure(shapes.batch_stats)
@@ -95,6 +95,32 @@ def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(fini
     with pytest.raises(InputError, match=message) as error:
         experiment.run(config, tmp_path / 'run', DEVICES[:1])
     assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
+
+
+def test_a_student_goes_on_with_the_teacher_it_began_with(finished, tmp_path):
+    """Though the teacher's run has a trial of the student's seed by now; one that was trained anew is refused."""
+    teacher = tmp_path / 'teacher'
+    config = make_config('kd', seed=1, **{'teacher.checkpoint': str(teacher)})
+    shutil.copytree(finished, teacher)
+    both = json.loads((teacher / 'summary.json').read_text())
+    write_json(teacher / 'summary.json', {**both, 'trials': both['trials'][:1]})
+    undisturbed = experiment.run(config, tmp_path / 'undisturbed', DEVICES[:1])
+    epochs = []
+    with pytest.raises(Stopped):
+        experiment.run(config, tmp_path / 'run', DEVICES[:1], stop=lambda: len(epochs) > 2 or epochs.append(1))
+    (noted,) = [record for record in read_records(tmp_path / 'run') if 'given' in record]
+    assert noted['trial'] == 0
+
+    write_json(teacher / 'summary.json', both)
+    last = max((teacher / 'checkpoints' / 'seed0').glob('*-*'))
+    shutil.move(last, tmp_path / 'aside')
+    shutil.copytree(teacher / 'checkpoints' / 'seed1' / last.name, last)
+    with pytest.raises(InputError, match='seed 0 in .*, from which seed 1 has begun to learn, was trained anew'):
+        experiment.run(config, tmp_path / 'run', DEVICES[:1])
+    shutil.rmtree(last)
+    shutil.move(tmp_path / 'aside', last)
+    assert experiment.run(config, tmp_path / 'run', DEVICES[:1])['trials'][0]['test_nll'] == (
+        undisturbed['trials'][0]['test_nll'])
 
 
 @pytest.mark.slow

@@ -70,10 +70,11 @@ def test_sources_count_what_differs():
 def test_sources_tell_of_other_images_under_one_name():
     """Cells from before there were checksums may be anything, and say nothing."""
     def data_line(*checksums):
-        return sources([{'data': {'name': 'own', 'train_images': 9, 'test_images': 1, **({'checksum': c} if c else {})},
-                         'precision': 'float32', 'device': {'platform': 'gpu', 'kind': 'H100', 'count': 1}, 'seed': seed,
+        named = {'name': 'own', 'train_images': 9, 'test_images': 1}
+        return sources([{'data': {**named, 'checksum': c} if c else named,
+                         'device': {'platform': 'gpu', 'kind': 'H100', 'count': 1}, 'precision': 'float32', 'seed': 0,
                          'versions': {}, 'git_commit': 'abc', 'finished': '2026-01-02', 'train_seconds': 1}
-                        for seed, c in enumerate(checksums)])[0]
+                        for c in checksums])[0]
 
     assert data_line('a', 'a', None) == 'Data: own, 9 images to train on, 1 to test'
     assert data_line('a', 'b') == data_line(None, 'a') + ', not always the same images in the same order'
