@@ -110,14 +110,13 @@ def save(managers, step, states, rests):
             saved.save(step, args=ocp.args.StandardSave(sealed(state, rest)))
 
 
-def newest(managers, examples, steps=1, chunk=1, interval=0):
+def newest(managers, examples, interval=0):
     """[(host State, rest), ...] of the seeds trained together, from the last step that all have, or None.
 
-    examples: the States that the stage begins with. Only checkpoints between the calls of an epoch, which has `steps`
-    steps and takes `chunk` of them in a call, can be gone on from. Others, and damaged ones, are told of in a line
-    each and passed over; what comes after the one that is taken is deleted. InputError if there are some, but none
-    that can be taken. Seeds that have no step in common begin anew if none loses more than `interval` steps, those
-    from save to save; else InputError.
+    examples: the States that the stage begins with. Damaged checkpoints are told of in a line each and passed over;
+    what comes after the one that is taken is deleted. InputError if there are some, but none that can be taken. Seeds
+    that have no step in common begin anew if none loses more than `interval` steps, those from save to save; else
+    InputError.
     """
     common = sorted(set.intersection(*(set(saved.all_steps()) for saved in managers)), reverse=True)
     if not common and len(managers) > 1:
@@ -126,9 +125,6 @@ def newest(managers, examples, steps=1, chunk=1, interval=0):
     for step in common:
         try:
             found = [restore(saved, step, example) for saved, example in zip(managers, examples)]
-            if (found[0][0].step - examples[0].step) % steps % chunk:
-                raise Unusable(f'the checkpoint {managers[0].directory / str(step)} lies between steps that are '
-                               'taken in one call here')
             taken = step
             break
         except Unusable as error:

@@ -10,27 +10,34 @@ from ikd.data import stream
 
 
 def calls(program, first=0):
-    """The steps of an epoch, from its step `first`, with which calls of the program's steps begin: a range."""
-    return range(first, program.steps, program.chunk)
+    """[(step it begins with, how many it takes), ...] of the calls of an epoch's steps, from its step `first` on.
+
+    Each ends at a multiple of the program's chunk, the last at the epoch's end; so an epoch that was cut where calls
+    had another length goes on all the same.
+    """
+    chunk, steps = program.chunk, program.steps
+    starts = [*({first} if first % chunk else ()), *range(first + -first % chunk, steps, chunk)]
+    return [(start, min(chunk - start % chunk, steps - start)) for start in starts]
 
 
 def training(program, layout, state, images, labels, first=0):
-    """What each call of `program.advance` takes after state and knowledge, from an epoch's step `first` on.
+    """What each of `calls` takes after state and knowledge, from an epoch's step `first` on.
 
     A generator, to be closed. images, labels: on the devices, to which the epoch's order is added; or `stream.Images`
     and labels on the host, of which blocks come, put on the devices by the threads that read them: images uint8
     [chunk, b, h, w, c] and labels int32 [chunk, b], with the leading axes of `parallel.deal`.
     """
-    order, starts = program.order(state), calls(program, first)
+    order, places = program.order(state), calls(program, first)
     if not isinstance(images, stream.Images):
-        return ((order, images, labels) for _ in starts)
+        return ((order, images, labels) for _ in places)
     orders = [order.reshape(program.steps, -1) for order in parallel.split(layout, order)]
 
-    def block(start):
-        rows = parallel.deal(layout, [order[start:start + program.chunk] for order in orders])
+    def block(number):
+        start, length = places[number]
+        rows = parallel.deal(layout, [order[start:start + length] for order in orders])
         return parallel.hand_out(layout, (images[rows], labels[rows]))
 
-    return stream.ahead(block, starts, program.workers)
+    return stream.ahead(block, range(len(places)), program.workers)
 
 
 def test(program, layout, images, size):

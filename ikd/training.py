@@ -2,7 +2,7 @@
 import math
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -36,14 +36,14 @@ class Prepared(NamedTuple):
 class Program(NamedTuple):
     """A stage, compiled for a layout. Every function takes and gives device trees (`parallel.join`).
 
-    order(state): this epoch's order. advance(state, knowledge, *fed): `chunk` steps -> state, metrics; last: the same
-    for what an epoch's whole calls leave of its steps. knowledge: the teacher's variables, {} without one; fed: of
-    `feed.training`. logits(state, *fed): those of a batch of test images; fed: of `feed.test`. workers: threads that
-    read streamed images.
+    order(state): this epoch's order. advance(state, knowledge, *fed): `chunk` steps -> state, metrics;
+    shorter(length): the same function for a call of fewer. knowledge: the teacher's variables, {} without one; fed:
+    of `feed.training`. logits(state, *fed): those of a batch of test images; fed: of `feed.test`. workers: threads
+    that read streamed images.
     """
     order: Callable
     advance: Callable
-    last: Callable
+    shorter: Callable
     logits: Callable
     chunk: int
     steps: int
@@ -181,30 +181,28 @@ def prepare(stage, model, teacher, data, config, layout):
     in_order = partial(epoch_order, n=n, size=steps * b, draws=stage.draws)
     order = parallel.spread(layout, lambda state: in_order(state.seed, state.step // steps), 1, 0)
     if data.streamed:
-        advance = last = compiled(advance_streamed, 2, 0, 2, donate=(0,))
+        of_length = cache(lambda length: compiled(advance_streamed, 2, 0, 2, donate=(0,)))
         logits = compiled(logits_of, 1, 1) if layout.stacked else compiled(logits_of, 1, 0, 1)
     else:
-        advance, last = (compiled(partial(advance, length=length), 3, 2, donate=(0,))
-                         for length in (chunk, steps % chunk))
+        of_length = cache(lambda length: compiled(partial(advance, length=length), 3, 2, donate=(0,)))
         logits = compiled(logits, 1, 2)
-    return prepared._replace(program=Program(order, advance, last, logits, chunk, steps,
+    return prepared._replace(program=Program(order, of_length(chunk), of_length, logits, chunk, steps,
                                              config.data.workers or usual_workers()))
 
 
 def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: None, stop=lambda: False, first=0):
     """Train an epoch: (state, a dict of numpy arrays [steps] for each trial).
 
-    images, labels: as `feed.training` takes them. From its step `first`, a multiple of the program's chunk, to its
-    end, or until stop(), which is asked after each call of `advance`; the arrays are as long as the steps taken.
-    Nothing comes to the host until then. tick(n) is called as n steps are finished (on accelerators: sent off).
-    InputError if a streamed image can't be read.
+    images, labels: as `feed.training` takes them. From its step `first` to its end, or until stop(), which is asked
+    after each call of `advance`; the arrays are as long as the steps taken. Nothing comes to the host until then.
+    tick(n) is called as n steps are finished (on accelerators: sent off). InputError if a streamed image can't be
+    read.
     """
     reports = []
     with (closing(feed.training(program, layout, state, images, labels, first)) as blocks,
           jax.transfer_guard_device_to_host('disallow')):
-        for place, fed in zip(feed.calls(program, first), blocks):
-            length = min(program.chunk, program.steps - place)
-            advance = program.advance if length == program.chunk else program.last
+        for (_, length), fed in zip(feed.calls(program, first), blocks):
+            advance = program.advance if length == program.chunk else program.shorter(length)
             state, report = advance(state, knowledge, *fed)
             reports.append(report)
             # On CPU, collectives of many unfinished steps can deadlock; elsewhere two calls ahead keep it busy.

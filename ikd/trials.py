@@ -198,8 +198,7 @@ def train_stage(group, index, before):
         saved = [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
                  for seed in group.seeds]
         interval = job.config.checkpoint_every * program.steps
-        found = processes.shared(
-            lambda: checkpoint.newest(saved, begun, program.steps, program.chunk, interval), begun)
+        found = processes.shared(lambda: checkpoint.newest(saved, begun, interval), begun)
         states, rests = zip(*found or [(state, None) for state in begun])
         place = int(begun[0].step)  # where on its schedule the stage begins
         done, first = divmod(int(states[0].step) - place, program.steps)

@@ -29,10 +29,10 @@ def save(workdir, *steps, rest=None, seed=0):
     return pathlib.Path(saved.directory)
 
 
-def newest(workdir, example=make_state(0), steps=1, chunk=1):
+def newest(workdir, example=make_state(0)):
     """(State, rest) of the newest usable checkpoint of seed 0, by a manager that knows nothing of the saving."""
     with checkpoint.manager(workdir, 0, 0, 'warmup') as saved:
-        found = checkpoint.newest([saved], [example], steps, chunk)
+        found = checkpoint.newest([saved], [example])
     return found and found[0]
 
 
@@ -135,20 +135,6 @@ def test_of_another_network(tmp_path):
     save(tmp_path, 1)
     with pytest.raises(InputError, match='is of another network, and there is none before it'):
         newest(tmp_path, make_state(0, width=8))
-
-
-def test_steps_that_a_call_takes_together(tmp_path, capsys):
-    """A cut after five steps can't be gone on from where four are one call; the one after four can.
-
-    The second epoch's calls begin anew after six.
-    """
-    save(tmp_path / 'first', 4, 5)
-    assert newest(tmp_path / 'first')[0].step == 5
-    assert newest(tmp_path / 'first', steps=6, chunk=4)[0].step == 4
-    assert '0-warmup/5 lies between steps that are taken in one call here' in capsys.readouterr().err
-    assert newest(tmp_path / 'first')[0].step == 4  # the other is gone
-    save(tmp_path / 'second', 10, 11)
-    assert newest(tmp_path / 'second', steps=6, chunk=4)[0].step == 10
 
 
 def test_what_a_kill_leaves_of_a_save_is_cleared_away(tmp_path):

@@ -119,7 +119,15 @@ def test_however_devices_share_it(case, monkeypatch, tmp_path):
     (1, 'data', 1), pytest.param(2, 'data', 1, marks=pytest.mark.slow), (1, 'trials', 2)])
 @pytest.mark.parametrize('placement', ['device', 'stream'])
 def test_an_epoch_whose_last_call_is_shorter(placement, count, mode, together, monkeypatch, tmp_path):
-    """Eight steps in calls of three, cut after three and gone on with: the epoch whose steps are one call."""
+    """Eight steps in calls of three, cut and gone on with: the epoch whose steps are one call.
+
+    Cut after three, and once more after two of the next three, which another length of the calls may leave.
+    """
+    def cuts(program):
+        """(first step, Program) of each part of the epoch; the second part is left by calls that end after five."""
+        two = program._replace(chunk=5, advance=None)
+        return [(0, program)] if program.chunk == 8 else [(0, program), (3, two), (5, program)]
+
     ended, layout = {}, parallel.Layout(tuple(DEVICES[:count]), mode, together)
     for length in (8, 3):
         monkeypatch.setattr(parallel, 'call_length', lambda steps, longest, length=length: length)
@@ -127,24 +135,25 @@ def test_an_epoch_whose_last_call_is_shorter(placement, count, mode, together, m
         job = trials.make_job(config, tmp_path, experiment.load_data(config), layout)
         begun = [training.new_state(seed, job.stages[0], job.image_shape) for seed in range(layout.trials)]
         state, parts, taken = parallel.join(layout, begun), [], []
-        for first in ((0, 3) if length == 3 else (0,)):
-            state, reports = training.run_epoch(job.stages[0].program, layout, state, {}, *job.training_set,
-                                                taken.append, lambda first=first: length == 3 and not first, first)
+        for first, program in cuts(job.stages[0].program):
+            state, reports = training.run_epoch(program, layout, state, {}, *job.training_set, taken.append,
+                                                lambda first=first: length == 3 and first < 5, first)
             parts.append(reports)
-        assert taken == {8: [8], 3: [3, 3, 2]}[length]
+        assert taken == {8: [8], 3: [3, 2, 1, 2]}[length]
         joined = [jax.tree.map(lambda *values: np.concatenate(values), *trial) for trial in zip(*parts)]
         ended[length] = parallel.split(layout, state), joined
     assert_same(ended[8], ended[3])
 
 
 def test_what_is_streamed_is_the_epochs_order_from_any_step(digits_folder):
-    """Blocks of two steps from step 4 of the epoch that step 3 * 10 begins: the labels that `epoch_order` names."""
+    """Blocks up to every fourth step, from step 3 of epoch 3: the labels that `epoch_order` names."""
     data = load('folder', digits_folder, room=0)
-    program = training.Program(lambda state: epoch_order(state, 3, 337, 320), None, None, None, 2, 10, 2)
+    program = training.Program(lambda state: epoch_order(state, 3, 337, 320), None, None, None, 4, 10, 2)
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
-    with closing(feed.training(program, layout, 7, data.train_images, data.train_labels, first=4)) as blocks:
+    with closing(feed.training(program, layout, 7, data.train_images, data.train_labels, first=3)) as blocks:
         images, labels = zip(*blocks)
-    rows = np.asarray(epoch_order(7, 3, 337, 320)).reshape(10, 32)[4:]
+    assert [len(part) for part in labels] == [1, 4, 2]
+    rows = np.asarray(epoch_order(7, 3, 337, 320)).reshape(10, 32)[3:]
     np.testing.assert_array_equal(np.concatenate(labels), data.train_labels[rows])
     np.testing.assert_array_equal(np.concatenate(images), data.train_images[rows])
 
