@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd import processes
-from ikd.errors import InputError, Unwritable, writing
+from ikd.errors import RunError, Unwritable, writing
 from ikd.files import holding
 
 # A State is host arrays, which the first process has in full: Orbax need not wait for the others.
@@ -66,7 +66,7 @@ def manager(workdir, seed, index, name):
     """The Orbax manager of stage number `index`, called `name`, of a seed: checkpoints/seed<seed>/<index>-<name>/.
 
     It keeps the last two checkpoints, named after the steps of the stage, saves in the background, and has finished
-    when the context is left. Unwritable, then at the latest, if a save failed. InputError if Orbax can't make sense
+    when the context is left. Unwritable, then at the latest, if a save failed. RunError if Orbax can't make sense
     of the folder. None on a process that does not write.
     """
     if not processes.first():
@@ -80,7 +80,7 @@ def manager(workdir, seed, index, name):
             directory.mkdir(parents=True, exist_ok=True)
             saved = ocp.CheckpointManager(directory, item_handlers=ocp.StandardCheckpointHandler(), options=options)
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f'{directory} is damaged (its _CHECKPOINT_METADATA files cannot be read); remove the newest '
+        raise RunError(f'{directory} is damaged (its _CHECKPOINT_METADATA files cannot be read); remove the newest '
                          'folder there, and the stage goes on from the one before') from error
     with one_voice():
         try:
@@ -114,9 +114,9 @@ def newest(managers, examples, interval=0):
     """[(host State, rest), ...] of the seeds trained together, from the last step that all have, or None.
 
     examples: the States that the stage begins with. Damaged checkpoints are told of in a line each and passed over;
-    what comes after the one that is taken is deleted. InputError if there are some, but none that can be taken. Seeds
+    what comes after the one that is taken is deleted. RunError if there are some, but none that can be taken. Seeds
     that have no step in common begin anew if none loses more than `interval` steps, those from save to save; else
-    InputError.
+    RunError.
     """
     common = sorted(set.intersection(*(set(saved.all_steps()) for saved in managers)), reverse=True)
     if not common and len(managers) > 1:
@@ -132,7 +132,7 @@ def newest(managers, examples, interval=0):
             passed.append(error)
     if passed and not found:
         folders = ' and '.join(str(saved.directory) for saved in managers)
-        raise InputError(f'{passed[0]}, and there is none before it to go on from; remove {folders}, and the stage '
+        raise RunError(f'{passed[0]}, and there is none before it to go on from; remove {folders}, and the stage '
                          'is trained again')
     for error in passed:
         print(f'ikd: {error}; going on from the one before it', file=sys.stderr)
@@ -145,7 +145,7 @@ def newest(managers, examples, interval=0):
 
 
 def check_apart(managers, interval):
-    """InputError if seeds, which have no step of a stage in common, would lose too much if they began it anew.
+    """RunError if seeds, which have no step of a stage in common, would lose too much if they began it anew.
 
     A kill between their first saves leaves one without a checkpoint, and others with one of at most `interval` steps.
     That may be lost, and a line tells of it; who has more, or has come to a later stage, was trained apart.
@@ -158,7 +158,7 @@ def check_apart(managers, interval):
     names, folders = (' and '.join(map(str, paths)) for paths in (ahead, [path.parent for path in ahead]))
     why = f'as the seeds to train together have no checkpoint of {stage.name} in common'
     if any(place(path) > place(stage / str(interval)) for path in ahead):
-        raise InputError(f'{names} would be lost, {why}; train them one after another (config.parallel=data, '
+        raise RunError(f'{names} would be lost, {why}; train them one after another (config.parallel=data, '
                          f'config.together=1), or remove {folders}, and what was there is trained again')
     if ahead:
         print(f'ikd: going on without {names}, {why}; they begin it anew', file=sys.stderr)
@@ -221,7 +221,7 @@ def as_state(path, tree, example):
 def last_tree(workdir, seed):
     """What a seed of a finished run ended with, as it was saved: a dict of the fields of its State.
 
-    InputError if it is not there or damaged.
+    RunError if it is not there or damaged.
     """
     folder = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}'
     try:
@@ -231,8 +231,8 @@ def last_tree(workdir, seed):
             step = saved.latest_step()
             return opened(last / str(step), lambda: saved.restore(step, args=ocp.args.StandardRestore()))[0]
     except (OSError, ValueError) as error:
-        raise InputError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'
+        raise RunError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'
                          ) from error
     except Unusable as error:
-        raise InputError(f'{error}; remove {workdir}/summary.json, and its command trains again from the checkpoint '
+        raise RunError(f'{error}; remove {workdir}/summary.json, and its command trains again from the checkpoint '
                          'before it') from error

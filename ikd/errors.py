@@ -15,7 +15,11 @@ class Unreadable(InputError):
     """Data that turned out damaged when it was read during training. Of several processes this one alone knows."""
 
 
-class Busy(InputError):
+class RunError(InputError):
+    """The directory of one run can't be used: damaged, or of something else. Other runs go on without it."""
+
+
+class Busy(RunError):
     """Another process does already what was asked for."""
 
 

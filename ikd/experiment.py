@@ -14,7 +14,7 @@ from ikd import data, models, parallel, processes
 from ikd.config import digest, identity
 from ikd.data.limits import half_of_memory
 from ikd.data.stream import select
-from ikd.errors import InputError, Stopped, Unwritable, writing
+from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, save_figure, write_json
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
@@ -126,7 +126,7 @@ def read_summary(workdir):
 
 
 def check_identity(config, workdir):
-    """InputError if the workdir was made by a config that says something else."""
+    """RunError if the workdir was made by a config that says something else."""
     there = read_json(workdir / 'config.json')
     if there is None:
         return
@@ -134,7 +134,7 @@ def check_identity(config, workdir):
     changed = [f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in sorted({*old, *new})
                if old.get(field) != new.get(field)]
     if changed:
-        raise InputError(f"{workdir} holds another experiment: {', '.join(changed)}; choose another --workdir, or "
+        raise RunError(f"{workdir} holds another experiment: {', '.join(changed)}; choose another --workdir, or "
                          'leave it out')
 
 
@@ -193,7 +193,7 @@ def open_workdir(config, workdir, described):
             check_identity(config, workdir)
             then = read_json(workdir / 'data.json') or {}
             if then.get('checksum', described['checksum']) != described['checksum']:
-                raise InputError(f'the data is not what {workdir} was begun with: its images, labels or their order '
+                raise RunError(f'the data is not what {workdir} was begun with: its images, labels or their order '
                                  'are others now; put it back, or choose another --workdir')
             write_json(workdir / 'config.json', json.loads(config.to_json()))
             write_json(workdir / 'data.json', described)

@@ -7,7 +7,7 @@ import os
 import pathlib
 import socket
 
-from ikd.errors import Busy, InputError, writing
+from ikd.errors import Busy, RunError, writing
 
 
 def temporary(path):
@@ -85,10 +85,10 @@ def write_json(path, value):
 
 
 def read_json(path):
-    """The JSON value in a file, None if there is none; InputError if it can't be read."""
+    """The JSON value in a file, None if there is none; RunError if it can't be read."""
     try:
         return json.loads(pathlib.Path(path).read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f'{path} is damaged ({error}); choose another --workdir, or remove it') from error
+        raise RunError(f'{path} is damaged ({error}); choose another --workdir, or remove it') from error

@@ -20,7 +20,7 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
-from ikd.errors import Busy, Diverged, InputError, Stopped, ending_in_a_line
+from ikd.errors import Diverged, InputError, RunError, Stopped, ending_in_a_line
 from ikd.files import replace_text, save_figure, write_json
 from ikd.modules import module_of
 from ikd.parallel import seeds_at_once
@@ -102,7 +102,7 @@ def run(grid, options):
                     todo[place:place] = [(name, cell, [seed]) for seed in seeds]
                 else:
                     failed.append(f'{name}: {error}')
-            except Busy as error:  # another table's command, as tables share cells
+            except RunError as error:  # damaged, or trained by another table's command, as tables share cells
                 failed.append(f'{name}: {error}')
             except Stopped as error:
                 say(f'{why()}: {name} {error}, all saved; go on with: {same_command()}')

@@ -83,3 +83,20 @@ def test_a_cell_that_another_command_trains_is_left_to_it(tmp_path, capsys):
     assert [record['cell'] for record in finished(tmp_path).values()] != [name] and len(finished(tmp_path)) == 1
     assert f'ikd: {name}: seed 0 of {tmp_path}/runs/{name} is being trained by another process; wait' in (
         capsys.readouterr().err)
+
+
+def test_a_cell_whose_run_is_damaged_does_not_keep_others(tmp_path, count_epochs, capsys):
+    """Its only checkpoint is; the first cell is left, the second is trained, and a line says what to do."""
+    count_epochs.stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        reproduced(tmp_path, '--rows=CE')
+    count_epochs.stop_after = None
+    (run,) = (path for path in (tmp_path / 'runs').iterdir() if path.name != 'store')
+    for path in (run / 'checkpoints').rglob('*'):
+        if path.is_file() and path.stat().st_size > 100:
+            path.write_bytes(bytes(path.stat().st_size))
+    capsys.readouterr()
+    assert reproduced(tmp_path, '--rows=CE,LE-Uniform') == 1
+    assert [record['cell'] for record in finished(tmp_path).values()] != [run.name] and len(finished(tmp_path)) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith('ikd:')]
+    assert len(told) == 1 and told[0].startswith(f'ikd: {run.name}: ') and 'damaged' in told[0]

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from ikd.errors import InputError, writing
+from ikd.errors import RunError, writing
 from ikd.files import holding, replace_text
 
 
@@ -34,7 +34,7 @@ with absent('torch'):  # for which tensorboardX would wait for seconds where it 
 def read_records(workdir, seed=None):
     """The lines of `metrics.jsonl` as dicts, or those of one seed by epoch.
 
-    A last line cut off by a crash is left out. InputError if another line can't be read.
+    A last line cut off by a crash is left out. RunError if another line can't be read.
     """
     path = pathlib.Path(workdir) / 'metrics.jsonl'
     records = []
@@ -44,7 +44,7 @@ def read_records(workdir, seed=None):
                 record = json.loads(line)
                 records.append({'seed': record['seed'], 'epoch': record['epoch'], **record})
             except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f'{path} is damaged in line {number}; put back a copy, or train again in another '
+                raise RunError(f'{path} is damaged in line {number}; put back a copy, or train again in another '
                                  '--workdir') from error
     if seed is None:
         return records
@@ -72,10 +72,10 @@ class Journal:
         self._add(Event(wall_time=time.time(), file_version='brain.Event:2'))
 
     def expect(self, epoch):
-        """InputError if the seed's entries up to `epoch`, which its checkpoints have reached, are not all there."""
+        """RunError if the seed's entries up to `epoch`, which its checkpoints have reached, are not all there."""
         missing = {*range(1, epoch + 1)} - {record['epoch'] for record in read_records(self.path.parent, self.seed)}
         if missing:
-            raise InputError(f'{self.path} lacks epoch {min(missing)} of seed {self.seed}, though its checkpoints '
+            raise RunError(f'{self.path} lacks epoch {min(missing)} of seed {self.seed}, though its checkpoints '
                              'are there; put back a copy, or train again in another --workdir')
 
     def rewind(self, epoch, last=math.inf):
