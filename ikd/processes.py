@@ -32,9 +32,13 @@ def join(mode, coordinator=None, count=None, index=None, timeout=60):
 
     coordinator (HOST:PORT of the first process), count and index: all given, or all None and found out from Slurm,
     Cloud TPU, GKE or Open MPI; mode `trials` needs no coordinator, and finds out from Slurm only. Under `data` a
-    process that has not answered for `timeout` seconds takes all others down. InputError if that is not enough.
+    process that has not answered for `timeout` seconds takes all others down. Of this machine's GPUs a process uses
+    those of the variable JAX_LOCAL_DEVICE_IDS, or all. InputError if that is not enough.
     """
     if mode == 'trials':
+        if own := os.environ.get('JAX_LOCAL_DEVICE_IDS'):  # which JAX reads where processes meet only
+            jax.config.update('jax_cuda_visible_devices', own)
+            jax.config.update('jax_rocm_visible_devices', own)
         return Place(*_own_place(count, index))
     given = (coordinator, count, index)
     if None in given and given != (None, None, None):

@@ -1,5 +1,6 @@
 """What the fields of a config may be."""
 import functools
+import json
 import math
 import os
 
@@ -98,6 +99,7 @@ def resolve(config):
     _check(method.name != 'srdl' or config.epochs >= 2, 'method.name=srdl has two stages; epochs must be at least 2')
     _check(0 < config.srdl.split < 1, f'srdl.split is {config.srdl.split}; it must be in (0, 1)')
     is_tree = config.model.name.startswith('hme_')
+    _check(not is_tree or config.model.width != 1, f'model.width is 1; {config.model.name} needs at least 2')
     _check(method.name != 'hme' or is_tree,
            f'method.name=hme trains model.name=hme_tree or hme_resnet18, not {config.model.name}')
     _check(not config.teacher.checkpoint or any(stage.given for stage in recipe(config)),
@@ -112,6 +114,11 @@ def check_fields(config):
         if field not in there and not field.startswith('own.'):
             raise InputError(no_field(field))
         _check(not isinstance(value, float) or math.isfinite(value), f'{field} is {value}; it must be a number')
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise InputError(f'{field} is of the type {type(value).__name__}; give a number, a text, True, False, '
+                             'None or a list of those') from error
 
 
 @functools.cache

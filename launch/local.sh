@@ -30,10 +30,7 @@ for ((attempt = 0; ; attempt++)); do
   pids=()
   for ((i = 0; i < n; i++)); do
     if [[ $asked ]]; then break; fi
-    if [[ ${IKD_PER:-} == gpu ]]; then
-      # Trials apart do not meet, and JAX reads the first where processes meet only.
-      if [[ " $* " == *parallel=trials* ]]; then export CUDA_VISIBLE_DEVICES=$i; else export JAX_LOCAL_DEVICE_IDS=$i; fi
-    fi
+    if [[ ${IKD_PER:-} == gpu ]]; then export JAX_LOCAL_DEVICE_IDS=$i; fi
     IKD_PROCESS=$i timeout --kill-after=60 "$left" "$python" -m ikd.main --multihost "$@" &
     pids+=($!)
   done

@@ -3,6 +3,7 @@ import importlib
 import os
 import pathlib
 
+import numpy as np
 import pytest
 
 from ikd.config import apply_arguments, default, digest, explainer_options, flatten, identity
@@ -109,6 +110,12 @@ def test_bad_values_are_named(field, value, message):
     assert '\n' not in str(caught.value)
 
 
+def test_a_tree_halves_its_width():
+    with pytest.raises(InputError, match='model.width is 1; hme_tree needs at least 2'):
+        resolve(make(**{'method.name': 'hme', 'model.name': 'hme_tree', 'model.width': 1}))
+    assert resolve(make(**{'model.name': 'cnn2', 'model.width': 1})).model.width == 1
+
+
 def test_a_given_teacher_has_somebody_to_teach():
     for method, fields in ('le', {}), ('ban', {}), ('hme', {'model.name': 'hme_tree'}):
         with pytest.raises(InputError, match=f'method.name={method} has no teacher that can be given'):
@@ -141,6 +148,16 @@ def test_a_field_that_there_is_not_is_refused():
     assert resolve(config).own.rho == 0.5 and digest(resolve(config)) != plain
     config.own.rho = float('nan')
     with pytest.raises(InputError, match='own.rho is nan'):
+        resolve(config)
+
+
+@pytest.mark.parametrize('value, kind', [(np.int64(3), 'int64'), (np.zeros(2), 'ndarray'), (len, 'builtin_function'),
+                                         ([1, {2}], 'list')])
+def test_what_is_no_json_is_refused(value, kind):
+    """A config becomes config.json, and its identity a name."""
+    config = make()
+    config.own.rho = value
+    with pytest.raises(InputError, match=f'own.rho is of the type {kind}.*; give a number'):
         resolve(config)
 
 

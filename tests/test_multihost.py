@@ -216,6 +216,20 @@ def test_seeds_are_divided_whatever_is_finished(monkeypatch):
     assert processes.join('trials') == (2, 3)
 
 
+def test_a_process_apart_uses_the_gpus_that_are_its_own(monkeypatch):
+    """JAX reads the variable where processes meet only; its own settings for it are known to every version."""
+    told = {}
+    monkeypatch.setattr(jax.config, 'update', told.__setitem__)
+    monkeypatch.delenv('JAX_LOCAL_DEVICE_IDS', raising=False)
+    assert processes.join('trials', None, 2, 1) == (1, 2) and not told
+    monkeypatch.setenv('JAX_LOCAL_DEVICE_IDS', '3')
+    assert processes.join('trials', None, 2, 1) == (1, 2)
+    assert told == {'jax_cuda_visible_devices': '3', 'jax_rocm_visible_devices': '3'}
+    monkeypatch.undo()
+    for name in told:
+        jax.config.update(name, 'all')  # as it is; AttributeError for a setting that there is not
+
+
 @pytest.mark.slow
 def test_trials_over_processes_leave_one_summary_and_one_journal(tmp_path):
     """Three seeds on two processes, bit for bit those of one process that trains them one after another."""
