@@ -1,7 +1,7 @@
 """All of ikd's commands under one name: `ikd COMMAND ...` is `python -m ikd.MODULE ...`.
 
   ikd train --config=configs/le_digits.py                                      one configuration
-  ikd explain --workdir=RUN --images=photos/ --explainer=all                   why a network says so
+  ikd explain --workdir=RUN --images=photos/ --explainers=all                  why a network says so
   ikd evaluate --workdir=RUN                                                   how good it and its explanations are
   ikd report --workdir=RUN                                                     one page about a run
   ikd compare RUN RUN...                                                       a table of runs, paired by seed

@@ -48,7 +48,7 @@ def parse(argv):
     take_config(parser)
     parser.add_argument('--data', type=expanduser, metavar='DIR',
                         help="where the data is now, if not where the run's config says")
-    parser.add_argument('--trial-seed', type=int, metavar='S', help="which of the run's trials; by default its first")
+    parser.add_argument('--seed', type=int, metavar='S', help="which of the run's trials; by default its first")
     parser.add_argument('--explainers', metavar='A,B', help=f"of {', '.join(EXPLAINERS)}; or all; by default the "
                         "paper's four and the run's own")
     parser.add_argument('--only', metavar='A,B', help=f"measure only these of {', '.join((*ROBUSTNESS, *MEASURES))}")
@@ -121,7 +121,7 @@ def main(argv):
     started, options = time.perf_counter(), parse(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of reading
     run_config(options)
-    trained = load(options.workdir, options.trial_seed, options.data)
+    trained = load(options.workdir, options.seed, options.data)
     config = trained.config
     keep_compiled(config.cache_dir)
     out = pathlib.Path(options.out or pathlib.Path(options.workdir) / 'evaluation')

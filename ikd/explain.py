@@ -2,7 +2,7 @@
 
   python -m ikd.explain --workdir=RUN                                  a test image of each class, ten at most
   python -m ikd.explain --workdir=RUN --images a.png b.jpg             yours
-  python -m ikd.explain --workdir=RUN --images=photos/ --explainer=all --out=seen/
+  python -m ikd.explain --workdir=RUN --images=photos/ --explainers=all --out=seen/
 
 RUN is the directory of a finished run of `python -m ikd.main`. For each image it prints the likeliest classes and
 writes a picture with a map of every class; `explanations.npz` has the numbers. Images may have any size and mode; the
@@ -32,7 +32,7 @@ def parse(argv):
     take_config(parser)
     parser.add_argument('--images', nargs='+', action='extend', metavar='FILE',
                         help='files and folders; without it some test images')
-    parser.add_argument('--explainer', metavar='A,B', help="names, or all that apply; by default the run's own")
+    parser.add_argument('--explainers', metavar='A,B', help="names, or all that apply; by default the run's own")
     parser.add_argument('--out', type=expanduser, help='where pictures and numbers go; by default RUN/explained')
     parser.add_argument('--seed', type=int, help="which of the run's trials; by default the first")
     parser.add_argument('--data', type=expanduser,
@@ -111,13 +111,13 @@ def chosen(asked, trained):
     asked = (asked or trained.config.method.explainer).split(',')
     for name in asked:
         if name != 'all' and name not in EXPLAINERS:
-            raise InputError(f"unknown --explainer={name}; choose from: all, {', '.join(EXPLAINERS)}")
+            raise InputError(f"unknown --explainers={name}; choose from: all, {', '.join(EXPLAINERS)}")
     names, reasons = applicable(trained.model, trained.variables, trained.dataset.train_images.shape[1:])
     if 'all' in asked:
         return names, [f'not for this network: {name} ({reason})' for name, reason in reasons.items()]
     for name in asked:
         if name in reasons:
-            raise InputError(f"--explainer={name} does not go with this network: {reasons[name]}; choose from: all, "
+            raise InputError(f"--explainers={name} does not go with this network: {reasons[name]}; choose from: all, "
                              f"{', '.join(names)}")
     return tuple(dict.fromkeys(asked)), []
 
@@ -163,7 +163,7 @@ def main(argv):
     trained = load(options.workdir, options.seed, options.data, images=paths is None)
     config, dataset = trained.config, trained.dataset
     keep_compiled(config.cache_dir)
-    explainers, notes = chosen(options.explainer, trained)
+    explainers, notes = chosen(options.explainers, trained)
     names, images, labels = read(paths, dataset.train_images.shape[1:], trained.class_names) if paths else examples(
         trained)
     try:
@@ -174,7 +174,7 @@ def main(argv):
         explained = explain_images(trained, images, labels, explainers, bar.update)
     save_arrays(out / 'explanations.npz', trained, names, images, labels, explained)
     title = f'{config.model.name} after {config.method.name} on {config.data.name}, seed {trained.seed}'
-    pictures = picture_names(names, (options.explainer or explainers[0]).replace(',', '-'))
+    pictures = picture_names(names, (options.explainers or explainers[0]).replace(',', '-'))
     for i, picture in enumerate(tqdm(pictures, desc='drawing', disable=None)):
         rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
         truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''

@@ -96,7 +96,7 @@ def test_mistakes_are_one_line(finished, tmp_path, monkeypatch, capsys):
                                (['--images=0'], '--images=0: give at least 1'),
                                (['--epsilons=much'], '--epsilons=much: give numbers'),
                                (['--epsilons=-1'], 'give numbers above 0'),
-                               (['--trial-seed=9'], 'no trial of seed 9'),
+                               (['--seed=9'], 'no trial of seed 9'),
                                ([f'--data={tmp_path}/nowhere'], 'nowhere does not exist'),
                                (['--config=nowhere.py'], 'there is no file nowhere.py')]:
         with pytest.raises(InputError, match=message):

@@ -125,7 +125,7 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
     explainers = ('grad', 'grad_input')
     answer = explainers, {'grad_cam': 'it has no feature map'}
     monkeypatch.setattr('ikd.explainers.applicable', lambda *args: answer)
-    code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', f'--images={image}', '--explainer=all',
+    code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', f'--images={image}', '--explainers=all',
                             f'--out={tmp_path}')
     assert code == 0 and 'not for this network: grad_cam (it has no feature map)' in said
     (name, _, rows, *_, notes), = shown
@@ -139,7 +139,7 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
 def test_several_images_and_explainers(run, odd, tmp_path, monkeypatch, capsys):
     """As a shell writes out photos/*.png, and as `ikd.evaluate` takes explainers."""
     images = [odd[0] / name for name in ('grey.png', 'rgba.png')]
-    code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', '--explainer=grad_input,grad',
+    code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', '--explainers=grad_input,grad',
                             f'--out={tmp_path}', '--images', images[0], f'--images={images[1]}')
     assert code == 0 and (tmp_path / 'rgba-grad_input-grad.png').exists()
     with np.load(tmp_path / 'explanations.npz') as arrays:
@@ -222,9 +222,9 @@ def test_a_folder_that_has_changed_is_refused(run, digits_folder, tmp_path):
     (['--workdir={run}', '--images={odd}/text.png,{odd}/none.png'], ['no image is left', '--images']),
     (['--workdir={run}', '--images={odd}/.hidden/none'], ['no image is left']),
     (['--workdir={run}', '--images={odd}/empty'], ['has no image (.png']),
-    (['--workdir={run}', '--images={odd}', '--explainer=gradcam'], ["unknown --explainer=gradcam", 'all, grad']),
-    (['--workdir={run}', '--images={odd}', '--explainer=grad_cam'], ['does not go with this network', 'choose from']),
-    (['--workdir={run}', '--images={odd}', '--explainer=grad,gradcam'], ['unknown --explainer=gradcam']),
+    (['--workdir={run}', '--images={odd}', '--explainers=gradcam'], ["unknown --explainers=gradcam", 'all, grad']),
+    (['--workdir={run}', '--images={odd}', '--explainers=grad_cam'], ['does not go with', 'choose from']),
+    (['--workdir={run}', '--images={odd}', '--explainers=grad,gradcam'], ['unknown --explainers=gradcam']),
     (['--workdir={run}', '--images='], ['--images names nothing']),
     (['--workdir={run}', '--images={odd}', '--config=nowhere.py'], ['there is no file nowhere.py']),
     (['--workdir={run}', '--images={odd}', '--seed=7'], ['no trial of seed 7']),

@@ -79,4 +79,4 @@ def check_memory(n, explainers, shape):
     needed, most = 4 * n * explainers * int(np.prod(shape)), half_of_memory()
     if needed > most:
         raise InputError(f'the maps of {n} images would take {needed:,} bytes, but half of the memory here is '
-                         f'{most:,}: give fewer images, or one --explainer')
+                         f'{most:,}: give fewer images, or fewer --explainers')

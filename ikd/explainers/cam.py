@@ -24,7 +24,7 @@ def feature_map(model, variables, images, tap):
     return taps[tap], head(model, variables, images, tap)
 
 
-def grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
+def grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None, classes=None):
     """Grad-CAM (Selvaraju et al. 2017): ReLU(sum_c w_kc A_c), w_kc the mean of g_kc; maps [b, k, h', w'].
 
     At the last feature map of a ResNet all classes cost one small matrix product.
@@ -34,12 +34,12 @@ def grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
     # The sum of a gradient over positions is the gradient of what is added to all of them: [b, k, c], never [b, k,
     # h, w, c]. In float32, as bfloat16 loses too much in a sum.
     lifted = lambda level: f((value + level[:, None, None]).astype(value.dtype))
-    weights = class_gradients(lifted, jnp.zeros((b, c), jnp.float32), class_chunk) / (h * w)
+    weights = class_gradients(lifted, jnp.zeros((b, c), jnp.float32), class_chunk, classes=classes) / (h * w)
     maps = jnp.einsum('bkc,bhwc->bkhw', weights, value.astype(jnp.float32))
     return jnp.maximum(maps, 0) if relu else maps
 
 
-def grad_cam_plus_plus(model, variables, images, tap=None, relu=True, class_chunk=None):
+def grad_cam_plus_plus(model, variables, images, tap=None, relu=True, class_chunk=None, classes=None):
     """Grad-CAM++ (Chattopadhay et al. 2018): ReLU(sum_c w_kc A_c), w_kc = sum_ij alpha_ij ReLU(g_ij); [b, k, h', w'].
 
     alpha = g^2 / (2 g^2 + g^3 sum A), equation 19, which takes exp(a_k) as the score and a_k as linear in A near the
@@ -48,7 +48,7 @@ def grad_cam_plus_plus(model, variables, images, tap=None, relu=True, class_chun
     is left out. alpha ReLU(g) is then g / (2 + g sum A) where g is positive, which is what is computed.
     """
     value, f = feature_map(model, variables, images, tap)
-    up = jnp.maximum(class_gradients(f, value, class_chunk).astype(jnp.float32), 0)
+    up = jnp.maximum(class_gradients(f, value, class_chunk, classes=classes).astype(jnp.float32), 0)
     features = value.astype(jnp.float32)
     under = 2 + up * features.sum((1, 2))[:, None, None, None]
     weights = (up / jnp.where(under == 0, 1, under)).sum((2, 3))
@@ -56,22 +56,22 @@ def grad_cam_plus_plus(model, variables, images, tap=None, relu=True, class_chun
     return jnp.maximum(maps, 0) if relu else maps
 
 
-def layer_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
+def layer_cam(model, variables, images, tap=None, relu=True, class_chunk=None, classes=None):
     """Layer-CAM (Jiang et al. 2021): ReLU(sum_c ReLU(g) A), each position by its own gradient; maps [b, k, h', w'].
 
     Made for early layers too, as `tap`.
     """
     value, f = feature_map(model, variables, images, tap)
-    up = jnp.maximum(class_gradients(f, value, class_chunk).astype(jnp.float32), 0)
+    up = jnp.maximum(class_gradients(f, value, class_chunk, classes=classes).astype(jnp.float32), 0)
     maps = jnp.einsum('bkhwc,bhwc->bkhw', up, value.astype(jnp.float32))
     return jnp.maximum(maps, 0) if relu else maps
 
 
-def guided_grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None):
+def guided_grad_cam(model, variables, images, tap=None, relu=True, class_chunk=None, classes=None):
     """Guided Grad-CAM (Selvaraju et al. 2017, section 3.2): GuidedBP times Grad-CAM; maps [b, k, h, w, c].
 
     Grad-CAM is enlarged bilinearly to the image. The network must take its ReLU as the field `activation`.
     """
-    cam = grad_cam(model, variables, images, tap, relu, class_chunk)
+    cam = grad_cam(model, variables, images, tap, relu, class_chunk, classes)
     large = jax.image.resize(cam, (*cam.shape[:2], *images.shape[1:3]), 'bilinear')
-    return guided_backprop(model, variables, images, class_chunk) * large[..., None]
+    return guided_backprop(model, variables, images, class_chunk, classes) * large[..., None]

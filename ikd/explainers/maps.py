@@ -11,12 +11,13 @@ from ikd.errors import InputError
 from ikd.models import has_convolutions
 
 
-def class_gradients(f, x, class_chunk=None, passes=1):
+def class_gradients(f, x, class_chunk=None, passes=1, classes=None):
     """Gradients of every class's logit with respect to x, from one forward pass: [b, k, ...] for x [b, ...].
 
     f maps x to logits [b, k], each row depending on its own example only. The vector-Jacobian product is
     mapped over one-hot cotangents; `class_chunk` classes at a time, unrolled (None: in no more than `passes` parts),
-    bounds the memory to that many copies of the activations.
+    bounds the memory to that many copies of the activations. classes: those wanted, in the place of k, int [m] or for
+    each example [b, m].
     """
     if class_chunk is not None and class_chunk < 1:
         raise InputError(f'class_chunk is {class_chunk}; it must be at least 1, or None')
@@ -25,13 +26,38 @@ def class_gradients(f, x, class_chunk=None, passes=1):
         raise InputError(f'explanations are of logits [b, k], not {logits.shape}; a network returns (logits, taps)')
     k = logits.shape[-1]
     one_hot = jnp.eye(k, dtype=logits.dtype)
+    if classes is not None:
+        one_hot = jnp.moveaxis(one_hot[check_classes(classes, *logits.shape)], -2, 0)  # [m, k] or [m, b, k]
 
     def of_class(cotangent):
         return pull_back(jnp.broadcast_to(cotangent, logits.shape))[0]
 
-    chunk = class_chunk or -(-k // passes)
-    parts = [jax.vmap(of_class, out_axes=1)(one_hot[i:i + chunk]) for i in range(0, k, chunk)]
+    chunk = class_chunk or -(-len(one_hot) // passes)
+    parts = [jax.vmap(of_class, out_axes=1)(one_hot[i:i + chunk]) for i in range(0, len(one_hot), chunk)]
     return jnp.concatenate(parts, axis=1)
+
+
+def check_classes(classes, b, k):
+    """`classes` as an array. InputError unless they are some of k, int [m] or [b, m] (under `jax.jit` values can't be
+    seen).
+    """
+    classes = jnp.asarray(classes)
+    if not (jnp.issubdtype(classes.dtype, jnp.integer) and classes.size
+            and (classes.ndim == 1 or classes.ndim == 2 and len(classes) == b)):
+        raise InputError(f'classes are {classes.dtype} {list(classes.shape)}; give class numbers, int [m], or int '
+                         f'[{b}, m] for each image its own')
+    if not isinstance(classes, jax.core.Tracer) and not 0 <= classes.min() <= classes.max() < k:
+        raise InputError(f'classes are {classes.min()} to {classes.max()}; the network has 0 to {k - 1}')
+    return classes
+
+
+def of_classes(values, classes):
+    """Of values [b, k, ...] those of `classes`, int [m] or [b, m], or all where that is None: [b, m, ...]."""
+    if classes is None:
+        return values
+    classes = check_classes(classes, *values.shape[:2])
+    classes = jnp.broadcast_to(classes, (len(values), classes.shape[-1]))
+    return jnp.take_along_axis(values, classes.reshape(*classes.shape, *[1] * (values.ndim - 2)), axis=1)
 
 
 def most_passes(variables):
@@ -43,15 +69,15 @@ def most_passes(variables):
     return 32 if jax.default_backend() == 'cpu' and has_convolutions(variables['params']) else 1
 
 
-def grad(model, variables, images, class_chunk=None):
+def grad(model, variables, images, class_chunk=None, classes=None):
     """Grad (Simonyan et al. 2013): signed d a_k / d x for images [b, h, w, c]; maps [b, k, h, w, c]."""
     return class_gradients(lambda x: model.apply(variables, x, train=False)[0], images, class_chunk,
-                           most_passes(variables))
+                           most_passes(variables), classes)
 
 
-def grad_input(model, variables, images, class_chunk=None):
+def grad_input(model, variables, images, class_chunk=None, classes=None):
     """Grad*Input (Shrikumar et al. 2017): x * d a_k / d x with x as the network sees it; maps [b, k, h, w, c]."""
-    return images[:, None] * grad(model, variables, images, class_chunk)
+    return images[:, None] * grad(model, variables, images, class_chunk, classes)
 
 
 @jax.custom_vjp
@@ -64,7 +90,7 @@ guided_relu.defvjp(lambda x: (jnp.maximum(x, 0), x > 0),
                    lambda positive, signal: (jnp.where(positive, jnp.maximum(signal, 0), 0),))
 
 
-def guided_backprop(model, variables, images, class_chunk=None):
+def guided_backprop(model, variables, images, class_chunk=None, classes=None):
     """GuidedBP (Springenberg et al. 2014): Grad with every ReLU guided; maps [b, k, h, w, c].
 
     The network must take its ReLU as the field `activation`, as all of ikd's do.
@@ -72,4 +98,4 @@ def guided_backprop(model, variables, images, class_chunk=None):
     if not hasattr(model, 'activation'):
         raise InputError(f'guided_backprop swaps the ReLU of a network, and {type(model).__name__} has no field '
                          "'activation'; give it one and use it for every ReLU")
-    return grad(model.clone(activation=guided_relu), variables, images, class_chunk)
+    return grad(model.clone(activation=guided_relu), variables, images, class_chunk, classes)

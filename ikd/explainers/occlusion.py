@@ -1,12 +1,15 @@
 """Occlusion: what a class loses when a part of the image is covered. The reference that looks into no network."""
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ikd.errors import InputError
+from ikd.explainers.maps import of_classes
 from ikd.explainers.passes import logits_of, rows_at_once, summed
 
 
-def occlusion(model, variables, images, size=None, stride=None, fill=0.0, patches_at_once=None, class_chunk=None):
+def occlusion(model, variables, images, size=None, stride=None, fill=0.0, patches_at_once=None, class_chunk=None,
+              classes=None):
     """Occlusion (Zeiler and Fergus 2014, section 4.2): maps [b, k, h, w], the drop of a_k where a place is covered.
 
     A square of size x size, moved by `stride` and lastly to the edge, is filled with `fill`, which broadcasts to
@@ -23,11 +26,13 @@ def occlusion(model, variables, images, size=None, stride=None, fill=0.0, patche
                          f'{min(h, w)}, so that every pixel is covered')
     rows, columns = covers(h, size, stride), covers(w, size, stride)
     squares = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(-1, h, w)
-    before = model.apply(variables, images, train=False)[0]
+    before = of_classes(model.apply(variables, images, train=False)[0], classes)
+
+    wanted = jax.vmap(lambda logits: of_classes(logits, classes))
 
     def drops(squares):
         covered = jnp.where(squares[:, None, ..., None], jnp.asarray(fill, images.dtype), images)
-        drop = before - logits_of(model, variables, covered)
+        drop = before - wanted(logits_of(model, variables, covered))
         return jnp.einsum('pbk,phw->bkhw', drop, squares.astype(drop.dtype))
 
     return summed(drops, jnp.asarray(squares), rows_at_once(patches_at_once, b)) / squares.sum(0)

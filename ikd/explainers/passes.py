@@ -32,7 +32,7 @@ def logits_of(model, variables, images):
     return model.apply(variables, images.reshape(s * b, *images.shape[2:]), train=False)[0].reshape(s, b, -1)
 
 
-def mean_gradients(model, variables, points, class_chunk=None, size=None):
+def mean_gradients(model, variables, points, class_chunk=None, size=None, classes=None):
     """The mean over s of every class's gradient at points [s, b, h, w, c]: [b, k, h, w, c].
 
     `size` of the s points of each image go through the network at once (None: about a thousand images). What is added
@@ -42,6 +42,6 @@ def mean_gradients(model, variables, points, class_chunk=None, size=None):
 
     def gradients(points):
         return class_gradients(lambda shift: logits_of(model, variables, points + shift).sum(0),
-                               jnp.zeros_like(points[0]), class_chunk, most_passes(variables))
+                               jnp.zeros_like(points[0]), class_chunk, most_passes(variables), classes)
 
     return summed(gradients, points, rows_at_once(size, b)) / s

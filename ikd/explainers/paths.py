@@ -7,7 +7,8 @@ from ikd.errors import InputError
 from ikd.explainers.passes import mean_gradients
 
 
-def smooth_grad(model, variables, images, samples=16, noise=0.15, key=None, class_chunk=None, points_at_once=None):
+def smooth_grad(model, variables, images, samples=16, noise=0.15, key=None, class_chunk=None, points_at_once=None,
+                classes=None):
     """SmoothGrad (Smilkov et al. 2017): the mean of Grad at `samples` noisy copies of an image; maps [b, k, h, w, c].
 
     Normal noise, its standard deviation `noise` times the range of the image's values (theirs: 10 to 20 %). key: a
@@ -21,10 +22,12 @@ def smooth_grad(model, variables, images, samples=16, noise=0.15, key=None, clas
     draws = jax.vmap(lambda key: jax.random.normal(key, (samples, *images.shape[1:]), images.dtype), out_axes=1)
     axes = tuple(range(1, images.ndim))
     width = noise * (images.max(axes, keepdims=True) - images.min(axes, keepdims=True))
-    return mean_gradients(model, variables, images + width * draws(example_keys), class_chunk, points_at_once)
+    return mean_gradients(model, variables, images + width * draws(example_keys), class_chunk, points_at_once,
+                          classes)
 
 
-def integrated_gradients(model, variables, images, steps=32, baseline=0.0, class_chunk=None, points_at_once=None):
+def integrated_gradients(model, variables, images, steps=32, baseline=0.0, class_chunk=None, points_at_once=None,
+                         classes=None):
     """Integrated Gradients (Sundararajan et al. 2017, equation 1): maps [b, k, h, w, c].
 
     (x - x') times the mean of Grad on the way from the baseline x' to x, at the middles of `steps` equal pieces. With
@@ -35,7 +38,7 @@ def integrated_gradients(model, variables, images, steps=32, baseline=0.0, class
     middles = (jnp.arange(steps, dtype=images.dtype) + 0.5) / steps
     way = images - jnp.asarray(baseline, images.dtype)
     points = images - (1 - middles.reshape(-1, *[1] * images.ndim)) * way
-    return way[:, None] * mean_gradients(model, variables, points, class_chunk, points_at_once)
+    return way[:, None] * mean_gradients(model, variables, points, class_chunk, points_at_once, classes)
 
 
 def check(name, value):

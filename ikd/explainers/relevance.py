@@ -3,14 +3,15 @@
 For networks of affine operations, ReLUs and maxima. A maximum hands its relevance to the winner, BatchNorm in
 evaluation mode is merged with what comes before it, biases and shifts get none. Every class from one forward pass.
 """
+import jax
 import jax.numpy as jnp
 
 from ikd.errors import InputError
-from ikd.explainers.maps import class_gradients, most_passes
+from ikd.explainers.maps import class_gradients, most_passes, of_classes
 from ikd.explainers.propagation import Z_PLUS_RULES, epsilon_rules, propagated
 
 
-def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None):
+def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None, classes=None):
     """LRP's epsilon rule (Bach et al. 2015, equation 58): maps [b, k, h, w, c], signed.
 
     R_i = sum_j x_i w_ij R_j / (z_j + epsilon sign z_j), j the neurons: what is affine between two ReLUs, BatchNorm,
@@ -25,21 +26,24 @@ def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None):
         return model.apply(variables, x, train=False)[0]
 
     run = propagated(logits, images, epsilon_rules(epsilon), 'lrp_epsilon')
-    maps = class_gradients(run, images, class_chunk, most_passes(variables))
-    size = jnp.abs(logits(images))
+    maps = class_gradients(run, images, class_chunk, most_passes(variables), classes)
+    size = jnp.abs(of_classes(logits(images), classes))
     return images[:, None] * maps * spread(size / (size + epsilon), maps)
 
 
-def shares(name, model, variables, images, class_chunk):
-    """The share of every pixel in one unit of relevance of every class by the z+ rule [b, k, h, w, c], and logits."""
+def shares(name, model, variables, images, class_chunk, classes):
+    """(shares [b, k, h, w, c], logits [b, k], run) by the z+ rule.
+
+    The share of every pixel in one unit of relevance of every class, or of `classes`; they are gradients of run.
+    """
     def logits(x):
         return model.apply(variables, x, train=False)[0]
 
     run = propagated(logits, images, Z_PLUS_RULES, name)
-    return class_gradients(run, images, class_chunk, most_passes(variables)), logits(images)
+    return class_gradients(run, images, class_chunk, most_passes(variables), classes), logits(images), run
 
 
-def lrp_z_plus(model, variables, images, class_chunk=None):
+def lrp_z_plus(model, variables, images, class_chunk=None, classes=None):
     """LRP's z+ rule (Montavon et al. 2017): maps [b, k, h, w, c] with the sign of the logit.
 
     R_i = sum_j (x_i w_ij)^+ / sum_i' (x_i' w_i'j)^+ R_j, beginning with the logit. Written so, it also holds where
@@ -47,11 +51,11 @@ def lrp_z_plus(model, variables, images, class_chunk=None):
     sum is a layer like others. A map adds up to the logit, but for what reaches a neuron to which no input adds: one
     that its bias makes active, or a logit below zero that nothing speaks for.
     """
-    found, logits = shares('lrp_z_plus', model, variables, images, class_chunk)
-    return found * spread(logits, found)
+    found, logits, _ = shares('lrp_z_plus', model, variables, images, class_chunk, classes)
+    return found * spread(of_classes(logits, classes), found)
 
 
-def contrastive_lrp(model, variables, images, relu=True, class_chunk=None):
+def contrastive_lrp(model, variables, images, relu=True, class_chunk=None, classes=None):
     """Contrastive LRP (Gu, Yang and Tresp 2018, CLRP1): ReLU(R - R_dual), by the z+ rule; maps [b, k, h, w, c].
 
     R is the relevance of the class, R_dual that of the dual class, for which the same score is divided evenly among
@@ -60,9 +64,10 @@ def contrastive_lrp(model, variables, images, relu=True, class_chunk=None):
     sign; the map then adds up to zero. Relevance is linear in what it begins with, so all classes cost as much as
     `lrp_z_plus`.
     """
-    found, logits = shares('contrastive_lrp', model, variables, images, class_chunk)
-    others = (found.sum(1, keepdims=True) - found) / (found.shape[1] - 1)
-    maps = (found - others) * spread(jnp.abs(logits), found)
+    found, logits, run = shares('contrastive_lrp', model, variables, images, class_chunk, classes)
+    every = found.sum(1) if classes is None else jax.grad(lambda x: run(x).sum())(images)
+    others = (every[:, None] - found) / (logits.shape[-1] - 1)
+    maps = (found - others) * spread(jnp.abs(of_classes(logits, classes)), found)
     return jnp.maximum(maps, 0) if relu else maps
 
 

@@ -142,3 +142,28 @@ def test_a_tree_of_experts_has_relevance_but_no_last_feature_map():
 
 def test_what_a_network_can_learn_from():
     assert {*EXPLAINERS} - {*ONE_PASS} == {'smooth_grad', 'integrated_gradients', 'occlusion'}
+
+
+@pytest.mark.parametrize('name', ['cnn2', pytest.param('resnet8', marks=pytest.mark.slow)])
+def test_maps_of_some_classes_are_those_of_all(small, name):
+    """The same classes of every image, once in another order, or of each image its own, two of them alike."""
+    model, variables, images = small(name)
+    every_class = jax.jit(partial(every, model, tuple(EXPLAINERS)))(variables, images)
+    for classes in [2, 0], [[1, 1], [0, 2], [2, 1]]:
+        classes = np.array(classes)
+        some = jax.jit(partial(every, model, tuple(EXPLAINERS)))(variables, images, classes=classes)
+        rows = np.broadcast_to(classes, (3, 2))
+        for explainer, maps in every_class.items():
+            expected = np.stack([image[own] for image, own in zip(np.asarray(maps), rows)])
+            np.testing.assert_allclose(some[explainer], expected, rtol=1e-4, atol=1e-6, err_msg=explainer)
+
+
+def test_classes_that_are_not_there(small):
+    model, variables, images = small('cnn2')
+    cases = {'classes are 3 to 3; the network has 0 to 2': [3], 'classes are -1 to 2': [-1, 2],
+             r'classes are float32 \[1\]': [0.5], r'classes are .* \[0\]': [], 'give class numbers': 1,
+             r'classes are int32 \[2, 1\]; .* or int \[3, m\] for each image its own': [[1], [2]]}
+    for message, classes in cases.items():
+        for name in 'grad', 'occlusion', 'grad_cam':
+            with pytest.raises(InputError, match=message):
+                explain(name, model, variables, images, classes=classes)
