@@ -145,15 +145,15 @@ def test_the_variants_of_le_share_their_warm_up():
     assert all(stage == stages[0] for stage in stages) and stages[0].name == 'warmup'
 
 
-def test_frozen_targets_do_not_move_and_le_s_do(tmp_path):
+def test_frozen_targets_do_not_move_and_le_s_do(tmp_path, without_pictures):
     """Every epoch sees the same images, so the mean entropy of the targets is the same in each but for rounding.
 
     It is that of the targets of the warm-up's own network, from the store.
     """
     entropies = {}
     for method in 'le', 'le_frozen':
-        config = make_config(method, epochs=6, **{'model.name': 'mlp', 'method.explainer': 'grad',
-                                                  'method.warmup_epochs': 2, 'method.alpha': 0.5})
+        config = make_config(method, epochs=4, **{'model.name': 'mlp', 'method.explainer': 'grad',
+                                                  'method.warmup_epochs': 1, 'method.alpha': 0.5})
         experiment.run(config, tmp_path / method, DEVICES[:1])
         entropies[method] = [record['train_entropy_q'] for record in read_records(tmp_path / method)
                              if record['stage'] == 'introspective']

@@ -112,11 +112,14 @@ def test_peers_are_both_trained_and_both_reported(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_hard_tree_keeps_the_routing_and_nothing_else():
+def test_the_soft_tree_cools_and_the_hard_tree_keeps_its_routing_and_nothing_else():
     """New weights, other than the soft tree's; the routing is one-hot and no longer trains."""
     job, (soft, hard) = states(make_config('hme'), (0, 1))
     learnt, report = steps(job, 0, soft)
     assert report['entropy_branch1_0'] > 0.9  # the hottest epoch: nearly uniform
+    assert soft.extra['temperature'] == 10
+    later, _ = steps(job, 0, soft._replace(step=np.int32(3 * job.stages[0].program.steps)), count=1)
+    assert later.extra['temperature'] == pytest.approx(10 / 4)  # in the fourth epoch
     begun = job.stages[1].stage.start(hard, [learnt])
     branches = {'branch1', 'branch2', 'branch3'}
     assert moved(begun.params, learnt.params) & branches == set()
@@ -125,15 +128,6 @@ def test_the_hard_tree_keeps_the_routing_and_nothing_else():
     ended, report = steps(job, 1, begun)
     assert moved(begun.params, ended.params) == set(begun.params) - branches
     assert report['entropy_routing'] == 0
-
-
-def test_the_soft_tree_cools_from_epoch_to_epoch():
-    config = make_config('hme')
-    job, (soft,) = states(config, (0,))
-    per_epoch = job.stages[0].program.steps
-    assert soft.extra['temperature'] == 10
-    later, _ = steps(job, 0, soft._replace(step=np.int32(3 * per_epoch)), count=1)
-    assert later.extra['temperature'] == pytest.approx(10 / 4)
 
 
 def counting(batch):

@@ -148,8 +148,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('count', [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count, case', [
+    pytest.param(count, case, marks=[pytest.mark.slow] * (count == 4 or case.startswith('cnn6')))
+    for count in (2, 4) for case in CASES])
 def test_devices_share_a_batch_without_changing_it(dataset, case, count):
     """Three steps on two or four devices are three steps on one: augmentation, Dropout, BatchNorm, maps, update.
 
