@@ -143,7 +143,8 @@ def save_arrays(path, trained, names, images, labels, explained):
               for name, values in getattr(explained, kind).items()}
     with replacing(path) as temporary, temporary.open('wb') as file:
         np.savez(file, files=np.array(names), class_names=np.array(trained.class_names), images=images, labels=labels,
-                 reference=explained.reference, probabilities=explained.probabilities, **arrays)
+                 reference=explained.reference, classes=explained.classes, probabilities=explained.probabilities,
+                 **arrays)
 
 
 def main(argv):
@@ -178,8 +179,8 @@ def main(argv):
     for i, picture in enumerate(tqdm(pictures, desc='drawing', disable=None)):
         rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
         truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''
-        figure = overlay_figure(pathlib.PurePath(names[i]).name, images[i], rows, explained.probabilities[i],
-                                int(labels[i]), trained.class_names, title + truth, notes)
+        figure = overlay_figure(pathlib.PurePath(names[i]).name, images[i], explained.classes[i], rows,
+                                explained.probabilities[i], int(labels[i]), trained.class_names, title + truth, notes)
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'Glyph .* missing from font')  # names in scripts that it has not
             save_figure(figure, out / picture)

@@ -152,17 +152,18 @@ def image_batches(trained, most=None, size=250):
 
 
 def explain_function(trained, explainer=None):
-    """The pure function (variables, images) -> maps of every class, by the run's explainer or the one named.
+    """The pure function (variables, images, classes=None) -> maps of every class, or of some as `explain` has it.
 
-    At the run's precision and `class_chunk`, and with the run's other options where the explainer is its own.
+    By the run's explainer or the one named, at the run's precision and `class_chunk`, and with the run's other
+    options where the explainer is its own.
     """
     config = trained.config
     explainer = explainer or config.method.explainer
     own = explainer == config.method.explainer
     options = explainer_options(config) if own else {'class_chunk': config.class_chunk}
 
-    def maps(variables, images):
+    def maps(variables, images, classes=None):
         with jax.default_matmul_precision(MATMUL[config.precision]):
-            return explain(explainer, trained.model, variables, images, **options)
+            return explain(explainer, trained.model, variables, images, classes=classes, **options)
 
     return maps

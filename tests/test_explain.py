@@ -128,7 +128,7 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
     code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', f'--images={image}', '--explainers=all',
                             f'--out={tmp_path}')
     assert code == 0 and 'not for this network: grad_cam (it has no feature map)' in said
-    (name, _, rows, *_, notes), = shown
+    (name, _, _, rows, *_, notes), = shown
     assert name == image.name and tuple(rows) == explainers and 'no feature map' in notes[0]
     with np.load(tmp_path / 'explanations.npz') as arrays:
         np.testing.assert_allclose(arrays['maps_grad_input'][0], load(run, images=False).dataset.std[0] ** -1 * (

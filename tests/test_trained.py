@@ -101,5 +101,6 @@ def test_every_explainer_has_the_runs_class_chunk(finished, monkeypatch):
     trained.config.class_chunk = 3
     for name in None, 'grad', 'layer_cam':
         trained_networks.explain_function(trained, name)(trained.variables, None)
-    assert told.pop('grad_cam') == {'class_chunk': 3, 'tap': 'conv2', 'relu': trained.config.method.relu}
-    assert told == dict.fromkeys(('grad', 'layer_cam'), {'class_chunk': 3})
+    every = {'class_chunk': 3, 'classes': None}
+    assert told.pop('grad_cam') == {**every, 'tap': 'conv2', 'relu': trained.config.method.relu}
+    assert told == dict.fromkeys(('grad', 'layer_cam'), every)

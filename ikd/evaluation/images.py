@@ -1,4 +1,4 @@
-"""What a trained network sees in images: its maps of every class by any explainers, and what it says."""
+"""What a trained network sees in images: its maps of every class, or of the likeliest of many, and what it says."""
 from typing import NamedTuple
 
 import jax
@@ -12,15 +12,20 @@ from ikd.explainers import class_similarity
 from ikd.trained import explain_function, pixel_batches
 
 SIZE = 16  # images at a time
+ALL = 20  # classes; of more than that, only the most probable are explained
+MOST = 10
 
 
 class Explained(NamedTuple):
     """n images, as a network of k classes sees them; arrays of the host.
 
-    maps: explainer -> float32 [n, k, h, w, c] or [n, k, h', w']. similarities: explainer -> float32 [n, k], how alike
-    each class's map and that of the class `reference` are, in [-1, 1], by the run's similarity. probabilities:
-    float32 [n, k]. reference: int [n], the true class where it is known, else the predicted one.
+    classes: int [n, m], those explained: all k up to ALL, else each image's MOST likeliest, the last of which gives
+    way to the class `reference` where that is not among them. maps: explainer -> float32 [n, m, h, w, c] or [n, m,
+    h', w']. similarities: explainer -> float32 [n, m], how alike each class's map and that of `reference` are, in
+    [-1, 1], by the run's similarity. probabilities: float32 [n, k]. reference: int [n], the true class where it is
+    known, else the predicted one.
     """
+    classes: np.ndarray
     maps: dict[str, np.ndarray]
     similarities: dict[str, np.ndarray]
     probabilities: np.ndarray
@@ -33,21 +38,33 @@ def explain_images(trained, images, labels, explainers, tick=lambda steps: None)
     labels: int [n], -1 where the true class is not known. tick(m) is told whenever an explainer has done m images.
     InputError if the maps would take more than half of the memory.
     """
-    n, k = len(images), len(trained.class_names)
-    size = max(1, min(n, SIZE, 100 * SIZE // k))
+    n = len(images)
+    size = min(n, SIZE)
     reference, probabilities = predict(trained, images, labels, size)
+    classes = explained_classes(probabilities, reference)
     maps, similarities = {}, {}
     for name in explainers:
         function = jax.jit(maps_and_similarities(trained, name))
         parts = []
-        for pixels, classes, real in pixel_batches(images, reference, size):
-            arguments = trained.variables, trained.inputs(pixels), classes
+        for pixels, rows, real in pixel_batches(images, np.arange(n), size):
+            arguments = trained.variables, trained.inputs(pixels), classes[rows], reference[rows]
             if not parts:
                 check_memory(n, len(explainers), jax.eval_shape(function, *arguments)[0].shape[1:])
             parts.append(jax.device_get(function(*arguments)))
             tick(int(real.sum()))
         maps[name], similarities[name] = (np.concatenate(part)[:n] for part in zip(*parts))
-    return Explained(maps, similarities, probabilities, reference)
+    return Explained(classes, maps, similarities, probabilities, reference)
+
+
+def explained_classes(probabilities, reference):
+    """`Explained.classes` for probabilities [n, k] and the class that others are compared with, int [n]."""
+    n, k = probabilities.shape
+    if k <= ALL:
+        return np.tile(np.arange(k), (n, 1))
+    classes = np.argsort(-probabilities, axis=1, kind='stable')[:, :MOST]
+    absent = (classes != reference[:, None]).all(1)
+    classes[absent, -1] = reference[absent]
+    return classes
 
 
 def predict(trained, images, labels, size):
@@ -64,12 +81,13 @@ def predict(trained, images, labels, size):
 
 
 def maps_and_similarities(trained, name):
-    """The pure function (variables, images, reference) -> maps [b, k, ...] and their similarities [b, k]."""
+    """The pure function (variables, images, classes, reference) -> maps [b, m, ...] and their similarities [b, m]."""
     explain = explain_function(trained, name)
 
-    def function(variables, x, reference):
-        maps = explain(variables, x)
-        return maps, class_similarity(maps, reference, trained.config.method.similarity) - 1
+    def function(variables, x, classes, reference):
+        maps = explain(variables, x, classes if len(trained.class_names) > ALL else None)
+        place = (classes == reference[:, None]).argmax(1)
+        return maps, class_similarity(maps, place, trained.config.method.similarity) - 1
 
     return function
 

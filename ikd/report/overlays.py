@@ -1,43 +1,33 @@
 """Pictures of what a network sees in an image: a map for every class on it, explainers one below the other."""
 import textwrap
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from ikd.report.figures import draw_map, short
 from ikd.report.markdown import number
 
-ALL_SHOWN = 20  # classes; of more than that, only the most probable
-MOST_CLASSES = 10
 CELL, LEFT, HEAD, BELOW, GAP, NARROWEST = 1.15, 0.55, 0.95, 0.3, 0.08, 6.5  # inches
 
 
-def shown_classes(probabilities, always):
-    """The classes to draw, of probabilities [k]: all in their order; of many the likeliest, and `always`, a class."""
-    if len(probabilities) <= ALL_SHOWN:
-        return np.arange(len(probabilities))
-    likeliest = np.argsort(-probabilities, kind='stable')[:MOST_CLASSES]
-    return likeliest if always in likeliest else np.append(likeliest, always)
-
-
-def overlay_figure(name, image, explained, probabilities, label, class_names, title='', notes=()):
+def overlay_figure(name, image, classes, explained, probabilities, label, class_names, title='', notes=()):
     """A row an explainer, a column a class: its map on the image, under it its similarity to the map of one class.
 
     That is the true class, which is framed, or the predicted one where the true one is not known. name: what the
-    image is called. image: uint8 [h, w, c] as the network sees it. explained: explainer -> (maps [k, h', w'] or [k,
-    h', w', c], similarities [k] in [-1, 1]). probabilities [k]; the class they favour is bold, and red where it is
-    wrong. label: the true class, -1 where it is not known. title: what network it is. notes: lines below, besides
-    those that say how to read the picture. Returns a matplotlib Figure.
+    image is called. image: uint8 [h, w, c] as the network sees it. classes: int [m], those to draw, in this order.
+    explained: explainer -> their (maps [m, h', w'] or [m, h', w', c], similarities [m] in [-1, 1]). probabilities
+    [k]; the class they favour is bold, and red where it is wrong. label: the true class, -1 where it is not known.
+    title: what network it is. notes: lines below, besides those that say how to read the picture. Returns a
+    matplotlib Figure.
     """
     k, predicted = len(class_names), int(probabilities.argmax())
     reference, which = (label, 'true') if label >= 0 else (predicted, 'predicted')
-    shown = shown_classes(probabilities, reference)
     notes = [f"red: speaks for the class, blue: against it; the number: a map's similarity to that of the {which} "
              'class, which is framed', *notes]
-    if len(shown) < k:
-        notes.insert(0, f'{len(shown)} of {k} classes: the most probable'
-                        + (', and the true class' if len(shown) > MOST_CLASSES else ''))
-    width = max(LEFT + CELL + len(shown) * (CELL + GAP), NARROWEST)
+    if len(classes) < k:
+        unlikely = (probabilities > probabilities[reference]).sum() >= len(classes)
+        notes.insert(0, f'{len(classes)} of {k} classes: the most probable'
+                        + (', and the true class' if unlikely else ''))
+    width = max(LEFT + CELL + len(classes) * (CELL + GAP), NARROWEST)
     lines = [line for note in notes for line in textwrap.wrap(note, int(17 * width))]
     height = HEAD + len(explained) * (CELL + BELOW) + 0.1 + 0.17 * len(lines)
     figure = Figure(figsize=(width, height), dpi=110)
@@ -58,11 +48,11 @@ def overlay_figure(name, image, explained, probabilities, label, class_names, ti
     axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
     axes.set_xlabel(f'{short(class_names[predicted], 16)} {probabilities[predicted]:.2f}', fontsize=8,
                     parse_math=False)
-    for column, one in enumerate(shown):
+    for column, one in enumerate(classes):
         for row, (explainer, (maps, similarities)) in enumerate(explained.items()):
             axes = place(LEFT + CELL + column * (CELL + GAP), row)
-            draw_map(axes, image, maps[one])
-            axes.set_xlabel(number(similarities[one]), fontsize=8, labelpad=2)
+            draw_map(axes, image, maps[column])
+            axes.set_xlabel(number(similarities[column]), fontsize=8, labelpad=2)
             if column == 0:
                 axes.set_ylabel(explainer, fontsize=8, labelpad=3)
             if row == 0:
