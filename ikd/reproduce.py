@@ -86,6 +86,8 @@ def run(grid, options):
     found, failed = grids.read_cells(options.results, grid), []
     todo = grids.missing(chosen(grid, options.rows, options.columns), grids.drawn(options.results, grid, found),
                          *part(options.cells), options.together)
+    if not todo:
+        say('nothing to train: every trial that was asked for has its file')
     with stopping() as asked:
         stop = lambda: asked() or late()
         why = lambda: 'asked to stop' if asked() else 'time is up'

@@ -41,7 +41,8 @@ def test_every_cell_and_the_table(whole, capsys, count_epochs):
     shown = capsys.readouterr().out
     assert (whole / 'results' / 'tiny.md').read_text() == shown and '- a note' in shown
     assert len((whole / 'results' / 'tiny.csv').read_text().splitlines()) == 4
-    assert reproduced(whole) == 0 and not count_epochs  # nothing is left
+    assert reproduced(whole) == 0 and not count_epochs
+    assert 'nothing to train' in capsys.readouterr().err
 
 
 def test_relatives_share_their_warm_up(whole):

@@ -3,6 +3,8 @@
 A [b, h', w', c'] is the value of `tap` (default: the network's last feature map), g its gradient d a_k / d A. Only
 the network after the tap is differentiated. Maps are not upsampled; relu=False leaves the last ReLU out.
 """
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
@@ -13,13 +15,18 @@ from ikd.models import head
 
 def feature_map(model, variables, images, tap):
     """The value of a tap [b, h', w', c'], and the network from it on as a function; InputError if it is no map."""
-    _, taps = model.apply(variables, images, train=False)
+    found = model.apply(variables, images, train=False)
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
+        raise InputError(f'class activation maps need a feature map, and {type(model).__name__} gives logits alone; '
+                         'let it return (logits, taps)')
+    taps = found[1]
     spatial = [name for name, value in taps.items() if value.ndim == 4]
     tap = tap or getattr(model, 'cam_tap', spatial[-1] if spatial else None)
     if tap not in spatial:
         why = 'has none; use grad'
         if spatial:
-            why = (f"has no '{tap}'" if tap else 'does not say which') + f"; method.tap may be: {', '.join(spatial)}"
+            why = f"has no '{tap}'" if tap else 'does not say which'
+            why += f"; tap (method.tap) may be: {', '.join(spatial)}"
         raise InputError(f'class activation maps need a feature map, and {type(model).__name__} {why}')
     return taps[tap], head(model, variables, images, tap)
 

@@ -242,10 +242,25 @@ def test_a_network_of_ones_own_is_explained(digits):
 @pytest.mark.parametrize('name, explainer, options, message', [
     ('mlp', 'lime', {}, "unknown explainer 'lime'; choose one of: grad, "),
     ('mlp', 'grad_cam', {}, 'MLP has none; use grad'),
-    ('resnet8', 'grad_cam', {'tap': 'group4'}, "has no 'group4'; method.tap may be: stem, .* group3"),
-    ('resnet8', 'grad_cam', {'tap': 'pooled'}, "has no 'pooled'; method.tap may be: stem, .* group3"),
+    ('resnet8', 'grad_cam', {'tap': 'group4'}, "has no 'group4'; tap .method.tap. may be: stem, .* group3"),
+    ('resnet8', 'grad_cam', {'tap': 'pooled'}, "has no 'pooled'; tap .method.tap. may be: stem, .* group3"),
 ])
 def test_what_the_user_can_put_right_is_said_in_one_line(network, digits, name, explainer, options, message):
     with pytest.raises(InputError, match=message) as error:
         jax.eval_shape(partial(explain, explainer, *network(name), **options), digits[0][:2])
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('explainer, message', [
+    ('grad', r'explanations are of logits \[b, k\], not \(3,\); a network returns \(logits, taps\)'),
+    ('grad_cam', 'LogitsAlone gives logits alone; let it return .logits, taps.')])
+def test_a_network_without_taps(explainer, message):
+    class LogitsAlone(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            return nn.Dense(3)(x.reshape(len(x), -1))
+
+    images = jnp.ones((2, 4, 4, 1))
+    variables = LogitsAlone().init(jax.random.key(0), images, False)
+    with pytest.raises(InputError, match=message):
+        explain(explainer, LogitsAlone(), variables, images)

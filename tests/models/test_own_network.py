@@ -114,7 +114,7 @@ def test_le_trains_it(known, tmp_path, monkeypatch):
 @pytest.mark.parametrize('name, fields, message', [
     ('logitsonly', {}, r'LogitsOnly must return \(logits \[b, k\], taps\)'),
     ('untapped', {}, "Untapped returns 'last', but goes on with another value"),
-    ('small', {'method.tap': 'middle'}, "has no 'middle'; method.tap may be: first, last"),
+    ('small', {'method.tap': 'middle'}, "has no 'middle'; tap .method.tap. may be: first, last"),
     ('bare', {'precision': 'bfloat16'}, "needs a network with the field 'dtype', and bare has none"),
     ('bare', {'method.name': 'dropout'}, "method.name=dropout needs a network with the field 'dropout_rate'"),
     ('bare', {'model.width': 8}, 'model.width does not apply to bare'),
