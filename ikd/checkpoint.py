@@ -81,7 +81,7 @@ def manager(workdir, seed, index, name):
             saved = ocp.CheckpointManager(directory, item_handlers=ocp.StandardCheckpointHandler(), options=options)
     except (ValueError, TypeError, AttributeError) as error:
         raise RunError(f'{directory} is damaged (its _CHECKPOINT_METADATA files cannot be read); remove the newest '
-                         'folder there, and the stage goes on from the one before') from error
+                       'folder there, and the stage goes on from the one before') from error
     with one_voice():
         try:
             yield saved
@@ -133,7 +133,7 @@ def newest(managers, examples, interval=0):
     if passed and not found:
         folders = ' and '.join(str(saved.directory) for saved in managers)
         raise RunError(f'{passed[0]}, and there is none before it to go on from; remove {folders}, and the stage '
-                         'is trained again')
+                       'is trained again')
     for error in passed:
         print(f'ikd: {error}; going on from the one before it', file=sys.stderr)
     for saved in managers:
@@ -159,7 +159,7 @@ def check_apart(managers, interval):
     why = f'as the seeds to train together have no checkpoint of {stage.name} in common'
     if any(place(path) > place(stage / str(interval)) for path in ahead):
         raise RunError(f'{names} would be lost, {why}; train them one after another (config.parallel=data, '
-                         f'config.together=1), or remove {folders}, and what was there is trained again')
+                       f'config.together=1), or remove {folders}, and what was there is trained again')
     if ahead:
         print(f'ikd: going on without {names}, {why}; they begin it anew', file=sys.stderr)
 
@@ -232,7 +232,7 @@ def last_tree(workdir, seed):
             return opened(last / str(step), lambda: saved.restore(step, args=ocp.args.StandardRestore()))[0]
     except (OSError, ValueError) as error:
         raise RunError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'
-                         ) from error
+                       ) from error
     except Unusable as error:
         raise RunError(f'{error}; remove {workdir}/summary.json, and its command trains again from the checkpoint '
-                         'before it') from error
+                       'before it') from error

@@ -135,7 +135,7 @@ def check_identity(config, workdir):
                if old.get(field) != new.get(field)]
     if changed:
         raise RunError(f"{workdir} holds another experiment: {', '.join(changed)}; choose another --workdir, or "
-                         'leave it out')
+                       'leave it out')
 
 
 def check_fits(config, dataset):
@@ -194,7 +194,7 @@ def open_workdir(config, workdir, described):
             then = read_json(workdir / 'data.json') or {}
             if then.get('checksum', described['checksum']) != described['checksum']:
                 raise RunError(f'the data is not what {workdir} was begun with: its images, labels or their order '
-                                 'are others now; put it back, or choose another --workdir')
+                               'are others now; put it back, or choose another --workdir')
             write_json(workdir / 'config.json', json.loads(config.to_json()))
             write_json(workdir / 'data.json', described)
     except Unwritable as error:

@@ -45,7 +45,7 @@ def read_records(workdir, seed=None):
                 records.append({'seed': record['seed'], 'epoch': record['epoch'], **record})
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f'{path} is damaged in line {number}; put back a copy, or train again in another '
-                                 '--workdir') from error
+                               '--workdir') from error
     if seed is None:
         return records
     return sorted((record for record in records if record['seed'] == seed), key=lambda record: record['epoch'])
@@ -76,7 +76,7 @@ class Journal:
         missing = {*range(1, epoch + 1)} - {record['epoch'] for record in read_records(self.path.parent, self.seed)}
         if missing:
             raise RunError(f'{self.path} lacks epoch {min(missing)} of seed {self.seed}, though its checkpoints '
-                             'are there; put back a copy, or train again in another --workdir')
+                           'are there; put back a copy, or train again in another --workdir')
 
     def rewind(self, epoch, last=math.inf):
         """Drop the seed's entries after `epoch` up to `last`, and a line that was cut off.
