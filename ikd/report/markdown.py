@@ -56,9 +56,12 @@ def overview(rows, columns, error):
 
 
 def absent(rows, columns):
-    """What is missing, in a line."""
-    gaps = [f"{' '.join(label(row, columns))} ({spans(row['missing'])})" for row in rows if row['missing']]
-    return [f"Not run yet, by seed: {'; '.join(gaps)}."] if gaps else []
+    """What is missing, in a line, and in another what is there beyond the seeds asked for, as it was not planned."""
+    def listed(kind):
+        return '; '.join(f"{' '.join(label(row, columns))} ({spans(row[kind])})" for row in rows if row[kind])
+
+    lines = {'missing': 'Not run yet, by seed', 'beyond': 'Run beyond the seeds asked for, and counted'}
+    return [f'{words}: {listed(kind)}.' for kind, words in lines.items() if listed(kind)]
 
 
 def spans(numbers):
@@ -93,7 +96,7 @@ def explain(comparisons, error):
         return f'Points, {better}. Differences that do not scatter have no interval.'
     return (f'Points, {better}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In '
             f"brackets p after Holm's correction for this table's {tests} comparisons, and the smallest true "
-            'difference that so many trials with this scatter detect with 80 % power (two-sided, 5 %).')
+            'difference that so many trials with this scatter detect with 80 % power (two-sided, 5 %, uncorrected).')
 
 
 def compared(result, columns):

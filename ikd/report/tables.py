@@ -38,6 +38,7 @@ def describe(row, column, name, paper, records, error, trials):
             'mean': mean, 'std': statistics.stdev(values.values()) if len(values) > 1 else None,
             'difference': mean - paper_mean if values and paper else None,
             'trials': len(values), 'missing': [seed for seed in range(trials) if seed not in values],
+            'beyond': [seed for seed in values if seed >= trials],
             'nll': statistics.fmean(r['test_nll'] for r in records.values()) if values else None,
             'ece': statistics.fmean(r['test_ece'] for r in records.values()) if values else None,
             'measured': {name: {seed: extra[name] for seed, extra in extras.items() if name in extra}

@@ -58,6 +58,9 @@ def test_only_common_seeds_are_compared():
     assert (comparison['trials'], comparison['p'], comparison['half_interval']) == (1, None, None)
     assert comparison['difference'] == pytest.approx(99.0 - 98.7)
     assert result['rows'][3]['trials'] == 3 and result['rows'][3]['missing'] == [0, 1]
+    assert result['rows'][3]['beyond'] == [3, 4]
+    assert ('Not run yet, by seed: LE-Uniform (0 to 2); LE(Grad) (0 to 1).\n'
+            'Run beyond the seeds asked for, and counted: LE(Grad) (3 to 4).\n') in markdown('T', result, [], [])
     assert table_of(cells(**{'LS': (None, records([1.0], first=9))}))['comparisons'][0]['row'] == 'LE(Grad)'
 
 
