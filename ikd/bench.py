@@ -71,8 +71,21 @@ def measure(name, pairs=PAIRS, benchmarks=BENCHMARKS):
             'unit': 'seconds', 'pairs': len(times), 'precision': 'float32', **more, **provenance()}
 
 
+def measure_all(names, pairs, benchmarks):
+    """Print a line for each benchmark as it is done, with `error` for one that can't be; how many could not."""
+    failed = 0
+    for name in names:
+        try:
+            line = measure(name, pairs, benchmarks)
+        except Exception as error:  # whatever a device lacks: the others go on
+            failed += 1
+            line = {'name': name, 'error': ' '.join(f'{type(error).__name__}: {error}'.split())[:500]}
+        print(json.dumps(line), flush=True)
+    return failed
+
+
 def main(argv):
-    """Print a line for each benchmark asked for; InputError for an unknown one."""
+    """Measure what is asked for; the exit code, 1 if any could not be. InputError for an unknown one."""
     parser = argparse.ArgumentParser(prog='python -m ikd.bench', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--only', help='names, separated by commas')
@@ -81,8 +94,11 @@ def main(argv):
     options = parser.parse_args(argv)
     if options.pairs < 1:
         raise InputError(f'--pairs={options.pairs}: give at least 1')
-    benchmarks = BENCHMARKS | (ON_ACCELERATORS if jax.default_backend() != 'cpu' else {})
+    on_cpu = jax.default_backend() == 'cpu'
+    benchmarks = BENCHMARKS if on_cpu else ON_ACCELERATORS | BENCHMARKS
     if options.peer:
+        if not on_cpu:
+            raise InputError('--peer runs PyTorch on the CPU, and ikd would not; set JAX_PLATFORMS=cpu')
         try:
             from tests.peers.benchmarks import PEERS
         except ModuleNotFoundError as error:
@@ -94,14 +110,13 @@ def main(argv):
     if unknown:
         raise InputError(f"no benchmark {unknown[0]}; there are: {', '.join(benchmarks)}")
     with jax.default_matmul_precision('highest'):
-        for name in names:
-            print(json.dumps(measure(name, options.pairs, benchmarks)), flush=True)
+        return 1 if measure_all(names, options.pairs, benchmarks) else 0
 
 
 def cli():
     """The command line. One line and exit code 2 for bad input."""
     with ending_in_a_line():
-        main(sys.argv[1:])
+        sys.exit(main(sys.argv[1:]))
 
 
 if __name__ == '__main__':

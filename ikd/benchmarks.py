@@ -20,6 +20,7 @@ from ikd import data, parallel, training
 from ikd.__main__ import shipped
 from ikd.config import default
 from ikd.data.stream import ahead, unread
+from ikd.errors import InputError
 from ikd.experiment import MATMUL
 from ikd.explainers.maps import grad
 from ikd.report.device_time import busy_share, device_events
@@ -192,6 +193,7 @@ def first_step(pairs, cached, seconds):
     with tempfile.TemporaryDirectory() as directory:
         variables = {'JAX_COMPILATION_CACHE_DIR': directory, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1'}
         variables = {**os.environ, **(variables if cached else {'JAX_ENABLE_COMPILATION_CACHE': 'false'})}
+        variables['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # this process has most of a GPU's memory
         variables['PYTHONPATH'] = os.pathsep.join([str(shipped()), *filter(None, [os.environ.get('PYTHONPATH')])])
         command = partial(subprocess.run, [sys.executable, '-c', FIRST_STEP], check=True, env=variables)
         times = times_of(command, runs, warm_up=1)
@@ -231,6 +233,8 @@ def device_busy(pairs, model, method, **fields):
                 for _ in range(3):
                     steps()
             events = device_events(directory)
+        if not events:
+            raise InputError('the trace has no operation of the accelerator; may this user profile it?')
         shares.append(busy_share(events))
         counts.append(len(events) / 3 / steps.steps)
     return np.stack([np.ones(len(shares)), shares], 1), {'unit': 'share',

@@ -163,7 +163,15 @@ def explain_function(trained, explainer=None):
     options = explainer_options(config) if own else {'class_chunk': config.class_chunk}
 
     def maps(variables, images, classes=None):
-        with jax.default_matmul_precision(MATMUL[config.precision]):
-            return explain(explainer, trained.model, variables, images, classes=classes, **options)
+        return explain(explainer, trained.model, variables, images, classes=classes, **options)
 
-    return maps
+    return at_precision(trained, maps)
+
+
+def at_precision(trained, f):
+    """f with its matrix products at the precision of the network's run, whoever calls it and whenever."""
+    def precise(*args, **more):
+        with jax.default_matmul_precision(MATMUL[trained.config.precision]):
+            return f(*args, **more)
+
+    return precise

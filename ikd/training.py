@@ -19,7 +19,7 @@ from ikd.objectives import Batch, Outputs
 from ikd.stages import Stage, State
 
 EVAL_BATCH = 1000
-LONGEST_SCAN = 500  # steps, so that progress shows
+LONGEST_SCAN = 100  # steps, so that progress shows and a stop is soon heard
 LARGEST_BLOCK = 2 ** 24  # bytes of images that are streamed at a time, if a batch is not larger
 
 

@@ -6,7 +6,7 @@
 # IKD_MINUTES   wall-clock limit of the whole, 1440 by default; then exit code 124
 # IKD_RESTARTS  how often all are started again, from the last checkpoint, when one has died; 3 by default. What ends in
 #               the same way each time is not: bad input (exit code 2), a loss that diverges (3)
-# IKD_PER=gpu   process i uses GPU i only
+# IKD_PER=gpu   process i uses GPU i only; the default where there are at least N GPUs
 set -euo pipefail
 
 if [[ $# -lt 3 || ! $1 =~ ^[1-9][0-9]*$ || $2 != -- ]]; then
@@ -19,6 +19,7 @@ limit=$((60 * ${IKD_MINUTES:-1440}))
 python=${PYTHON:-python}
 pids=()
 asked=
+if (($(nvidia-smi --list-gpus 2>/dev/null | wc -l) >= n)); then : "${IKD_PER:=gpu}"; fi
 
 trap 'asked=1; jobs -p | xargs -r kill -TERM 2>/dev/null || true' TERM INT # one just started is in no list yet
 

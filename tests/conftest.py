@@ -1,6 +1,7 @@
 """Several devices, real images, and networks whose BatchNorm is far from its initial state.
 
-Compiling is most of the work, so code is compiled without LLVM's optimisations, unless XLA_FLAGS say how.
+Compiling is most of the work, so code is compiled without LLVM's optimisations, unless XLA_FLAGS say how. On a CPU,
+unless JAX_PLATFORMS says where: a GPU is one device.
 """
 import os
 import pathlib
@@ -9,6 +10,7 @@ import sys
 from functools import cache, partial
 
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
 import jax
 import numpy as np

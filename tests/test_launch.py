@@ -185,8 +185,17 @@ def test_local_starts_again_as_often_as_it_should(played):
     assert played('sleep 0.5; exit 2') == (2, 2)
     assert played('[[ $IKD_PROCESS == 0 ]] && exec sleep 50; sleep 0.5; exit 1', IKD_RESTARTS='1') == (1, 4)
     assert played('[[ $IKD_PROCESS == 0 ]] && exec sleep 50; sleep 0.5; exit 1', IKD_RESTARTS='0') == (1, 2)
+
+
+def test_local_gives_each_process_its_own_gpu(played, tmp_path):
+    """If told to, or by itself where there are enough."""
     assert played('[[ $JAX_LOCAL_DEVICE_IDS == "$IKD_PROCESS" ]] || exit 2', IKD_PER='gpu') == (0, 2)
     assert played('[[ ! $JAX_LOCAL_DEVICE_IDS ]] || exit 2') == (0, 2)
+    for gpus, expected in (1, 2), (2, 0):  # each has its own only where there are enough
+        (tmp_path / 'nvidia-smi').write_text(f'#!/bin/bash\nfor ((i = 0; i < {gpus}; i++)); do echo GPU $i; done\n')
+        (tmp_path / 'nvidia-smi').chmod(0o755)
+        assert played('[[ $JAX_LOCAL_DEVICE_IDS == "$IKD_PROCESS" ]] || exit 2',
+                      PATH=f"{tmp_path}:{os.environ['PATH']}")[0] == expected
 
 
 def test_tpu_vm_asks_for_a_new_slice_until_the_run_ends(tmp_path):

@@ -1,4 +1,5 @@
 """Networks of finished runs: the very ones that were tested, and nothing is written."""
+import re
 import shutil
 
 import jax
@@ -60,6 +61,18 @@ def test_what_a_stage_had_added_is_left_out(method, fields, tmp_path):
         'teacher.model': 'cnn2', 'teacher.checkpoint': str(workdir)})
     (student,) = experiment.read_summary(taught)['trials']
     assert student['teachers'] == {'teacher': tested['test_accuracy']}
+
+
+@pytest.mark.parametrize('precision, said', [('float32', 'HIGHEST'), ('tf32', 'HIGH')])
+def test_what_is_measured_is_computed_at_the_runs_precision(finished, precision, said):
+    """Also where it is measured by itself, long after the run; a CPU shows no difference, the program does."""
+    trained = load(finished)
+    trained.config.precision = precision
+    square = jax.jit(trained_networks.at_precision(trained, lambda x: x @ x)).lower(np.eye(2, dtype=np.float32))
+    assert f'precision = [{said}, {said}]' in square.as_text()
+    explain = jax.jit(trained_networks.explain_function(trained, 'grad_cam'))
+    text = explain.lower(trained.variables, trained.inputs(trained.dataset.test_images[:1])).as_text()
+    assert {*re.findall(r'precision = \[(\w+), ', text)} == {said}
 
 
 @pytest.mark.parametrize('most, size', [(None, 100), (7, 3), (6, 3), (5, 100), (1000, 500)])

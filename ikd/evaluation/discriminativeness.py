@@ -11,7 +11,7 @@ import numpy as np
 
 from ikd.evaluation.intervals import bootstrap_interval
 from ikd.explainers.similarity import true_map, unit
-from ikd.trained import explain_function, image_batches
+from ikd.trained import at_precision, explain_function, image_batches
 
 
 def average_ranks(values):
@@ -72,7 +72,6 @@ def discriminativeness(trained, explainer=None, most=1000):
     """
     explain = explain_function(trained, explainer)
 
-    @jax.jit
     def correlations(variables, images, labels):
         logits = trained.model.apply(variables, images, train=False)[0]
         is_true = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
@@ -81,7 +80,7 @@ def discriminativeness(trained, explainer=None, most=1000):
         rho = {name: spearman(true_map(values, labels), values) for name, values in maps.items()}
         return rho, is_true, runner_up, logits.argmax(-1) == labels
 
-    batches = []
+    correlations, batches = jax.jit(at_precision(trained, correlations)), []
     for images, labels, real in image_batches(trained, most, size=100):
         found = jax.device_get(correlations(trained.variables, images, labels))
         batches.append(jax.tree.map(lambda values: values[real], found))

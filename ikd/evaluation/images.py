@@ -7,9 +7,8 @@ import numpy as np
 
 from ikd.data.limits import half_of_memory
 from ikd.errors import InputError
-from ikd.experiment import MATMUL
 from ikd.explainers import class_similarity
-from ikd.trained import explain_function, pixel_batches
+from ikd.trained import at_precision, explain_function, pixel_batches
 
 SIZE = 16  # images at a time
 ALL = 20  # classes; of more than that, only the most probable are explained
@@ -44,7 +43,7 @@ def explain_images(trained, images, labels, explainers, tick=lambda steps: None)
     classes = explained_classes(probabilities, reference)
     maps, similarities = {}, {}
     for name in explainers:
-        function = jax.jit(maps_and_similarities(trained, name))
+        function = jax.jit(at_precision(trained, maps_and_similarities(trained, name)))
         parts = []
         for pixels, rows, real in pixel_batches(images, np.arange(n), size):
             arguments = trained.variables, trained.inputs(pixels), classes[rows], reference[rows]
@@ -69,11 +68,10 @@ def explained_classes(probabilities, reference):
 
 def predict(trained, images, labels, size):
     """(reference int [n], probabilities float32 [n, k]) of `Explained`, `size` images at a time."""
-    @jax.jit
     def probabilities(variables, x):
-        with jax.default_matmul_precision(MATMUL[trained.config.precision]):
-            return jax.nn.softmax(trained.model.apply(variables, x, train=False)[0].astype(jnp.float32))
+        return jax.nn.softmax(trained.model.apply(variables, x, train=False)[0].astype(jnp.float32))
 
+    probabilities = jax.jit(at_precision(trained, probabilities))
     found = [probabilities(trained.variables, trained.inputs(pixels))
              for pixels, *_ in pixel_batches(images, np.asarray(labels), size)]
     found = np.concatenate(jax.device_get(found))[:len(images)]

@@ -8,7 +8,7 @@ from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.explainers import EXPLAINERS
 from ikd.report.explanations import draw, explanations
-from ikd.trained import load
+from ikd.trained import at_precision, load
 
 # In the paper's order, from the least to the most class-discriminative (2009.09140, section 5.4.2).
 NAMES = {'grad_input': 'Grad*Input', 'guided_backprop': 'GuidedBP', 'grad': 'Grad', 'grad_cam': 'Grad-CAM'}
@@ -51,7 +51,7 @@ def examples(workdir, seed, explainer):
     trained = load(workdir, seed)
     config = trained.config.copy_and_resolve_references()
     config.method.explainer = explainer
-    explain = jax.jit(functools.partial(explanations, config, trained.model))
+    explain = jax.jit(at_precision(trained, functools.partial(explanations, config, trained.model)))
     title = f'{describe(trained.config)}: {called(explainer)}, its cosine to the map of the true class'
     return draw(explain, trained.dataset, trained.variables, title)
 

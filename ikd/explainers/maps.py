@@ -10,14 +10,17 @@ import jax.numpy as jnp
 from ikd.errors import InputError
 from ikd.models import has_convolutions
 
+MOST_PASSES = 32
+MOST_AT_ONCE = 2 ** 14
 
-def class_gradients(f, x, class_chunk=None, passes=1, classes=None):
+
+def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
     """Gradients of every class's logit with respect to x, from one forward pass: [b, k, ...] for x [b, ...].
 
     f maps x to logits [b, k], each row depending on its own example only. The vector-Jacobian product is
-    mapped over one-hot cotangents; `class_chunk` classes at a time, unrolled (None: in no more than `passes` parts),
-    bounds the memory to that many copies of the activations. classes: those wanted, in the place of k, int [m] or for
-    each example [b, m].
+    mapped over one-hot cotangents; `class_chunk` classes at a time, unrolled (None: chunk_of(m) of m classes, or
+    all), bounds the memory to that many copies of the activations. classes: those wanted, in the place of k, int [m]
+    or for each example [b, m].
     """
     if class_chunk is not None and class_chunk < 1:
         raise InputError(f'class_chunk is {class_chunk}; it must be at least 1, or None')
@@ -32,7 +35,7 @@ def class_gradients(f, x, class_chunk=None, passes=1, classes=None):
     def of_class(cotangent):
         return pull_back(jnp.broadcast_to(cotangent, logits.shape))[0]
 
-    chunk = class_chunk or -(-len(one_hot) // passes)
+    chunk = class_chunk or (chunk_of(len(one_hot)) if chunk_of else len(one_hot))
     parts = [jax.vmap(of_class, out_axes=1)(one_hot[i:i + chunk]) for i in range(0, len(one_hot), chunk)]
     return jnp.concatenate(parts, axis=1)
 
@@ -60,19 +63,22 @@ def of_classes(values, classes):
     return jnp.take_along_axis(values, classes.reshape(*classes.shape, *[1] * (values.ndim - 2)), axis=1)
 
 
-def most_passes(variables):
-    """Into how many passes through a whole network the platform would rather divide its classes, at most.
+def whole_network(variables, images):
+    """`chunk_of` for passes of so many images through a whole network: how many classes the platform takes at once.
 
-    One, but where convolutions run on a CPU few classes at a time are up to twice as fast (memory binds, not
-    arithmetic). Each pass is compiled: a hundred through ResNet8 take 20 s, a thousand would take minutes.
+    Where convolutions run on a CPU few are up to twice as fast (memory binds, not arithmetic), but each pass is
+    compiled: a hundred through ResNet8 take 20 s, a thousand would take minutes. Elsewhere all, up to MOST_AT_ONCE
+    images a pass, as each takes the memory of its activations.
     """
-    return 32 if jax.default_backend() == 'cpu' and has_convolutions(variables['params']) else 1
+    if jax.default_backend() == 'cpu' and has_convolutions(variables['params']):
+        return lambda m: -(-m // MOST_PASSES)
+    return lambda m: min(m, max(1, MOST_AT_ONCE // images))
 
 
 def grad(model, variables, images, class_chunk=None, classes=None):
     """Grad (Simonyan et al. 2013): signed d a_k / d x for images [b, h, w, c]; maps [b, k, h, w, c]."""
     return class_gradients(lambda x: model.apply(variables, x, train=False)[0], images, class_chunk,
-                           most_passes(variables), classes)
+                           whole_network(variables, len(images)), classes)
 
 
 def grad_input(model, variables, images, class_chunk=None, classes=None):

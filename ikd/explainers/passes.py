@@ -2,7 +2,7 @@
 import jax
 import jax.numpy as jnp
 
-from ikd.explainers.maps import class_gradients, most_passes
+from ikd.explainers.maps import class_gradients, whole_network
 
 MOST_IMAGES = 1024  # at a time
 
@@ -42,6 +42,7 @@ def mean_gradients(model, variables, points, class_chunk=None, size=None, classe
 
     def gradients(points):
         return class_gradients(lambda shift: logits_of(model, variables, points + shift).sum(0),
-                               jnp.zeros_like(points[0]), class_chunk, most_passes(variables), classes)
+                               jnp.zeros_like(points[0]), class_chunk, whole_network(variables, len(points) * b),
+                               classes)
 
     return summed(gradients, points, rows_at_once(size, b)) / s

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ikd.errors import InputError
-from ikd.explainers.maps import class_gradients, most_passes, of_classes
+from ikd.explainers.maps import class_gradients, of_classes, whole_network
 from ikd.explainers.propagation import Z_PLUS_RULES, epsilon_rules, propagated
 
 
@@ -26,7 +26,7 @@ def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None, classe
         return model.apply(variables, x, train=False)[0]
 
     run = propagated(logits, images, epsilon_rules(epsilon), 'lrp_epsilon')
-    maps = class_gradients(run, images, class_chunk, most_passes(variables), classes)
+    maps = class_gradients(run, images, class_chunk, whole_network(variables, len(images)), classes)
     size = jnp.abs(of_classes(logits(images), classes))
     return images[:, None] * maps * spread(size / (size + epsilon), maps)
 
@@ -40,7 +40,8 @@ def shares(name, model, variables, images, class_chunk, classes):
         return model.apply(variables, x, train=False)[0]
 
     run = propagated(logits, images, Z_PLUS_RULES, name)
-    return class_gradients(run, images, class_chunk, most_passes(variables), classes), logits(images), run
+    found = class_gradients(run, images, class_chunk, whole_network(variables, len(images)), classes)
+    return found, logits(images), run
 
 
 def lrp_z_plus(model, variables, images, class_chunk=None, classes=None):

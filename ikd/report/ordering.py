@@ -13,8 +13,8 @@ def agreement(first, second):
 
     `spearman`, `kendall`: correlations in [-1, 1], NaN where one of the scores is constant. `kendall_p`: the exact
     two-sided probability of a Kendall correlation at least as far from 0 between unrelated orders (with ties SciPy's
-    approximation); `best_p`: the smallest that n things without ties can give, 2 / n!. Four things have 24 orders, so best_p is 0.083: not even complete
-    agreement is significant at 5 %.
+    approximation); `best_p`: the smallest that n things without ties can give, 2 / n!. Four things have 24 orders, so
+    best_p is 0.083: not even complete agreement is significant at 5 %.
     """
     n = len(first)
     with np.errstate(invalid='ignore', divide='ignore'):

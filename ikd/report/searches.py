@@ -66,8 +66,8 @@ def markdown(grid, rows, columns, best, facts):
     parts = [[f'# {grid.title}'], lines_of(head, body),
              ['Mean +- sample standard deviation over the trials; ahead of the next: +- half of the 95 % interval '
               '(paired t). Every try has the same epochs, trials and images. The best of a few tries is a choice, no '
-              'result, and its lead flatters it: the tables measure it anew, on the test set. Of tries that are alike '
-              'the first is named.'], absent(rows, columns)]
+              'result, and its lead flatters it: the tables measure it anew, on the test set. Of tries that are '
+              'alike the first is named.'], absent(rows, columns)]
     tries = [[row['column'], row['row'], 'not run' if row['mean'] is None else number(row['mean'], row['std']),
               str(row['trials'])] for row in rows]
     parts += [['## Every try'], lines_of(['method', 'setting', 'accuracy on held-out images (%)', 'trials'], tries),

@@ -50,7 +50,7 @@ def paired_p(ours, theirs):
 
 
 def holm(ps):
-    """Holm's adjusted p values (Holm 1979), in the order given: a list. None and NaN become None, and are no comparison."""
+    """Holm's adjusted p values (Holm 1979), in the order given: a list. None and NaN become None: no comparison."""
     known = sorted((p, place) for place, p in enumerate(ps) if p is not None and not np.isnan(p))
     adjusted, largest = [None] * len(ps), 0.0
     for rank, (p, place) in enumerate(known):

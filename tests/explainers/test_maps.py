@@ -9,7 +9,7 @@ import pytest
 
 from ikd.errors import InputError
 from ikd.explainers import class_gradients, explain
-from ikd.explainers.maps import guided_relu
+from ikd.explainers.maps import guided_relu, whole_network
 from ikd.models import Tap, head
 
 NETWORKS = ('resnet8', 'cnn6', 'mlp')
@@ -264,3 +264,12 @@ def test_a_network_without_taps(explainer, message):
     variables = LogitsAlone().init(jax.random.key(0), images, False)
     with pytest.raises(InputError, match=message):
         explain(explainer, LogitsAlone(), variables, images)
+
+
+def test_how_many_classes_go_through_a_whole_network_at_once(network, monkeypatch):
+    """Few where convolutions run on a CPU, in at most 32 passes; else as many as fit, 16,384 images of them."""
+    for name, m, chunk in ('cnn6', 10, 1), ('cnn6', 1000, 32), ('mlp', 1000, 128), ('mlp', 10, 10):
+        assert whole_network(network(name)[1], 128)(m) == chunk
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    for images, m, chunk in (128, 10, 10), (128, 1000, 128), (10 ** 6, 10, 1):
+        assert whole_network(network('cnn6')[1], images)(m) == chunk
