@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+from time import monotonic as now
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from jax.experimental import multihost_utils
 from ikd.errors import Diverged, InputError, Stopped, Unreadable, Unwritable
 
 ARRIVE = 300  # seconds that the first to start waits for the last
+EVERY = 1.0  # seconds after which processes tell each other whether they have been asked to stop
 
 
 class Place(NamedTuple):
@@ -173,13 +175,26 @@ def shared(f, examples):
 
 
 def any_of(stop):
-    """A function that says on every process whether stop() says so on any; all must call it equally often."""
+    """A function that says on every process whether stop() says so on any; all must call it equally often.
+
+    To ask all makes them wait for their devices, so of several processes all are asked about once in EVERY seconds,
+    after as many calls as that takes by the first one's clock.
+    """
     if jax.process_count() == 1:
         return stop
+    left, period, asked = 1, 1, now()
 
     def stops():
+        nonlocal left, period, asked
+        left -= 1
+        if left:
+            return False
         with jax.transfer_guard('allow'):
-            return bool(np.any(multihost_utils.process_allgather(np.bool_(stop()))))
+            found = multihost_utils.process_allgather(np.array([stop(), now() - asked], np.float32))
+        stopping, seconds = np.reshape(found, (-1, 2)).T
+        left = period = max(1, round(min(period * EVERY / max(seconds[0], 1e-3), 2 * period)))
+        asked = now()
+        return bool(stopping.any())
 
     return stops
 

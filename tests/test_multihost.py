@@ -203,6 +203,28 @@ def test_what_one_process_alone_meets_ends_it_at_once(error, code, monkeypatch, 
         raise error
 
 
+def test_processes_ask_each_other_once_a_second(monkeypatch):
+    """Calls of 50 ms: after one, two, four, ... of them, up to twenty; the clock of the first is that of all.
+
+    What the second is asked meanwhile is heard at the next time, on both.
+    """
+    clock, calls, gathered = [0.0], [0], []
+
+    def process_allgather(mine):
+        gathered.append(calls[0])
+        return np.stack([mine, [calls[0] > 100, 7.0]])
+
+    monkeypatch.setattr(jax, 'process_count', lambda: 2)
+    monkeypatch.setattr(processes, 'now', lambda: clock[0])
+    monkeypatch.setattr(processes.multihost_utils, 'process_allgather', process_allgather)
+    stops = processes.any_of(lambda: False)
+    while True:
+        calls[0], clock[0] = calls[0] + 1, clock[0] + 0.05
+        if stops():
+            break
+    assert gathered == [1, 3, 7, 15, 31, 51, 71, 91, 111]
+
+
 def test_seeds_are_divided_whatever_is_finished(monkeypatch):
     """Under trials every seed has one process, also where there are more processes; Slurm says which this is."""
     config = default()
