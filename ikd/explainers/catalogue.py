@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ikd.errors import InputError
 from ikd.explainers.cam import grad_cam, grad_cam_plus_plus, guided_grad_cam, layer_cam
-from ikd.explainers.maps import grad, grad_input, guided_backprop
+from ikd.explainers.maps import grad, grad_input, guided_backprop, of_classes
 from ikd.explainers.occlusion import occlusion
 from ikd.explainers.paths import integrated_gradients, smooth_grad
 from ikd.explainers.relevance import contrastive_lrp, lrp_epsilon, lrp_z_plus
@@ -27,15 +27,16 @@ EXPLAINERS = {**ONE_PASS, 'smooth_grad': smooth_grad, 'integrated_gradients': in
 
 @jax.named_scope('explain')
 def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
-            **options: Any) -> jax.Array:
+            classes: jax.Array | None = None, **options: Any) -> jax.Array:
     """One saliency map for every class of every image: float32 [b, k, h, w, c], or without colours [b, k, h, w].
 
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
-    [b, k] and taps. images: float [b, h, w, c] in the network's input scale. Options: for all `class_chunk` (classes
-    computed together; bounds the memory) and `classes` (only those, in their order: int [m], or for each image its
-    own [b, m]; then maps have m in the place of k, and cost as much less); `tap` and `relu` for those of `CAMS`; the
-    others' are in their docstrings. Raises InputError for an unknown name, images and networks of another form,
-    classes or a tap that are not there, and a network that the explainer can't explain.
+    [b, k] and taps. images: float [b, h, w, c] in the network's input scale. classes: only those, in their order, int
+    [m], or for each image its own [b, m]; maps then have m in the place of k, and cost as much less (but of an
+    explainer of your own that does not take `classes`). Options: `class_chunk` (classes computed together; bounds the
+    memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their docstrings. Raises InputError for
+    an unknown name, images and networks of another form, classes or a tap that are not there, and a network that the
+    explainer can't explain.
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
@@ -50,7 +51,12 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(f'images are {images.dtype}, but a network takes floating-point numbers in its own scale; '
                          'ikd.load(RUN).inputs(images) makes them')
-    return EXPLAINERS[name](model, variables, images, **options).astype(jnp.float32)
+    explainer = EXPLAINERS[name]
+    takes_classes = 'classes' in inspect.signature(explainer).parameters
+    if classes is not None and takes_classes:
+        options['classes'] = classes
+    maps = explainer(model, variables, images, **options).astype(jnp.float32)
+    return maps if takes_classes else of_classes(maps, classes)
 
 
 def applicable(model, variables, image_shape):

@@ -167,3 +167,14 @@ def test_classes_that_are_not_there(small):
         for name in 'grad', 'occlusion', 'grad_cam':
             with pytest.raises(InputError, match=message):
                 explain(name, model, variables, images, classes=classes)
+
+
+def test_some_classes_of_an_explainer_of_ones_own(small, monkeypatch):
+    """Which need not know of `classes`."""
+    model, variables, images = small('mlp')
+    own = lambda model, variables, images, class_chunk=None: abs(explain('grad', model, variables, images)).sum(-1)
+    monkeypatch.setitem(EXPLAINERS, 'own', own)
+    every = explain('own', model, variables, images)
+    np.testing.assert_array_equal(explain('own', model, variables, images, classes=None), every)
+    some = explain('own', model, variables, images, classes=[2, 0])
+    np.testing.assert_array_equal(some, every[:, [2, 0]])
