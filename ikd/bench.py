@@ -5,7 +5,8 @@
   python -m ikd.bench --peer                 also beside PyTorch, from tests/peers, in the same run
 
 `ratio` is the median over pairs of runs in turn, `low` and `high` its 95 % bootstrap interval; a target is met when
-`high` does not exceed it. Networks have their real sizes; the images are scikit-learn's digits, enlarged.
+`high` does not exceed it. One that can't be measured has an `error` instead, and the exit code is 1. Networks have
+their real sizes; the images are scikit-learn's digits, enlarged.
 """
 import argparse
 import json
@@ -104,7 +105,7 @@ def main(argv):
         except ModuleNotFoundError as error:
             raise InputError(f'--peer needs PyTorch and tests/peers of the repository ({error}); run it there'
                              ) from error
-        benchmarks |= PEERS
+        benchmarks = benchmarks | PEERS
     names = options.only.split(',') if options.only else list(benchmarks)
     unknown = [name for name in names if name not in benchmarks]
     if unknown:

@@ -56,7 +56,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         return summary
     with jax.default_matmul_precision(MATMUL[config.precision]):
         dataset = processes.in_turn(lambda: load_data(config))
-        described = processes.agree(lambda: data.description(dataset))
+        described = processes.agree(lambda: data.description(dataset, checks_pixels(config)))
         processes.check_alike('the data', described['checksum'])
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)
         check_fits(config, dataset)
@@ -108,6 +108,11 @@ def load_data(config):
         images, labels = f'{kind}_images', f'{kind}_labels'
         dataset = dataset._replace(**{part: select(getattr(dataset, part), slice(most)) for part in (images, labels)})
     return dataset
+
+
+def checks_pixels(config):
+    """Whether pixels are in the data's checksum: not of a folder, whose `data.fingerprint` names its files."""
+    return config.data.name != 'folder'
 
 
 def room(config):
@@ -191,8 +196,7 @@ def open_workdir(config, workdir, described):
             workdir.mkdir(parents=True, exist_ok=True)
         with locked(workdir):
             check_identity(config, workdir)
-            then = read_json(workdir / 'data.json') or {}
-            if then.get('checksum', described['checksum']) != described['checksum']:
+            if data.noted_checksum(workdir) not in (None, described['checksum']):
                 raise RunError(f'the data is not what {workdir} was begun with: its images, labels or their order '
                                'are others now; put it back, or choose another --workdir')
             write_json(workdir / 'config.json', json.loads(config.to_json()))

@@ -5,8 +5,9 @@
   python -m ikd.explain --workdir=RUN --images=photos/ --explainers=all --out=seen/
 
 RUN is the directory of a finished run of `python -m ikd.main`. For each image it prints the likeliest classes and
-writes a picture with a map of every class; `explanations.npz` has the numbers. Images may have any size and mode; the
-middle is resized to what the network takes. Those in a folder called like a class are taken to be of that class.
+writes a picture with a map of every class, of more than twenty the likeliest; `explanations.npz` has the numbers.
+Images may have any size and mode; the middle is resized to what the network takes. Those in a folder called like a
+class are taken to be of that class.
 """
 import argparse
 import os

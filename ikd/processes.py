@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 from ikd.errors import Diverged, InputError, Stopped, Unreadable, Unwritable
 
 ARRIVE = 300  # seconds that the first to start waits for the last
-EVERY = 1.0  # seconds after which processes tell each other whether they have been asked to stop
+EVERY, MOST_CALLS = 1.0, 64  # seconds, and calls, after which processes tell each other if they are to stop
 
 
 class Place(NamedTuple):
@@ -177,24 +177,24 @@ def shared(f, examples):
 def any_of(stop):
     """A function that says on every process whether stop() says so on any; all must call it equally often.
 
-    To ask all makes them wait for their devices, so of several processes all are asked about once in EVERY seconds,
-    after as many calls as that takes by the first one's clock.
+    To ask all makes them wait for their devices, so several processes ask each other about once in EVERY seconds,
+    after as many calls as that takes by the first one's clock; once it says so it always does.
     """
     if jax.process_count() == 1:
         return stop
-    left, period, asked = 1, 1, now()
+    stopped, left, period, asked = False, 1, 1, now()
 
     def stops():
-        nonlocal left, period, asked
+        nonlocal stopped, left, period, asked
         left -= 1
-        if left:
-            return False
+        if stopped or left:
+            return stopped
         with jax.transfer_guard('allow'):
             found = multihost_utils.process_allgather(np.array([stop(), now() - asked], np.float32))
         stopping, seconds = np.reshape(found, (-1, 2)).T
-        left = period = max(1, round(min(period * EVERY / max(seconds[0], 1e-3), 2 * period)))
-        asked = now()
-        return bool(stopping.any())
+        left = period = max(1, round(min(period * EVERY / max(seconds[0], 1e-3), 2 * period, MOST_CALLS)))
+        stopped, asked = bool(stopping.any()), now()
+        return stopped
 
     return stops
 

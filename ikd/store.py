@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 
 from ikd.checkpoint import ALONE, Unusable, as_state, checksum, last_tree, one_voice, opened, saving, sealed
 from ikd.config import default, flatten, identity, network_options
-from ikd.data import READERS
+from ikd.data import READERS, noted_checksum
 from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError, writing
 from ikd.explainers import EXPLAINERS
@@ -100,14 +100,13 @@ def _entry(directory, name, seed):
 def _read(entry, example, data_checksum):
     """What `fetch` gives. Unusable if it is damaged, or of another network or other data."""
     try:
-        records, described = (read_json(entry / name) for name in ('records.json', 'data.json'))
+        records, then = read_json(entry / 'records.json'), noted_checksum(entry)
     except InputError as error:
         raise Unusable(f'{error}'.partition(';')[0]) from error
     if records is None:
         return None
     if not (isinstance(records, list) and all(isinstance(record, dict) and 'epoch' in record for record in records)):
         raise Unusable(f'{entry}/records.json is damaged')
-    then = (described or {}).get('checksum')
     if data_checksum and then and then != data_checksum:
         raise Unusable(f'{entry} was trained on other data than there is now')
     with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:

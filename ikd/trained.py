@@ -16,7 +16,7 @@ from ikd.data.limits import printable
 from ikd.data.resident import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
-from ikd.experiment import MATMUL, load_data, read_summary
+from ikd.experiment import MATMUL, checks_pixels, load_data, read_summary
 from ikd.explainers import EXPLAINERS, explain
 from ikd.files import read_json
 from ikd.recipes import RECIPES
@@ -88,6 +88,8 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     if images or not described:
         check_folder(config, recorded, workdir)
         dataset = as_trained_on(load_data(config), dataset, workdir)
+        if data.noted_checksum(workdir) not in (None, data.checksum(dataset, checks_pixels(config))):
+            raise other_data(workdir, 'its images, labels or their order are others now')
     model = final_model(config, dataset)
     return Trained(config, dataset, model, own_variables(model, dataset, tree), seed)
 

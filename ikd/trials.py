@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from ikd import checkpoint, models, parallel, processes, store, training
 from ikd.config import network_options
+from ikd.data import noted_checksum
 from ikd.epochs import check_finite, epoch_line, epoch_record, is_due, join, rest_of
 from ikd.errors import Stopped, Unwritable
-from ikd.files import read_json
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.figures import pixels
@@ -132,7 +132,7 @@ def obtain_stage(group, index, before):
     name = store.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
     shapes = training.state_shapes(job.stages[index], job.image_shape)
 
-    checksum = (read_json(job.workdir / 'data.json') or {}).get('checksum')
+    checksum = noted_checksum(job.workdir)
 
     def stored():
         found = [store.fetch(directory, name, seed, shapes, checksum) for seed in group.seeds]

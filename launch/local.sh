@@ -6,11 +6,12 @@
 # IKD_MINUTES   wall-clock limit of the whole, 1440 by default; then exit code 124
 # IKD_RESTARTS  how often all are started again, from the last checkpoint, when one has died; 3 by default. What ends in
 #               the same way each time is not: bad input (exit code 2), a loss that diverges (3)
-# IKD_PER=gpu   process i uses GPU i only; the default where there are at least N GPUs
+# IKD_PER=gpu   process i uses GPU i only. By default several processes share the GPUs alike where there are enough, and
+#               CUDA_VISIBLE_DEVICES does not say which
 set -euo pipefail
 
 if [[ $# -lt 3 || ! $1 =~ ^[1-9][0-9]*$ || $2 != -- ]]; then
-  sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 n=$1
@@ -19,7 +20,12 @@ limit=$((60 * ${IKD_MINUTES:-1440}))
 python=${PYTHON:-python}
 pids=()
 asked=
-if (($(nvidia-smi --list-gpus 2>/dev/null | wc -l) >= n)); then : "${IKD_PER:=gpu}"; fi
+share=0
+if [[ ${IKD_PER:-} == gpu ]]; then
+  share=1
+elif ((n > 1)) && [[ -z ${CUDA_VISIBLE_DEVICES:-} ]]; then
+  share=$(($(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU ' || true) / n))
+fi
 
 trap 'asked=1; jobs -p | xargs -r kill -TERM 2>/dev/null || true' TERM INT # one just started is in no list yet
 
@@ -31,7 +37,10 @@ for ((attempt = 0; ; attempt++)); do
   pids=()
   for ((i = 0; i < n; i++)); do
     if [[ $asked ]]; then break; fi
-    if [[ ${IKD_PER:-} == gpu ]]; then export JAX_LOCAL_DEVICE_IDS=$i; fi
+    if ((share)); then
+      JAX_LOCAL_DEVICE_IDS=$(seq -s, $((i * share)) $(((i + 1) * share - 1)))
+      export JAX_LOCAL_DEVICE_IDS
+    fi
     IKD_PROCESS=$i timeout --kill-after=60 "$left" "$python" -m ikd.main --multihost "$@" &
     pids+=($!)
   done

@@ -149,55 +149,6 @@ def test_slurm_gives_up_where_trying_again_is_no_use(cluster, tmp_path):
         assert done.returncode == int(code) and (tmp_path / 'requeued').exists() == requeued
 
 
-@pytest.mark.slow
-def test_local_goes_on_after_a_process_has_died(tmp_path):
-    """The second attempt starts from the checkpoint and finishes; then the summary is there."""
-    process = start([LAUNCH / 'local.sh', '2', '--', *arguments(tmp_path / 'run', '--config.epochs=20')],
-                    {**os.environ, 'PYTHON': sys.executable, 'JAX_NUM_CPU_DEVICES': '1'})
-    wait_for(lambda: len(read_records(tmp_path / 'run')) >= 2, process)
-    children = subprocess.run(['pgrep', '-P', str(process.pid)], capture_output=True, text=True).stdout.split()
-    second = subprocess.run(['pgrep', '-P', children[1]], capture_output=True, text=True).stdout.split()
-    os.kill(int(second[0]), signal.SIGKILL)
-    told, _ = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0 and 'all start again from the last checkpoint' in told, told
-    assert read_json(tmp_path / 'run' / 'summary.json')['device']['count'] == 2
-
-
-@pytest.fixture
-def played(tmp_path):
-    """local(script, **environment): launch/local.sh with two processes that are a shell script instead of ikd."""
-    def local(script, **environment):
-        (tmp_path / 'python').write_text('#!/bin/bash\n[[ $1 == -c ]] && { echo 1; exit; }\n'
-                                         f'echo started >> {tmp_path}/starts\n{script}\n')
-        (tmp_path / 'python').chmod(0o755)
-        done = subprocess.run([LAUNCH / 'local.sh', '2', '--', '--config=x'], text=True, capture_output=True,
-                              env={**os.environ, 'PYTHON': str(tmp_path / 'python'), **environment}, timeout=60)
-        starts = (tmp_path / 'starts').read_text().count('started')
-        (tmp_path / 'starts').unlink()
-        return done.returncode, starts
-
-    return local
-
-
-def test_local_starts_again_as_often_as_it_should(played):
-    """Not after bad input; after another end so often; and one that fails takes the others with it."""
-    assert played('exit 0') == (0, 2)
-    assert played('sleep 0.5; exit 2') == (2, 2)
-    assert played('[[ $IKD_PROCESS == 0 ]] && exec sleep 50; sleep 0.5; exit 1', IKD_RESTARTS='1') == (1, 4)
-    assert played('[[ $IKD_PROCESS == 0 ]] && exec sleep 50; sleep 0.5; exit 1', IKD_RESTARTS='0') == (1, 2)
-
-
-def test_local_gives_each_process_its_own_gpu(played, tmp_path):
-    """If told to, or by itself where there are enough."""
-    assert played('[[ $JAX_LOCAL_DEVICE_IDS == "$IKD_PROCESS" ]] || exit 2', IKD_PER='gpu') == (0, 2)
-    assert played('[[ ! $JAX_LOCAL_DEVICE_IDS ]] || exit 2') == (0, 2)
-    for gpus, expected in (1, 2), (2, 0):  # each has its own only where there are enough
-        (tmp_path / 'nvidia-smi').write_text(f'#!/bin/bash\nfor ((i = 0; i < {gpus}; i++)); do echo GPU $i; done\n')
-        (tmp_path / 'nvidia-smi').chmod(0o755)
-        assert played('[[ $JAX_LOCAL_DEVICE_IDS == "$IKD_PROCESS" ]] || exit 2',
-                      PATH=f"{tmp_path}:{os.environ['PATH']}")[0] == expected
-
-
 def test_tpu_vm_asks_for_a_new_slice_until_the_run_ends(tmp_path):
     """A slice is preempted, then the run ends well; every slice is deleted, and arguments arrive as they were."""
     calls, codes = tmp_path / 'calls', tmp_path / 'codes'

@@ -2,7 +2,6 @@
 import json
 import os
 import pathlib
-import re
 import signal
 import socket
 import subprocess
@@ -14,10 +13,8 @@ import numpy as np
 import pytest
 
 from configs import digits
-from ikd import experiment, processes
+from ikd import experiment
 from ikd.checkpoint import last_tree
-from ikd.config import default
-from ikd.errors import InputError, Stopped, Unreadable, Unwritable
 from ikd.report.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -169,87 +166,6 @@ def test_what_only_the_first_meets_ends_all(tmp_path):
     results = finish(start(2, arguments(tmp_path / 'file' / 'run', 'ce')))
     assert [code for code, *_ in results] == [2, 2]
     assert 'cannot write' in results[0][2] and 'ikd: ' not in results[1][2]
-
-
-@pytest.mark.parametrize('given, part', [
-    (('data', None, 2, None), '--coordinator=HOST:PORT'), (('data', 'here', 2, 0), '--coordinator=here'),
-    (('data', ':1', 2, 0), 'HOST:PORT'), (('data', 'here:1', 2, 2), '--process=2 of --processes=2'),
-    (('trials', None, 2, None), 'srun'), (('trials', None, 2, -1), 'counted from 0')])
-def test_what_does_not_say_enough(given, part, monkeypatch):
-    monkeypatch.delenv('SLURM_PROCID', raising=False)
-    with pytest.raises(InputError, match=re.escape(part)):
-        processes.join(*given)
-
-
-@pytest.mark.parametrize('error, code', [
-    (Unreadable('a.png: cut off; replace it'), 2), (Unwritable('cannot write a'), 1), (ZeroDivisionError('no'), 1),
-    (jax.errors.JaxRuntimeError('a peer is gone'), 1), (InputError('all meet it'), None), (Stopped('asked'), None)])
-def test_what_one_process_alone_meets_ends_it_at_once(error, code, monkeypatch, capsys):
-    """So that the others don't wait; what all meet goes on to `ikd.main`, as everything does in one process."""
-    class Ended(BaseException):
-        pass
-
-    def end(code):
-        raise Ended(code)
-
-    monkeypatch.setattr(os, '_exit', end)
-    monkeypatch.setattr(jax, 'process_count', lambda: 2)
-    with pytest.raises(type(error) if code is None else Ended) as caught, processes.ending_together():
-        raise error
-    told = capsys.readouterr().err
-    assert (caught.value.args == (code,) and f'{error}' in told) if code else (caught.value is error and not told)
-    monkeypatch.setattr(jax, 'process_count', lambda: 1)
-    with pytest.raises(type(error)), processes.ending_together():
-        raise error
-
-
-def test_processes_ask_each_other_once_a_second(monkeypatch):
-    """Calls of 50 ms: after one, two, four, ... of them, up to twenty; the clock of the first is that of all.
-
-    What the second is asked meanwhile is heard at the next time, on both.
-    """
-    clock, calls, gathered = [0.0], [0], []
-
-    def process_allgather(mine):
-        gathered.append(calls[0])
-        return np.stack([mine, [calls[0] > 100, 7.0]])
-
-    monkeypatch.setattr(jax, 'process_count', lambda: 2)
-    monkeypatch.setattr(processes, 'now', lambda: clock[0])
-    monkeypatch.setattr(processes.multihost_utils, 'process_allgather', process_allgather)
-    stops = processes.any_of(lambda: False)
-    while True:
-        calls[0], clock[0] = calls[0] + 1, clock[0] + 0.05
-        if stops():
-            break
-    assert gathered == [1, 3, 7, 15, 31, 51, 71, 91, 111]
-
-
-def test_seeds_are_divided_whatever_is_finished(monkeypatch):
-    """Under trials every seed has one process, also where there are more processes; Slurm says which this is."""
-    config = default()
-    config.update(parallel='trials', trials=5, seed=7)
-    shares = [[*processes.own_seeds(processes.Place(i, 3), config)] for i in range(3)]
-    assert shares == [[7, 10], [8, 11], [9]]
-    config.trials = 1
-    assert [[*processes.own_seeds(processes.Place(i, 2), config)] for i in range(2)] == [[7], []]
-    monkeypatch.setenv('SLURM_PROCID', '2')
-    monkeypatch.setenv('SLURM_NTASKS', '3')
-    assert processes.join('trials') == (2, 3)
-
-
-def test_a_process_apart_uses_the_gpus_that_are_its_own(monkeypatch):
-    """JAX reads the variable where processes meet only; its own settings for it are known to every version."""
-    told = {}
-    monkeypatch.setattr(jax.config, 'update', told.__setitem__)
-    monkeypatch.delenv('JAX_LOCAL_DEVICE_IDS', raising=False)
-    assert processes.join('trials', None, 2, 1) == (1, 2) and not told
-    monkeypatch.setenv('JAX_LOCAL_DEVICE_IDS', '3')
-    assert processes.join('trials', None, 2, 1) == (1, 2)
-    assert told == {'jax_cuda_visible_devices': '3', 'jax_rocm_visible_devices': '3'}
-    monkeypatch.undo()
-    for name in told:
-        jax.config.update(name, 'all')  # as it is; AttributeError for a setting that there is not
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import experiment, metrics
+from ikd import data, experiment, metrics
 from ikd import trained as trained_networks
 from ikd.errors import InputError
 from ikd.evaluation.sanity import cascade
@@ -61,6 +61,16 @@ def test_what_a_stage_had_added_is_left_out(method, fields, tmp_path):
         'teacher.model': 'cnn2', 'teacher.checkpoint': str(workdir)})
     (student,) = experiment.read_summary(taught)['trials']
     assert student['teachers'] == {'teacher': tested['test_accuracy']}
+
+
+def test_data_that_has_changed_is_refused(finished, monkeypatch):
+    """Pixels alone, too; what needs no images is there all the same."""
+    numbers = list(data.READERS['digits']())
+    numbers[2] = numbers[2] ^ 1
+    monkeypatch.setitem(data.READERS, 'digits', lambda: tuple(numbers))
+    with pytest.raises(InputError, match='is not what .* was trained on: its images, labels or their order') as error:
+        load(finished)
+    assert '\n' not in str(error.value) and load(finished, images=False).class_names == tuple('0123456789')
 
 
 @pytest.mark.parametrize('precision, said', [('float32', 'HIGHEST'), ('tf32', 'HIGH')])

@@ -12,6 +12,7 @@ from ikd.data.images import quiet, resize
 from ikd.data.limits import check_memory
 from ikd.data.stream import Images, select, unread
 from ikd.errors import InputError
+from ikd.files import read_json
 
 # Per-channel mean and standard deviation in units of pixel / 255. Grey sets stay in [0, 1] on purpose.
 STATISTICS = {
@@ -51,24 +52,33 @@ class Dataset(NamedTuple):
         return isinstance(self.train_images, Images)
 
 
-def checksum(dataset):
-    """Twelve hexadecimal digits of what a Dataset holds: all labels, and CHECKED images of each part.
+def checksum(dataset, pixels=True):
+    """Twelve hexadecimal digits of what a Dataset holds: all labels, and the pixels of CHECKED images of each part.
 
-    The same whether images are in memory or streamed. InputError where one of these can't be read.
+    The same whether images are in memory or streamed. pixels=False: of labels alone, as for JPEG files, which another
+    version of their decoder may round otherwise. InputError where an image can't be read.
     """
-    digest = hashlib.sha256(repr((dataset.train_images.shape, dataset.test_images.shape)).encode())
+    digest = hashlib.sha256()
     for images, labels in ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels)):
+        digest.update(' '.join(map(str, map(int, images.shape))).encode())
         digest.update(np.ascontiguousarray(labels))
-        digest.update(np.ascontiguousarray(images[::-(-len(images) // CHECKED) or 1]))
+        if pixels:
+            digest.update(np.ascontiguousarray(images[::-(-len(images) // CHECKED) or 1]))
     return digest.hexdigest()[:12]
 
 
-def description(dataset):
+def description(dataset, pixels=True):
     """What is to be known of a Dataset beside its images, as JSON has it: class names, image shape, mean and std, and
     its checksum.
     """
     return {'class_names': list(dataset.class_names), 'image_shape': list(dataset.train_images.shape[1:]),
-            'mean': list(dataset.mean), 'std': list(dataset.std), 'checksum': checksum(dataset)}
+            'mean': list(dataset.mean), 'std': list(dataset.std), 'checksum': checksum(dataset, pixels)}
+
+
+def noted_checksum(directory):
+    """The checksum in a directory's data.json, or None, as from before there was one. RunError if it is damaged."""
+    described = read_json(Path(directory) / 'data.json')
+    return described.get('checksum') if isinstance(described, dict) else None
 
 
 def without_images(described):

@@ -30,13 +30,13 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
             classes: jax.Array | None = None, **options: Any) -> jax.Array:
     """One saliency map for every class of every image: float32 [b, k, h, w, c], or without colours [b, k, h, w].
 
-    name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits
-    [b, k] and taps. images: float [b, h, w, c] in the network's input scale. classes: only those, in their order, int
-    [m], or for each image its own [b, m]; maps then have m in the place of k, and cost as much less (but of an
-    explainer of your own that does not take `classes`). Options: `class_chunk` (classes computed together; bounds the
-    memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their docstrings. Raises InputError for
-    an unknown name, images and networks of another form, classes or a tap that are not there, and a network that the
-    explainer can't explain.
+    name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits [b,
+    k] and taps. images: float [b, h, w, c] in the network's input scale. classes: only those, in their order, int
+    [m], or for each image its own [b, m]; maps then have m in the place of k, and most cost as much less (not
+    occlusion, nor an explainer of your own without `classes`). Options: `class_chunk` (classes computed together;
+    bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their docstrings. Raises
+    InputError for an unknown name, images and networks of another form, classes or a tap that are not there, and a
+    network that the explainer can't explain.
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")

@@ -6,6 +6,7 @@ of its batch. All functions are pure.
 """
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ikd.errors import InputError
 from ikd.models import has_convolutions
@@ -44,7 +45,8 @@ def check_classes(classes, b, k):
     """`classes` as an array. InputError unless they are some of k, int [m] or [b, m] (under `jax.jit` values can't be
     seen).
     """
-    classes = jnp.asarray(classes)
+    if not isinstance(classes, jax.Array):
+        classes = np.asarray(classes)  # whose values are there also under `jax.jit`
     if not (jnp.issubdtype(classes.dtype, jnp.integer) and classes.size
             and (classes.ndim == 1 or classes.ndim == 2 and len(classes) == b)):
         raise InputError(f'classes are {classes.dtype} {list(classes.shape)}; give class numbers, int [m], or int '

@@ -3,6 +3,8 @@ import pathlib
 
 import jax
 
+from ikd.errors import InputError
+
 LINES = ('Stream', 'XLA Ops')  # of a GPU's plane, of a TPU's
 
 
@@ -24,8 +26,11 @@ def device_events(directory):
 def busy_share(events):
     """The share of the time from the first event's start to the last's end in which any ran: in [0, 1].
 
-    events: (start, end), sorted by start, at least one; they may overlap, as those of several streams do.
+    events: (start, end), sorted by start; they may overlap, as those of several streams do. InputError if there are
+    none.
     """
+    if not events:
+        raise InputError('the trace has no operation of an accelerator; may this user profile it?')
     busy, begun, until = 0, events[0][0], events[0][0]
     for start, end in events:
         busy += max(0, end - max(start, until))

@@ -50,8 +50,8 @@ def paired_p(ours, theirs):
 
 
 def holm(ps):
-    """Holm's adjusted p values (Holm 1979), in the order given: a list. None and NaN become None: no comparison."""
-    known = sorted((p, place) for place, p in enumerate(ps) if p is not None and not np.isnan(p))
+    """Holm's adjusted p values (Holm 1979), in the order given: a list. None stays None, and is no comparison."""
+    known = sorted((p, place) for place, p in enumerate(ps) if p is not None)
     adjusted, largest = [None] * len(ps), 0.0
     for rank, (p, place) in enumerate(known):
         largest = max(largest, (len(known) - rank) * p)

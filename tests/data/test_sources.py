@@ -132,3 +132,5 @@ def test_the_checksum_of_a_set():
         ('train_images', lambda images: images ^ 1), ('test_images', lambda images: images[:-1]),
         ('test_images', lambda images: images[::-1]))]
     assert len({found, checksum(load('digits', size=9)), *map(checksum, changed)}) == 7
+    assert checksum(load('digits', size=np.int64(9))) == checksum(load('digits', size=9))
+    assert checksum(changed[2], pixels=False) == checksum(whole, pixels=False) != checksum(changed[0], pixels=False)

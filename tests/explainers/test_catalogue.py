@@ -159,14 +159,18 @@ def test_maps_of_some_classes_are_those_of_all(small, name):
 
 
 def test_classes_that_are_not_there(small):
+    """Said at once, and where explaining is compiled, as long as they are numbers and no argument of it."""
     model, variables, images = small('cnn2')
     cases = {'classes are 3 to 3; the network has 0 to 2': [3], 'classes are -1 to 2': [-1, 2],
-             r'classes are float32 \[1\]': [0.5], r'classes are .* \[0\]': [], 'give class numbers': 1,
-             r'classes are int32 \[2, 1\]; .* or int \[3, m\] for each image its own': [[1], [2]]}
+             r'classes are float64 \[1\]': [0.5], r'classes are .* \[0\]': [], 'give class numbers': 1,
+             r'classes are int64 \[2, 1\]; .* or int \[3, m\] for each image its own': [[1], [2]],
+             r'classes are int32 \[\]': jnp.int32(1)}
     for message, classes in cases.items():
         for name in 'grad', 'occlusion', 'grad_cam':
-            with pytest.raises(InputError, match=message):
-                explain(name, model, variables, images, classes=classes)
+            run = partial(explain, name, model, classes=classes)
+            for call in run, jax.jit(run):
+                with pytest.raises(InputError, match=message):
+                    call(variables, images)
 
 
 def test_some_classes_of_an_explainer_of_ones_own(small, monkeypatch):

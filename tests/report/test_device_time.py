@@ -2,6 +2,7 @@
 import jax
 import pytest
 
+from ikd.errors import InputError
 from ikd.report.device_time import busy_share, device_events
 
 # A GPU's plane as XProf has it: two streams whose work overlaps, a line that says the same again, another device,
@@ -40,3 +41,8 @@ def test_a_trace_of_a_cpu_has_no_device(tmp_path):
 @pytest.mark.parametrize('events, share', [([(0, 10)], 1), ([(0, 10), (2, 4)], 1), ([(0, 1), (3, 4)], 0.5)])
 def test_busy_share(events, share):
     assert busy_share(events) == share
+
+
+def test_a_trace_without_operations_is_told_of():
+    with pytest.raises(InputError, match='no operation of an accelerator'):
+        busy_share([])
