@@ -1,17 +1,15 @@
-"""Work that is done once: teachers and warm-ups from the store, teachers given by the user."""
-import json
+"""Work that is done once: teachers and warm-ups from the store."""
 import re
 import shutil
 
 import jax
-import numpy as np
 import pytest
 
 from configs import digits as digits_config
 from ikd import checkpoint, experiment, store
-from ikd.errors import Busy, InputError, Stopped
-from ikd.files import holding, write_json
-from ikd.recipes import recipe, taught
+from ikd.errors import Busy, Stopped
+from ikd.files import holding
+from ikd.recipes import recipe
 from ikd.report.journal import read_records
 from ikd.validation import resolve
 from tests.test_checkpoint import make_state
@@ -27,100 +25,6 @@ def make_config(method, **fields):
     config.update_from_flattened_dict({'data.size': 16, 'model.name': 'cnn2', 'teacher.model': 'cnn4',
                                        'teacher.assistant': 'cnn4', **fields})
     return resolve(config)
-
-
-@pytest.fixture(scope='module')
-def finished(tmp_path_factory):
-    """The directory of a finished run of two trials of cross-entropy, with the teachers' network."""
-    workdir = tmp_path_factory.mktemp('finished') / 'run'
-    experiment.run(make_config('ce', trials=2, **{'model.name': 'cnn4', 'optimizer.learning_rate': 0.02}), workdir,
-                   DEVICES[:1])
-    return workdir
-
-
-def test_a_given_teacher_is_not_trained_and_is_named(finished, tmp_path):
-    """Each seed has the run's trial of that seed; the summary has its accuracy; the student learns from it."""
-    config = make_config('kd', trials=2, **{'teacher.checkpoint': str(finished)})
-    summary = experiment.run(config, tmp_path / 'run', DEVICES[:1])
-    there = {trial['seed']: trial['test_accuracy'] for trial in experiment.read_summary(finished)['trials']}
-    assert {trial['seed']: trial['teachers'] for trial in summary['trials']} == {
-        seed: {'teacher': accuracy} for seed, accuracy in there.items()}
-    records = read_records(tmp_path / 'run', 0)
-    assert [(r['stage'], r['epoch']) for r in records] == [('teacher', 0), ('student', 1), ('student', 2)]
-    assert records[0]['given'] == str(finished)
-    assert sorted(path.name for path in (tmp_path / 'run' / 'checkpoints' / 'seed0').iterdir()) == ['1-student']
-
-
-def test_a_given_teacher_teaches_as_if_it_had_been_trained_here(tmp_path, monkeypatch):
-    """The same student, bit for bit, from a teacher out of the store and from a run that trained the same network.
-
-    Which has not drawn what a run's own teacher draws, so that is made the same.
-    """
-    teacher = taught.teacher
-    monkeypatch.setattr(taught, 'teacher', lambda config: teacher(config)._replace(draws=0))
-    config = make_config('kd')
-    trained = experiment.run(config, tmp_path / 'trained', DEVICES[:1])
-    experiment.run(make_config('ce', **{'model.name': 'cnn4'}), tmp_path / 'teacher', DEVICES[:1])
-    given = experiment.run(make_config('kd', **{'teacher.checkpoint': str(tmp_path / 'teacher')}), tmp_path / 'given',
-                           DEVICES[:1])
-    assert trained['trials'][0]['test_nll'] == given['trials'][0]['test_nll']
-    assert trained['trials'][0]['teachers'] == given['trials'][0]['teachers']
-
-
-def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
-    """And the weights are those of its last checkpoint."""
-    alone = tmp_path / 'alone'
-    shutil.copytree(finished, alone)
-    summary = json.loads((alone / 'summary.json').read_text())
-    (alone / 'summary.json').write_text(json.dumps({**summary, 'trials': summary['trials'][1:]}))
-    config = make_config('kd', seed=7, **{'teacher.checkpoint': str(alone)})
-    layout = experiment.parallel.Layout(tuple(DEVICES[:1]), 'data')
-    prepared = experiment.prepare_stages(config, experiment.load_data(config), layout)[0]
-    shapes = experiment.state_shapes(prepared, (16, 16, 1))
-    state, told = store.adopt(alone, 7, shapes)
-    assert told['trial'] == 1 and told['test_accuracy'] == summary['trials'][1]['test_accuracy']
-    saved = checkpoint.last_tree(finished, 1)
-    jax.tree.map(np.testing.assert_array_equal, state.params, saved['params'])
-    assert jax.tree.structure(state.batch_stats) == jax.tree.structure(shapes.batch_stats)
-
-
-@pytest.mark.parametrize('fields, message', [
-    ({'teacher.checkpoint': 'nowhere'}, 'teacher.checkpoint=nowhere is not the directory of a finished run'),
-    ({'teacher.model': 'cnn2'}, 'holds a cnn4 trained on digits, whose weights have other shapes'),
-    ({'data.size': 8}, 'use the same data'),
-    ({'seed': 3}, 'has no trial of seed 3, only of 0, 1'),
-])
-def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(finished, tmp_path, fields, message):
-    config = make_config('kd', **{'teacher.checkpoint': str(finished), **fields})
-    with pytest.raises(InputError, match=message) as error:
-        experiment.run(config, tmp_path / 'run', DEVICES[:1])
-    assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
-
-
-def test_a_student_goes_on_with_the_teacher_it_began_with(finished, tmp_path):
-    """Though the teacher's run has a trial of the student's seed by now; one that was trained anew is refused."""
-    teacher = tmp_path / 'teacher'
-    config = make_config('kd', seed=1, **{'teacher.checkpoint': str(teacher)})
-    shutil.copytree(finished, teacher)
-    both = json.loads((teacher / 'summary.json').read_text())
-    write_json(teacher / 'summary.json', {**both, 'trials': both['trials'][:1]})
-    undisturbed = experiment.run(config, tmp_path / 'undisturbed', DEVICES[:1])
-    epochs = []
-    with pytest.raises(Stopped):
-        experiment.run(config, tmp_path / 'run', DEVICES[:1], stop=lambda: len(epochs) > 2 or epochs.append(1))
-    (noted,) = [record for record in read_records(tmp_path / 'run') if 'given' in record]
-    assert noted['trial'] == 0
-
-    write_json(teacher / 'summary.json', both)
-    last = max((teacher / 'checkpoints' / 'seed0').glob('*-*'))
-    shutil.move(last, tmp_path / 'aside')
-    shutil.copytree(teacher / 'checkpoints' / 'seed1' / last.name, last)
-    with pytest.raises(InputError, match='seed 0 in .*, from which seed 1 has begun to learn, was trained anew'):
-        experiment.run(config, tmp_path / 'run', DEVICES[:1])
-    shutil.rmtree(last)
-    shutil.move(tmp_path / 'aside', last)
-    assert experiment.run(config, tmp_path / 'run', DEVICES[:1])['trials'][0]['test_nll'] == (
-        undisturbed['trials'][0]['test_nll'])
 
 
 @pytest.mark.slow
