@@ -13,7 +13,6 @@ import numpy as np
 from ikd import models
 from ikd.evaluation.discriminativeness import readings, spearman
 from ikd.evaluation.intervals import estimate
-from ikd.explainers.similarity import true_map
 from ikd.trained import explain_function, image_batches
 
 
@@ -53,7 +52,7 @@ def cascade(trained, explainer=None, most=200, seed=1):
 
     @jax.jit
     def maps_of(variables, images, labels):
-        return readings(true_map(explain(variables, images), labels), images.shape[1:3])
+        return readings(explain(variables, images, labels[:, None]), images.shape[1:3])
 
     compare = jax.jit(lambda old, new: {name: spearman(old[name], new[name])[:, 0] for name in old})
     batches = list(image_batches(trained, most, size=100))
