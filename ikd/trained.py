@@ -88,7 +88,8 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     if images or not described:
         check_folder(config, recorded, workdir)
         dataset = as_trained_on(load_data(config), dataset, workdir)
-        if data.noted_checksum(workdir) not in (None, data.checksum(dataset, checks_pixels(config))):
+        then = (described or {}).get('checksum')
+        if then and then != data.checksum(dataset, checks_pixels(config)):
             raise other_data(workdir, 'its images, labels or their order are others now')
     model = final_model(config, dataset)
     return Trained(config, dataset, model, own_variables(model, dataset, tree), seed)

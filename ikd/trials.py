@@ -131,7 +131,6 @@ def obtain_stage(group, index, before):
     directory = job.config.store or job.workdir.parent / 'store'
     name = store.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
     shapes = training.state_shapes(job.stages[index], job.image_shape)
-
     checksum = noted_checksum(job.workdir)
 
     def stored():

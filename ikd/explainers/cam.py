@@ -3,20 +3,18 @@
 A [b, h', w', c'] is the value of `tap` (default: the network's last feature map), g its gradient d a_k / d A. Only
 the network after the tap is differentiated. Maps are not upsampled; relu=False leaves the last ReLU out.
 """
-from collections.abc import Mapping
-
 import jax
 import jax.numpy as jnp
 
 from ikd.errors import InputError
 from ikd.explainers.maps import class_gradients, guided_backprop
-from ikd.models import head
+from ikd.models import has_taps, head
 
 
 def feature_map(model, variables, images, tap):
     """The value of a tap [b, h', w', c'], and the network from it on as a function; InputError if it is no map."""
     found = model.apply(variables, images, train=False)
-    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
+    if not has_taps(found):
         raise InputError(f'class activation maps need a feature map, and {type(model).__name__} gives logits alone; '
                          'let it return (logits, taps)')
     taps = found[1]

@@ -34,8 +34,8 @@ MODELS = {
 NEUTRAL = {'dtype': jnp.float32, 'dropout_rate': 0.0}  # where a network that lacks the field is none the worse
 
 __all__ = ['MODELS', 'BatchNorm', 'HMEResNet18', 'HMETree', 'MLP', 'Peers', 'PlainCNN', 'Regressed', 'ResNet',
-           'Tap', 'Taps', 'VGG8', 'WideResNet', 'check_outputs', 'create', 'has_convolutions', 'head', 'init',
-           'parts_before', 'tap_shapes']
+           'Tap', 'Taps', 'VGG8', 'WideResNet', 'check_outputs', 'create', 'has_convolutions', 'has_taps', 'head',
+           'init', 'parts_before', 'tap_shapes']
 
 
 def create(name, num_classes, **options):
@@ -75,13 +75,17 @@ def check_outputs(model, image_shape, name):
     """
     outputs, _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0),
                                 jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
-    if not (isinstance(outputs, tuple) and len(outputs) == 2 and getattr(outputs[0], 'ndim', 0) >= 2
-            and isinstance(outputs[1], Mapping)):
+    if not (has_taps(outputs) and getattr(outputs[0], 'ndim', 0) >= 2):
         raise InputError(f'{type(model).__name__} must return (logits [b, k], taps), its feature maps by name, as '
                          'ikd.models.Taps collects them')
     if any(leaf.size == 0 for leaf in jax.tree.leaves(outputs[1])):
         h, w, _ = image_shape
         raise InputError(f'images of {h}x{w} are too small for {name}; set --config.data.size to more')
+
+
+def has_taps(outputs):
+    """Whether what a network has returned is (logits, taps)."""
+    return isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], Mapping)
 
 
 def init(model, key, image_shape):

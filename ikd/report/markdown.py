@@ -61,7 +61,7 @@ def absent(rows, columns):
         return '; '.join(f"{' '.join(label(row, columns))} ({spans(row[kind])})" for row in rows if row[kind])
 
     lines = {'missing': 'Not run yet, by seed', 'beyond': 'Run beyond the seeds asked for, and counted'}
-    return [f'{words}: {listed(kind)}.' for kind, words in lines.items() if listed(kind)]
+    return [f'{words}: {found}.' for kind, words in lines.items() if (found := listed(kind))]
 
 
 def spans(numbers):
