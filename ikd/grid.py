@@ -58,8 +58,8 @@ def adapt(grid, argument):
     """The grid as the comma-separated list after the colon of `--config=FILE:LIST` wants it.
 
     `smoke`: two epochs of few images. `epochs=N`: a shorter schedule, of N epochs where the longest cells have most;
-    milestones and warm-ups keep their shares. `images=N`: only the first N training images, for which the paper has
-    no numbers. `model=NAME`: only the cells of that network. The title and the names of files say so; cells have
+    milestones and warm-ups keep their shares. `images=N`: only the first N training images. For none of these has the
+    paper numbers. `model=NAME`: only the cells of that network. The title and the names of files say so; cells have
     other names by themselves. Raises InputError for a word that means nothing.
     """
     words = [*filter(None, argument.split(','))]
@@ -75,7 +75,6 @@ def adapt(grid, argument):
         elif kind == 'images' and value.isdecimal() and int(value) > 0:
             grid = _each(grid, lambda config: config.data.update(train_images=int(value)), f'images{value}',
                          f'the first {int(value):,} training images')
-            grid = grid._replace(cells=tuple(cell._replace(paper=None) for cell in grid.cells))
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
@@ -89,8 +88,9 @@ def adapt(grid, argument):
 
 
 def _each(grid, change, suffix, words):
-    """The grid with `change` made to a copy of every config; names and title say so."""
-    return _changed(grid, change)._replace(name=f'{grid.name}-{suffix}', title=f'{grid.title} ({words})')
+    """The grid with `change` made to a copy of every config, without the paper's numbers; names and title say so."""
+    cells = tuple(cell._replace(paper=None) for cell in _changed(grid, change).cells)
+    return grid._replace(cells=cells, name=f'{grid.name}-{suffix}', title=f'{grid.title} ({words})')
 
 
 def _changed(grid, change):
@@ -161,10 +161,11 @@ def read_cell(results, cell, seed):
     return record
 
 
-def write_cell(results, cell, summary, seed, measured=None):
+def write_cell(results, cell, summary, seed, measured=None, together=1):
     """Write the file of a cell and seed from the summary of the run that trained it; returns its contents.
 
-    What was measured of the same network before is kept.
+    What was measured of the same network before is kept. So many seeds were trained `together`: each has its share of
+    the seconds that they took.
     """
     config = resolve(cell.config)
     name = cell_name(config)
@@ -175,7 +176,8 @@ def write_cell(results, cell, summary, seed, measured=None):
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     record = {
-        'cell': name, **trial, **({} if measured is None else {'measured': measured}),
+        'cell': name, **trial, 'train_seconds': round(trial['train_seconds'] / together, 2),
+        **({} if measured is None else {'measured': measured}),
         'data': {'name': config.data.name, 'train_images': summary['train_images'],
                  'test_images': summary['test_images'], 'checksum': summary.get('data_checksum')},
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],
@@ -234,10 +236,11 @@ def share(lists, i, n):
 def missing(grid, found, i=1, n=1, together=1):
     """[(name, cell, seeds), ...] without a file yet, in the order to train them, of the i-th of n parts.
 
-    All cells of a seed (of `together` seeds) before the next, so that what is done is paired; relatives follow each
-    other.
+    All cells of a seed (of `together` seeds) before the next, in the grid's order, so that what is done is paired.
     """
-    cells = [pair for family in share(families(grid), i, n) for pair in family]
+    place = {id(cell): place for place, cell in enumerate(grid.cells)}
+    part = [pair for family in share(families(grid), i, n) for pair in family]
+    cells = sorted(part, key=lambda pair: place[id(pair[1])])
     blocks = [range(grid.trials)[first:first + together] for first in range(0, grid.trials, together)]
     todo = [(name, cell, [seed for seed in block if not is_done(cell, found[name].get(seed))])
             for block in blocks for name, cell in cells]

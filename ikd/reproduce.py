@@ -126,7 +126,7 @@ def train(grid, cell, seeds, workdir, options, found, stop):
             if not grids.is_done(cell, found.get(seed)):
                 measured = cell.measure(directory, seed) if cell.measure else None
                 there = grids.read_cell(options.results, cell, seed)  # perhaps of another table's command by now
-                found[seed] = grids.write_cell(options.results, cell, summary, seed, measured)
+                found[seed] = grids.write_cell(options.results, cell, summary, seed, measured, len(seeds))
                 if there and there['test_accuracy'] != found[seed]['test_accuracy']:
                     say(f"{cell.row}, seed {seed}: trained anew, as {directory} did not hold its network; its file "
                         f"now says {found[seed]['test_accuracy']:.2f} % in the place of {there['test_accuracy']:.2f}")

@@ -55,8 +55,8 @@ def test_seeds_that_were_trained_apart_lose_nothing(tmp_path, first, second, los
     names, there = (' and '.join(map(str, paths)) for paths in (lost, [path.parent for path in lost]))
     assert str(caught.value) == (
         f'{names} would be lost, as the seeds to train together have no checkpoint of 0-warmup in common; train them '
-        f'one after another (config.parallel=data, config.together=1), or remove {there}, and what was there is '
-        'trained again')
+        'one after another (config.parallel=data, config.together=1; --together=1 of ikd.reproduce), or remove '
+        f'{there}, and what was there is trained again')
     for folder, steps in zip(folders, (first, second)):
         assert sorted(int(path.name) for path in folder.iterdir()) == steps
     for path in lost:

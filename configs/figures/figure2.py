@@ -19,6 +19,7 @@ NOTES = (
     'paper fits both.',
     'The paper does not say by which explainer. The pictures have the one that the network has learnt from: Grad for '
     'the MLP, Grad-CAM for ResNet14.',
+    "The paper's text calls the halves of its Figure 2 Figure 3(a) and 3(b).",
     RESTORED,
 )
 

@@ -39,4 +39,5 @@ def grid(argument=''):
             _, paper = ROWS.get(row, (None, {}))
             cells.append(Cell(row, COLUMNS[model], config, paper.get(model), measure if row == 'CE' else None))
     title = 'Figure 3: test accuracy (%) of LE with different explainers on CIFAR-10'
-    return adapt(Grid('figure3', title, tuple(cells), NOTES, report=figure3), argument)
+    rows = tuple(dict.fromkeys(cell.row for cell in cells))
+    return adapt(Grid('figure3', title, tuple(cells), NOTES, references=rows, report=figure3), argument)

@@ -23,4 +23,4 @@ NOTES = (
 
 def grid(argument=''):
     return adapt(Grid('table2', 'Table 2: test accuracy (%) on CIFAR-10 with regularisation',
-                      cells(['resnet14', 'resnet8'], ROWS), NOTES, ordered=('LE(Grad-CAM)',)), argument)
+                      cells(['resnet14', 'resnet8'], ROWS), NOTES, ordered=('LE(Grad-CAM)', 'CE')), argument)

@@ -23,4 +23,4 @@ NOTES = (
 
 def grid(argument=''):
     return adapt(Grid('table3', 'Table 3: test error (%) of an MLP on MNIST', cells(['mlp'], ROWS), NOTES, error=True,
-                      ordered=('LE(Grad)',)), argument)
+                      ordered=('LE(Grad)', 'CE')), argument)

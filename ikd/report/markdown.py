@@ -1,9 +1,8 @@
 """A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
 import statistics
 
-VERDICTS = {'undecided': 'undecided, as the interval holds 0', 'not run': 'not run'}
-ORDER = ('It holds where the 95 % interval of the difference on the same seeds leaves out 0, each pair judged for '
-         "itself; p is after Holm's correction for all pairs of this list.")
+ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the 95 % "
+         'interval of the difference on the same seeds is that of a pair by itself.')
 
 
 def number(mean, std=None, decimals=2, sign=''):
@@ -135,11 +134,11 @@ def verdict(found, columns, error):
     """A line: which of two the paper has ahead, and whether it is so here."""
     where = f"{found['column']}: " if len(columns) > 1 else ''
     text = f"- {where}{found['better']} ahead of {found['worse']} (by {abs(found['paper_difference']):.2f}): "
-    said = VERDICTS.get(found['verdict'], found['verdict'])
     if 'difference' not in found:
-        return text + said
+        return text + found['verdict']
     ahead = -found['difference'] if error else found['difference']
     trials = f"{found['trials']} trial{'s' * (found['trials'] > 1)}"
     if found['half_interval'] is None:
         return f"{text}undecided, {unscattered(found['trials'])} ({number(ahead, sign='+')}, {trials})"
-    return f"{text}{said} ({number(ahead, found['half_interval'], sign='+')}, {corrected(found)}, {trials})"
+    ahead = number(ahead, found['half_interval'], sign='+')
+    return f"{text}{found['verdict']} ({ahead}, {corrected(found)}, {trials})"

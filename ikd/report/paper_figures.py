@@ -11,7 +11,8 @@ from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.files import replace_text, save_figure, write_json
 from ikd.grid import cell_name, picture_path
-from ikd.report.markdown import lines_of, number
+from ikd.report import tables
+from ikd.report.markdown import compared, explain, lines_of, number
 from ikd.report.matrix import matrix_figure
 from ikd.report.ordering import agreement, ordering_figure
 from ikd.report.provenance import sources
@@ -172,9 +173,13 @@ def figure3(grid, found, results):
                                for name in ('spearman', 'kendall', 'kendall_p'))]
               for column, of in networks.items() for pair, one in of['agreement'].items()]
     records = [record for cell in grid.cells for record in records_of(found, cell)]
+    result = tables.table([(cell.row, cell.column, cell_name(cell.config), cell.paper, found[cell_name(cell.config)])
+                           for cell in grid.cells], references=grid.references)
+    differences = [explain(result['comparisons'], error=False), '', *compared(result, [*columns])]
     return write(results, grid, records, [
         lines_of(['network', 'method', 'accuracy (%), the paper', 'ours', 'trials',
                   *(f'D, {reading}' for reading in READINGS)], lines),
+        ['## Differences on the same seeds', '', *differences] if result['comparisons'] else [],
         ['## Do the orders agree?', '', *lines_of(['network', 'orders', 'Spearman', 'Kendall', 'p'], orders)],
         ['## Discriminativeness', '', *lines_of(
             ['network', 'explainer', 'maps read as', "the true class's map against", 'D', 'mean rho',

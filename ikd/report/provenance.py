@@ -63,8 +63,27 @@ def data_of(record):
     return words + (' held out of the training set' if record.get('config', {}).get('data.holdout') else '')
 
 
+def epochs_of(record):
+    """The stages of a cell's file and their epochs, in words: `warmup 10, introspective 40`."""
+    return ', '.join(f"{stage['stage']} {stage['epochs']}" for stage in record['schedule'])
+
+
+def steps_of(record):
+    """The batches of a cell's file and its optimiser, in words; methods may have further rates for some stages."""
+    config = record['config']
+    rate = f"SGD with learning rate {config['optimizer.learning_rate']:g}"
+    if config['optimizer.milestones']:
+        shares = ' and '.join(f'{share:g}' for share in config['optimizer.milestones'])
+        rate += f' (a tenth after {shares} of the epochs)'
+    if config['method.name'] == 'hme' and config['model.name'] == 'hme_tree':
+        rate = 'Adam with learning rate {:g}, then SGD with {:g}'.format(
+            config['hme.learning_rate'], config['hme.hard_learning_rate'])
+    return (f"batches of {config['batch_size']}, what is left of an epoch unused; {rate}, momentum "
+            f"{config['optimizer.momentum']:g}, weight decay {config['optimizer.weight_decay']:g}")
+
+
 def sources(records):
-    """Sentences about where cells come from, by their files' contents: data, seeds, devices, versions, commits."""
+    """Sentences about where cells come from, by their files' contents: data, schedule, seeds, devices, versions."""
     if not records:
         return []
 
@@ -80,6 +99,8 @@ def sources(records):
     hours = sum(record['train_seconds'] for record in records) / 3600
     return [
         'Data: ' + all_of(lambda r: data_of(r) + several(data_of(r))),
+        'Epochs: ' + all_of(epochs_of),
+        'Training: ' + all_of(steps_of),
         'Seeds: ' + spans(sorted({record['seed'] for record in records})),
         'Device: ' + all_of(lambda r: '{count} x {kind}, {platform}'.format(**r['device']) + f", {r['precision']}"),
         'Versions: ' + all_of(lambda r: ', '.join(f'{name} {version}' for name, version in r['versions'].items())),

@@ -24,6 +24,8 @@ def table(cells, error=False, references=(), ordered=(), trials=5):
     for tests in comparisons, orderings:
         for test, p in zip(tests, holm([test.get('p') for test in tests])):
             test['p_holm'] = p
+    for test in orderings:
+        test['verdict'] = verdict(test, error)
     return {'rows': rows, 'comparisons': comparisons, 'orderings': orderings}
 
 
@@ -86,21 +88,26 @@ def ordered_pairs(rows, ordered):
 
 
 def order(row, other, error):
-    """Whether two rows stand to each other as in the paper: `holds`, `does not hold`, `undecided`, or `not run`.
-
-    Decided by the 95 % interval of their difference on common seeds, not corrected for other pairs.
-    """
+    """Two rows, the `better` and the `worse` one in the paper, their difference on common seeds if there are any."""
     better, worse = (row, other) if (row['paper_mean'] > other['paper_mean']) != error else (other, row)
     found = {'column': row['column'], 'better': better['row'], 'worse': worse['row'],
-             'paper_difference': better['paper_mean'] - worse['paper_mean'], 'verdict': 'not run'}
+             'paper_difference': better['paper_mean'] - worse['paper_mean']}
     if not better['values'].keys() & worse['values'].keys():
         return found
     measured = compare(better, worse)
-    mean, half = measured['difference'], measured['half_interval']
-    right = (mean > 0) != error
-    verdict = 'undecided' if half is None or abs(mean) <= half else 'holds' if right else 'does not hold'
-    return {**found, 'difference': mean, 'half_interval': half, 'p': measured['p'], 'trials': measured['trials'],
-            'verdict': verdict}
+    return {**found, **{field: measured[field] for field in ('difference', 'half_interval', 'p', 'trials')}}
+
+
+def verdict(found, error):
+    """Whether two rows stand to each other as in the paper: `holds`, `does not hold`, `undecided`, or `not run`.
+
+    found: of `order`, with `p_holm`, which decides: below 0.05 the difference has a sign.
+    """
+    if 'difference' not in found:
+        return 'not run'
+    if found['p_holm'] is None or found['p_holm'] >= 0.05:
+        return 'undecided'
+    return 'holds' if (found['difference'] > 0) != error else 'does not hold'
 
 
 def csv_text(result):

@@ -11,12 +11,7 @@ from ikd.evaluation.class_cosines import EXPECTED
 from ikd.evaluation.measure import NAMES
 from ikd.grid import cell_name
 from ikd.validation import resolve
-
-RECORD = {
-    'test_accuracy': 90.0, 'seed': 0, 'train_seconds': 3600, 'finished': '2030-01-02T03:04:05Z',
-    'precision': 'float32', 'git_commit': 'abc',
-    'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000},
-    'versions': {'jax': '1'}, 'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
+from tests.report.cell_file import RECORD
 
 
 def test_the_networks_of_the_tables_are_not_trained_again():
@@ -46,7 +41,7 @@ def test_figure2_ranks_the_expected_pairs_of_the_mean_matrix(tmp_path):
         for seed, first in enumerate((0.9, 0.7))}, cifar: {5: {**RECORD, 'seed': 5}}}
     text = grid.report(grid, found, tmp_path)
     assert text == (tmp_path / 'figure2.md').read_text() and 'Not run yet: CIFAR-10.' in text
-    assert '- Seeds: 0\n' in text and '; 2.0 hours of training' in text
+    assert '- Seeds: 0\n' in text and '; 1.0 hours of training' in text
     assert '| MNIST | Grad | by true class | 4/9 1 (0.80), 3/5 2 (0.70), 1/7 3 (0.60), 0/6 4 (0.50) |' in text
     assert '| all images | 4/9 45 (-0.80), 3/5 44 (-0.70), 1/7 43 (-0.60), 0/6 42 (-0.50) |' in text
     numbers = json.loads((tmp_path / 'figure2.json').read_text())['MNIST']['grad']['by_true_class']
@@ -84,6 +79,7 @@ def test_figure3_says_how_far_the_orders_agree(complete, tmp_path):
     assert "| ResNet14 | the paper's order and accuracy | 1.00 | 1.00 | 0.08 |" in text
     assert '| ResNet14 | accuracy and D (absolute; Grad-CAM as it is) | 1.00 | 1.00 | 0.08 |' in text
     assert '| ResNet8 | accuracy and D (signed; Grad-CAM upsampled) | -1.00 | -1.00 | 0.08 |' in text
+    assert '| ResNet8 | LE(GuidedBP) | +2.00 (alike on 2 seeds) | +1.00 (alike on 2 seeds) |  |  |' in text
     numbers = json.loads((tmp_path / 'figure3.json').read_text())
     assert numbers['ResNet14']['accuracies']['grad'] == [92, 92.1] and numbers['ResNet8']['ce'] == [89, 89.1]
 

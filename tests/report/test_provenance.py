@@ -6,6 +6,7 @@ import pytest
 
 from ikd.report import provenance
 from ikd.report.provenance import git_commit, sources
+from tests.report.cell_file import CONFIG, RECORD
 
 
 @pytest.fixture
@@ -56,25 +57,35 @@ def test_the_commit_is_that_of_the_code_that_runs(monkeypatch):
 
 
 def test_sources_count_what_differs():
-    record = {'data': {'name': 'mnist', 'train_images': 60000, 'test_images': 10000}, 'precision': 'float32',
-              'device': {'platform': 'gpu', 'kind': 'H100', 'count': 1}, 'versions': {'jax': '1', 'flax': '2'},
-              'seed': 0, 'git_commit': 'abc', 'finished': '2026-01-02T03:04:05Z', 'train_seconds': 1800}
-    lines = sources([record, {**record, 'seed': 3},
-                     {**record, 'seed': 1, 'git_commit': 'def', 'finished': '2026-01-05T03:04:05Z'}])
-    assert lines[:5] == ['Data: mnist, 60,000 images to train on, 10,000 to test', 'Seeds: 0 to 1, 3',
+    lines = sources([RECORD, {**RECORD, 'seed': 3},
+                     {**RECORD, 'seed': 1, 'git_commit': 'def', 'finished': '2026-01-05T03:04:05Z'}])
+    assert lines[:7] == ['Data: mnist, 60,000 images to train on, 10,000 to test',
+                         'Epochs: warmup 10, introspective 40',
+                         'Training: batches of 16, what is left of an epoch unused; SGD with learning rate 0.01, '
+                         'momentum 0.9, weight decay 0', 'Seeds: 0 to 1, 3',
                          'Device: 1 x H100, gpu, float32', 'Versions: jax 1, flax 2',
                          'Commit: abc (2 trials); def (1 trial)']
-    assert lines[5].startswith('Trials finished 2026-01-02 to 2026-01-05; 1.5 hours') and sources([]) == []
+    assert lines[7].startswith('Trials finished 2026-01-02 to 2026-01-05; 1.5 hours') and sources([]) == []
+
+
+def test_sources_tell_of_other_schedules():
+    tree = {**CONFIG, 'method.name': 'hme', 'model.name': 'hme_tree', 'hme.learning_rate': 0.05,
+            'hme.hard_learning_rate': 0.02}
+    falling = {**CONFIG, 'batch_size': 128, 'optimizer.milestones': [0.5, 0.75], 'optimizer.weight_decay': 1e-4}
+    one = [{'stage': 'ce', 'epochs': 50}]
+    lines = sources([{**RECORD, 'config': tree}, {**RECORD, 'config': falling, 'schedule': one}])
+    assert lines[1] == 'Epochs: warmup 10, introspective 40 (1 trial); ce 50 (1 trial)'
+    assert lines[2] == (
+        'Training: batches of 16, what is left of an epoch unused; Adam with learning rate 0.05, then SGD with 0.02, '
+        'momentum 0.9, weight decay 0 (1 trial); batches of 128, what is left of an epoch unused; SGD with learning '
+        'rate 0.01 (a tenth after 0.5 and 0.75 of the epochs), momentum 0.9, weight decay 0.0001 (1 trial)')
 
 
 def test_sources_tell_of_other_images_under_one_name():
     """Cells from before there were checksums may be anything, and say nothing."""
     def data_line(*checksums):
         named = {'name': 'own', 'train_images': 9, 'test_images': 1}
-        return sources([{'data': {**named, 'checksum': c} if c else named,
-                         'device': {'platform': 'gpu', 'kind': 'H100', 'count': 1}, 'precision': 'float32', 'seed': 0,
-                         'versions': {}, 'git_commit': 'abc', 'finished': '2026-01-02', 'train_seconds': 1}
-                        for c in checksums])[0]
+        return sources([{**RECORD, 'data': {**named, 'checksum': c} if c else named} for c in checksums])[0]
 
     assert data_line('a', 'a', None) == 'Data: own, 9 images to train on, 1 to test'
     assert data_line('a', 'b') == data_line(None, 'a') + ', not always the same images in the same order'

@@ -8,11 +8,10 @@ from ikd.errors import InputError
 from ikd.grid import Cell, Grid, cell_name
 from ikd.report.searches import choice, report
 from ikd.report.tables import describe
+from tests.report.cell_file import CONFIG, RECORD
 
-RECORD = {
-    'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 1, 'precision': 'float32', 'git_commit': 'abc', 'seed': 0,
-    'versions': {'jax': '1'}, 'finished': '2026-01-02T', 'device': {'platform': 'cpu', 'kind': 'k', 'count': 1},
-    'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100}, 'config': {'data.holdout': 100}}
+HELD_OUT = {**RECORD, 'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100},
+            'config': {**CONFIG, 'data.holdout': 100}}
 
 
 def row(name, accuracies, trials=3):
@@ -49,7 +48,7 @@ def test_the_report(tmp_path):
     text = report(grid, found, tmp_path / 'new')
     assert '| CP | undecided, as not all have run |  |  | 2 |' in text and '| CP | 0.5 | not run | 0 |' in text
     for best, records in enumerate(found.values()):
-        records |= {seed: {**RECORD, 'test_accuracy': 90.0 + best + seed * (1 + best / 2)} for seed in (0, 1)}
+        records |= {seed: {**HELD_OUT, 'test_accuracy': 90.0 + best + seed * (1 + best / 2)} for seed in (0, 1)}
     text = report(grid, found, tmp_path)
     assert '| CP | 0.5 | 91.75 +- 1.06 | +1.25 +- 3.18 (0.1) | 2 |' in text and '- a note' in text
     assert '1,337 images to train on, 100 to test held out of the training set' in text
@@ -61,7 +60,7 @@ def test_every_try_has_as_many_trials_and_is_one(tmp_path):
     """Seeds beyond the search's are left aside, and of two names of one config the first is shown."""
     grid = search(100)
     grid = grid._replace(cells=(*grid.cells, grid.cells[0]._replace(row='twin')), trials=1)
-    found = {cell_name(cell.config): {seed: {**RECORD, 'test_accuracy': accuracy} for seed, accuracy in of.items()}
+    found = {cell_name(cell.config): {seed: {**HELD_OUT, 'test_accuracy': accuracy} for seed, accuracy in of.items()}
              for cell, of in zip(grid.cells, ({0: 91.0, 1: 10.0}, {0: 90.0}))}
     text = report(grid, found, tmp_path)
     assert '| CP | 0.1 | 91.00 | +1.00 (0.5) | 2 |' in text and 'twin' not in text
