@@ -39,5 +39,5 @@ def kdexplainer():
     config.data.update(name='cifar10', augment='crop_flip')
     config.update(batch_size=64, epochs=240)
     config.optimizer.update(learning_rate=0.05, momentum=0.9, weight_decay=5e-4, milestones=(0.625, 0.75, 0.875))
-    config.method.update(weight=0.9, lam=0.1, temperature=4.0)
+    config.method.weight = 0.9
     return config

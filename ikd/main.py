@@ -112,7 +112,8 @@ def spoken_for():
         own = None
         if not any(argument.startswith('--multihost') for argument in sys.argv):
             return False
-    return str(own or os.environ.get('IKD_PROCESS') or os.environ.get('SLURM_PROCID') or 0) != '0'
+    said = os.environ.get('IKD_PROCESS') or os.environ.get('SLURM_PROCID') or 0
+    return str(said if own is None else own) != '0'
 
 
 def main(argv):

@@ -22,7 +22,7 @@ from ikd.explainers import EXPLAINERS
 from ikd.files import holding, read_json, write_json
 from ikd.models import MODELS
 from ikd.own_code import source
-from ikd.stages import common
+from ikd.stages import common, fresh
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
@@ -45,7 +45,7 @@ def _describe(config, stages, index):
            if field not in ('name', 'teacher', 'draws')},
         'init': 0, **({'draws': stage.draws} if stage.draws else {}),  # as it was before there were draws
         'span': stage.span or stage.epochs, 'network': stage.network or _network(config),
-        'before': _describe(config, stages, index - 1) if stage.start.__name__ != 'fresh' and index else None,
+        'before': _describe(config, stages, index - 1) if stage.start is not fresh and index else None,
         'teacher': None if stage.teacher is None else _describe(config, stages, stage.teacher),
         'setting': {field: value for field, value in identity(config).items()
                     if field in SETTING or field.startswith(('optimizer.', 'own.'))},
@@ -73,9 +73,10 @@ def _network(config):
 
 
 def _say(value):
-    """A stage's field as JSON: functions by name, partial ones with their keywords."""
+    """A stage's field as JSON: functions by name, partial ones with their arguments."""
     if isinstance(value, functools.partial):
-        return [_say(value.func), {name: _say(keyword) for name, keyword in value.keywords.items()}]
+        named = {name: _say(keyword) for name, keyword in value.keywords.items()}
+        return [_say(value.func), *map(_say, value.args), named]
     return value.__name__ if callable(value) else value
 
 

@@ -1,12 +1,13 @@
 """How processes find each other and agree, without starting any."""
 import os
 import re
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from ikd import processes
+from ikd import main, processes
 from ikd.config import default
 from ikd.errors import InputError, Stopped, Unreadable, Unwritable
 
@@ -86,6 +87,18 @@ def test_seeds_are_divided_whatever_is_finished(monkeypatch):
     monkeypatch.setenv('SLURM_PROCID', '2')
     monkeypatch.setenv('SLURM_NTASKS', '3')
     assert processes.join('trials') == (2, 3)
+
+
+@pytest.mark.parametrize('given, variable, spoken', [
+    (0, '3', False), (2, '0', True), (None, '3', True), (None, '', False)])
+def test_the_first_process_speaks_whatever_the_cluster_calls_it(given, variable, spoken, monkeypatch):
+    """given: the flag --process."""
+    monkeypatch.delenv('IKD_PROCESS', raising=False)
+    monkeypatch.setenv('SLURM_PROCID', variable)
+    monkeypatch.setattr(main, 'flags', SimpleNamespace(FLAGS=SimpleNamespace(is_parsed=lambda: True)))
+    for name, value in ('PROCESS', given), ('MULTIHOST', True), ('CONFIG', None):
+        monkeypatch.setattr(main, name, SimpleNamespace(value=value))
+    assert main.spoken_for() == spoken
 
 
 def test_a_process_apart_uses_the_gpus_that_are_its_own(monkeypatch):

@@ -1,4 +1,5 @@
 """Work that is done once: teachers and warm-ups from the store."""
+import functools
 import re
 import shutil
 
@@ -6,7 +7,7 @@ import jax
 import pytest
 
 from configs import digits as digits_config
-from ikd import checkpoint, experiment, store
+from ikd import checkpoint, experiment, stages, store
 from ikd.errors import Busy, Stopped
 from ikd.files import holding
 from ikd.recipes import recipe
@@ -25,6 +26,18 @@ def make_config(method, **fields):
     config.update_from_flattened_dict({'data.size': 16, 'model.name': 'cnn2', 'teacher.model': 'cnn4',
                                        'teacher.assistant': 'cnn4', **fields})
     return resolve(config)
+
+
+@pytest.mark.parametrize('field, start', [('start', stages.weights_only), ('trains', stages.before)])
+def test_all_that_a_stage_is_given_is_in_its_name(field, start):
+    """Of functions that are only in part called, arguments of either kind."""
+    config, (warmup, last) = make_config('le'), recipe(make_config('le'))
+
+    def name(*given, **named):
+        changed = functools.partial(start, *given, **named) if given or named else start
+        return store.stage_name(config, [warmup, last._replace(**{field: changed})], 1)
+
+    assert len({name(), name(1), name(2), name(1, 2), name(tap=1), name(tap=2)}) == 6
 
 
 @pytest.mark.slow

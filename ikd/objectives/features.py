@@ -97,8 +97,8 @@ def flow(student, teacher, taps):
     taps: pairs of names, first to last; G is `flow_matrix` of each and the next (2009.09140, section 5.3: of the
     groups).
     """
-    if any(student[ours].ndim != 4 for ours, _ in taps):
-        raise InputError('fsp_kd needs feature maps; choose a convolutional model.name')
+    if any(tap_of(student, ours).ndim != 4 or tap_of(teacher, theirs).ndim != 4 for ours, theirs in taps):
+        raise InputError('fsp_kd needs feature maps; choose a convolutional model.name and teacher.model')
     total = 0
     for (ours, theirs), (next_ours, next_theirs) in zip(taps, taps[1:]):
         g = flow_matrix(student[ours], student[next_ours])

@@ -31,11 +31,7 @@ def command(fields):
                 base = get_config(argument)
             except InputError:  # not every file takes every method
                 continue
-            changes = differing(wanted, said(base))
-            if None not in changes.values():  # which a flag can't say
-                found.append((f"configs/{name}.py{':' * bool(argument)}{argument}", base, changes))
-    if not found:
-        return None
+            found.append((f"configs/{name}.py{':' * bool(argument)}{argument}", base, differing(wanted, said(base))))
     name, base, changes = min(found, key=lambda one: len(one[2]))
     flags = [f'--config.{field}={value}' for field, value in needed(base, changes, wanted).items()]
     return shlex.join(['python', '-m', 'ikd.main', f'--config={name}', *flags])

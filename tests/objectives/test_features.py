@@ -156,6 +156,8 @@ def test_bfloat16_maps_are_compared_in_float32():
     (partial(attention, taps=(('d', 'd'),)), 'attention transfer needs feature maps'),
     (partial(flow, taps=(('a', 'a'), ('b', 'c'))), 'fsp_kd needs networks of one width'),
     (partial(flow, taps=(('d', 'd'), ('d', 'd'))), 'fsp_kd needs feature maps'),
+    (partial(flow, taps=(('a', 'd'), ('a', 'd'))), 'fsp_kd needs feature maps'),
+    (partial(flow, taps=(('a', 'a'), ('a', 'z'))), "no tap 'z'"),
 ])
 def test_what_cannot_be_compared_is_the_users_mistake(distance, message):
     more = {'c': jnp.zeros((B, H // 2, W // 2, N + 1)), 'd': jnp.zeros((B, N))}

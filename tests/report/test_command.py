@@ -16,6 +16,7 @@ CASES = {
     'digits': (digits, 'le', {}, 'configs/digits.py:le'),
     'smoke': (le_mnist, 'smoke', {}, 'configs/mnist.py:le,smoke'),
     'cifar': (ce_cifar, '', {'trials': 5}, 'configs/cifar.py:ce --config.trials=5'),
+    'unsized': (digits, 'ce', {'data.size': None}, 'configs/digits.py:ce --config.data.size=None'),
     'tree': (digits, 'hme', {}, 'configs/digits.py:hme'),
     'kdexplainer': (kdexplainer, 'vam', {}, 'configs/kdexplainer.py:kd --config.model.vam=True'),
     'folder': (le_folder, '', {'data.dir': '/my photos', 'test_every': 4},
