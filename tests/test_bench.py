@@ -111,6 +111,7 @@ def test_decoding_of_photographs(tmp_path):
     assert times.shape == (1, 2) and min(more['images_per_second']) > 0
 
 
+@pytest.mark.slow
 def test_memory_of_a_thousand_classes(monkeypatch):
     """More classes need more memory; nothing is trained."""
     few, many = (benchmarks.large_memory(1, size=16, classes=classes) for classes in (10, 1000))

@@ -38,6 +38,7 @@ def test_a_given_teacher_is_not_trained_and_is_named(finished, tmp_path):
     assert sorted(path.name for path in (tmp_path / 'run' / 'checkpoints' / 'seed0').iterdir()) == ['1-student']
 
 
+@pytest.mark.slow
 def test_a_given_teacher_teaches_as_if_it_had_been_trained_here(tmp_path, monkeypatch):
     """The same student, bit for bit, from a teacher out of the store and from a run that trained the same network.
 

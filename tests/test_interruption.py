@@ -89,6 +89,7 @@ def assert_undisturbed(workdir, undisturbed):
     assert not [path for path in workdir.rglob('*') if 'tmp' in path.relative_to(workdir).as_posix()]
 
 
+@pytest.mark.slow
 def test_asked_to_stop_then_killed(tmp_path):
     """SIGTERM once it trains, the next process SIGKILL while it saves, the same command each time."""
     workdir, undisturbed = tmp_path / 'a' / 'run', tmp_path / 'b' / 'run'

@@ -87,6 +87,7 @@ def wait_for(condition, running):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_run(tmp_path):
     """LE with a convolutional network; only the first writes and speaks. The reference is a run of one process."""
     results = finish(start(2, arguments(tmp_path / 'two' / 'run')))
