@@ -7,7 +7,6 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from ikd.errors import InputError
-from ikd.explainers import CAMS
 
 # Fields that say where or how, not what: changing them continues the same experiment.
 NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
@@ -117,14 +116,6 @@ def network_options(config):
         options['vam_block'] = config.model.vam_block
     if config.model.name == 'hme_tree':
         options['outputs'] = config.hme.outputs
-    return options
-
-
-def explainer_options(config):
-    """The options that the config's explainer takes, for `explainers.explain`."""
-    options = {'class_chunk': config.class_chunk}
-    if config.method.explainer in CAMS:
-        options |= {'tap': config.method.tap, 'relu': config.method.relu}
     return options
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ikd import data, models
 from ikd.checkpoint import last_tree
-from ikd.config import default, explainer_options
+from ikd.config import default
 from ikd.data import Dataset
 from ikd.data.folder import fingerprint
 from ikd.data.limits import printable
@@ -17,7 +17,7 @@ from ikd.data.resident import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.experiment import MATMUL, checks_pixels, load_data, read_summary
-from ikd.explainers import EXPLAINERS, explain
+from ikd.explainers import EXPLAINERS, explain, explainer_options
 from ikd.files import read_json
 from ikd.recipes import RECIPES
 from ikd.stages import common

@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from ikd.config import apply_arguments, default, digest, explainer_options, flatten, identity
+from ikd.config import apply_arguments, default, digest, flatten, identity
 from ikd.errors import InputError
+from ikd.explainers import explainer_options
 from ikd.recipes import RECIPES
 from ikd.validation import resolve
 

@@ -36,6 +36,11 @@ def test_import_is_light_and_everything_is_there():
         ikd.nothing
 
 
+def test_a_config_and_the_flags_are_read_before_jax_is_loaded():
+    code = "import sys, ikd.config, ikd.main; print({'jax', 'flax', 'orbax'} & {*sys.modules})"
+    assert python('-c', code).stdout == 'set()\n'
+
+
 def test_training_does_not_wait_for_what_it_can_do_without():
     """Nor is PyTorch, where it is installed, lost to whoever wants it afterwards."""
     code = ("import sys, ikd.experiment; print({'torch', 'tensorflow', 'sklearn'} & {*sys.modules}); "

@@ -5,4 +5,12 @@ from ikd.explainers.similarity import SIMILARITIES, class_similarity
 from ikd.explainers.targets import targets
 
 __all__ = ['CAMS', 'EXPLAINERS', 'ONE_PASS', 'SIMILARITIES', 'applicable', 'class_gradients', 'class_similarity',
-           'explain', 'targets']
+           'explain', 'explainer_options', 'targets']
+
+
+def explainer_options(config):
+    """The options that a config's explainer takes, for `explain`."""
+    options = {'class_chunk': config.class_chunk}
+    if config.method.explainer in CAMS:
+        options |= {'tap': config.method.tap, 'relu': config.method.relu}
+    return options

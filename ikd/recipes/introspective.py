@@ -1,7 +1,7 @@
 """Methods that learn from explanations, and their controls."""
 from functools import partial
 
-from ikd.config import explainer_options
+from ikd.explainers import explainer_options
 from ikd.objectives import cross_entropy, introspective, uniform
 from ikd.stages import Stage, continued
 

@@ -2,9 +2,8 @@
 import jax
 import numpy as np
 
-from ikd import explainers
-from ikd.config import explainer_options
 from ikd.data.resident import normalise
+from ikd.explainers import class_similarity, explain, explainer_options
 from ikd.report.figures import explanation_figure
 
 MOST_IMAGES = 10
@@ -15,8 +14,8 @@ def explanations(config, model, variables, images, labels):
 
     images: float [n, h, w, c] in the network's input scale. Evaluation mode, the config's explainer and similarity.
     """
-    maps = explainers.explain(config.method.explainer, model, variables, images, **explainer_options(config))
-    similarities = explainers.class_similarity(maps, labels, config.method.similarity) - 1
+    maps = explain(config.method.explainer, model, variables, images, **explainer_options(config))
+    similarities = class_similarity(maps, labels, config.method.similarity) - 1
     return maps, similarities, jax.nn.softmax(model.apply(variables, images, train=False)[0])
 
 
