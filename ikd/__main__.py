@@ -12,18 +12,13 @@
 one that came with ikd.
 """
 import os
-import pathlib
 import runpy
 import sys
 
+from ikd.modules import shipped
+
 MODULES = {'train': 'ikd.main', 'explain': 'ikd.explain', 'evaluate': 'ikd.evaluate', 'report': 'ikd.report',
            'compare': 'ikd.compare', 'reproduce': 'ikd.reproduce', 'bench': 'ikd.bench'}
-
-
-def shipped():
-    """The folder that holds `configs/`: `ikd/share` of an installed ikd, or else the repository that ikd lies in."""
-    package = pathlib.Path(__file__).absolute().parent
-    return package / 'share' if (package / 'share').is_dir() else package.parent
 
 
 def with_own_configs(arguments):

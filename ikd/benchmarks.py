@@ -17,11 +17,11 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ikd import data, parallel, training
-from ikd.__main__ import shipped
 from ikd.config import default
 from ikd.data.stream import ahead, unread
 from ikd.experiment import MATMUL
 from ikd.explainers.maps import grad
+from ikd.modules import shipped
 from ikd.report.device_time import busy_share, device_events
 from ikd.report.timing import paired_times, times_of
 from ikd.trials import prepare_stages

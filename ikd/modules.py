@@ -1,9 +1,18 @@
-"""Python files that a command is given: a grid of configs/, or what brings methods and networks of one's own."""
+"""Python files that a command is given: a grid of configs/, or what brings methods and networks of one's own.
+
+And where those lie that came with ikd.
+"""
 import importlib.util
 import pathlib
 from os.path import expanduser
 
 from ikd.errors import InputError
+
+
+def shipped():
+    """The folder that holds `configs/`: `ikd/share` of an installed ikd, or else the repository that ikd lies in."""
+    package = pathlib.Path(__file__).absolute().parent
+    return package / 'share' if (package / 'share').is_dir() else package.parent
 
 
 def module_of(path):
