@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ikd.objectives.distillation import confidence_weighted, distil
+from ikd.objectives.distillation import confidence_weighted, distil, mutual
 from ikd.objectives.features import attention, flow, hint, match
 from ikd.objectives.introspective import introspective, uniform
-from ikd.objectives.mutual import mutual
 from ikd.objectives.plain import confidence_penalty, cross_entropy, label_smoothing
 from ikd.objectives.routing import attentive, binary, routed
 
