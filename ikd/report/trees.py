@@ -8,17 +8,13 @@ from matplotlib.patches import Circle
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import pdist
 
+from ikd.objectives.routing import relative_entropy
+
 LEAST_SHARE = 0.02  # of a child's input, for an edge
 FEW_CLASSES = 12
 PALETTE = ['#4477aa', '#cc6677', '#228833', '#bb8800', '#aa4499', '#2299bb', '#882255', '#666633']
 GREY, FAINT = '#bbbbbb', '#777777'
 RADIUS, LEVEL_HEIGHT, SIDE = 0.17, 1.25, 1.4  # inches
-
-
-def normalised_entropy(alpha):
-    """Entropy of each row of alpha [children, parents] over the largest it could have: [children], in [0, 1]."""
-    logs = np.log(alpha, where=alpha > 0, out=np.zeros(alpha.shape))
-    return -(alpha * logs).sum(1) / np.log(max(alpha.shape[1], 2))
 
 
 def places(order):
@@ -74,7 +70,7 @@ def tree_figure(routings, class_names, title):
 
     routings: alpha [children, parents] between each two levels, first to last; the last has a row for each of the k
     class_names. An edge from parent to child is as wide and opaque as its alpha and has its parent's colour; under
-    0.02 it is left out. Experts that no class gets anything from are grey. At the side: the mean normalised entropy
+    0.02 it is left out. Experts that no class gets anything from are grey. At the side: the mean relative entropy
     of each alpha. Returns a matplotlib Figure.
     """
     routings = [np.asarray(alpha, np.float64) for alpha in routings]
@@ -106,7 +102,7 @@ def tree_figure(routings, class_names, title):
             axes.add_patch(Circle(point, RADIUS, facecolor=colour, edgecolor='white', linewidth=1.5, zorder=2))
             axes.text(*point, str(i), fontsize=8, color='white', ha='center', va='center_baseline', zorder=3)
         axes.text(width + 0.45, heights[level] - LEVEL_HEIGHT / 2,
-                  f'entropy {normalised_entropy(alpha).mean():.2f}', fontsize=8, va='center', color='#333333')
+                  f'entropy {relative_entropy(alpha).mean():.2f}', fontsize=8, va='center', color='#333333')
     axes.text(width + 0.45, top, 'entropy: mean of the\nrows over log(parents)', fontsize=6.5, va='center',
               color=FAINT)
     gap, anchor = (0.06, 'top') if rotation else (0.2, 'baseline')
