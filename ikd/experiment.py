@@ -50,7 +50,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     processes.check_alike('the configuration', digest(config))
     summary = processes.told(lambda: check_identity(config, workdir) or read_summary(workdir))
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
-    missing = [seed for seed in seeds_of(config, seeds) if seed not in done]
+    missing = [seed for seed in (processes.own_seeds(config) if seeds is None else seeds) if seed not in done]
     if not missing:
         finished(summary)
         return summary
@@ -76,11 +76,6 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
                                                             described['checksum']))
                 finished(summary)
     return summary
-
-
-def seeds_of(config, seeds=None):
-    """The seeds given, or those of all the config's trials."""
-    return range(config.seed, config.seed + config.trials) if seeds is None else seeds
 
 
 def draw_results(job, state):

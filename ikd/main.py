@@ -127,7 +127,7 @@ def main(argv):
     keep_compiled(CONFIG.value.cache_dir)
     workdir = os.path.expanduser(WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config()))
     with stopping() as stop, processes.ending_together():
-        seeds = processes.own_seeds(place, CONFIG.value)
+        seeds = processes.own_seeds(CONFIG.value, place)
         summary = experiment.run(CONFIG.value, workdir, seeds=seeds, stop=stop, quiet=place.index > 0)
     if place.index == 0 and summary:
         print(describe(summary, workdir, time.perf_counter() - started))

@@ -79,11 +79,10 @@ def _check_place(count, index):
         raise InputError(f'--process={index} of --processes={count}: processes are counted from 0')
 
 
-def own_seeds(place, config):
+def own_seeds(config, place=Place(0, 1)):
     """The seeds that this process trains: under `trials` its share, whatever the others have finished; else all."""
-    if config.parallel == 'trials':
-        return range(config.seed + place.index, config.seed + config.trials, place.count)
-    return range(config.seed, config.seed + config.trials)
+    index, count = place if config.parallel == 'trials' else (0, 1)
+    return range(config.seed + index, config.seed + config.trials, count)
 
 
 @contextlib.contextmanager

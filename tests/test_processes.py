@@ -80,10 +80,10 @@ def test_seeds_are_divided_whatever_is_finished(monkeypatch):
     """Under trials every seed has one process, also where there are more processes; Slurm says which this is."""
     config = default()
     config.update(parallel='trials', trials=5, seed=7)
-    shares = [[*processes.own_seeds(processes.Place(i, 3), config)] for i in range(3)]
+    shares = [[*processes.own_seeds(config, processes.Place(i, 3))] for i in range(3)]
     assert shares == [[7, 10], [8, 11], [9]]
     config.trials = 1
-    assert [[*processes.own_seeds(processes.Place(i, 2), config)] for i in range(2)] == [[7], []]
+    assert [[*processes.own_seeds(config, processes.Place(i, 2))] for i in range(2)] == [[7], []]
     monkeypatch.setenv('SLURM_PROCID', '2')
     monkeypatch.setenv('SLURM_NTASKS', '3')
     assert processes.join('trials') == (2, 3)
