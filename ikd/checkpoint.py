@@ -128,7 +128,6 @@ def newest(managers, examples, interval=0):
             taken = step
             break
         except Unusable as error:
-            found = None
             passed.append(error)
     if passed and not found:
         folders = ' and '.join(str(saved.directory) for saved in managers)

@@ -105,7 +105,7 @@ def apply_arguments(config, argument, methods=()):
             config.method.name = word
         else:
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: "
-                             f"{', '.join((*ARGUMENTS, *methods))}")
+                             f"{', '.join(dict.fromkeys((*ARGUMENTS, *methods)))}")
     return config
 
 

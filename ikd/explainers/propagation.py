@@ -15,7 +15,7 @@ from jax.extend.core import Literal
 
 from ikd.errors import InputError
 
-CALLS = ('jit', 'pjit', 'closed_call', 'custom_jvp_call', 'custom_vjp_call', 'remat2', 'checkpoint')
+CALLS = ('jit', 'closed_call', 'custom_jvp_call', 'custom_vjp_call', 'remat2')
 PLACING = ('reshape', 'transpose', 'squeeze', 'broadcast_in_dim', 'convert_element_type', 'slice', 'dynamic_slice',
            'concatenate', 'stack', 'gather', 'pad', 'rev', 'copy')
 CHOOSING = ('reduce_max', 'reduce_window_max', 'split', 'unstack')

@@ -146,7 +146,7 @@ class HMETree(nn.Module):
         numbers = [Head(self.hidden, self.outputs, self.activation, self.dropout_rate, self.axis_name, self.dtype,
                         name=f'head_{k + 1}')(flatten(x[:, k]), train) for k in range(self.num_classes)]
         numbers = taps('outputs', jnp.stack(numbers, axis=1).astype(jnp.float32))
-        return numbers.max(-1), dict(taps)
+        return numbers.max(-1), taps
 
 
 class Group(nn.Module):
@@ -218,4 +218,4 @@ class HMEResNet18(nn.Module):
         bias = self.param('head_bias', init, (self.num_classes, 2), jnp.float32)
         numbers = jnp.einsum('bkd,kdo->bko', pooled, kernel.astype(self.dtype)) + bias
         numbers = taps('binary', numbers.astype(jnp.float32))
-        return numbers[..., 0] - numbers[..., 1], dict(taps)
+        return numbers[..., 0] - numbers[..., 1], taps

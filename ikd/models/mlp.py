@@ -33,4 +33,4 @@ class MLP(nn.Module):
         for i, width in enumerate(self.widths, 1):
             x = taps(f'hidden{i}', self.activation(linear(x, width, self.dtype)))
             x = Dropout(self.dropout_rate, self.axis_name)(x, train)
-        return linear(x, self.num_classes, self.dtype).astype(jnp.float32), dict(taps)
+        return linear(x, self.num_classes, self.dtype).astype(jnp.float32), taps

@@ -63,4 +63,4 @@ class PlainCNN(nn.Module):
         x = taps('flat', flatten(x))
         for width in hidden:
             x = self.activation(linear(x, width, self.dtype))
-        return linear(x, self.num_classes, self.dtype).astype(jnp.float32), dict(taps)
+        return linear(x, self.num_classes, self.dtype).astype(jnp.float32), taps

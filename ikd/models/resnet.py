@@ -86,4 +86,4 @@ class ResNet(nn.Module):
             x = taps(f'group{group}', x)
             x = Dropout(self.dropout_rate, self.axis_name)(x, train)
         x = taps('pooled', x.mean((1, 2)))
-        return linear(x, self.num_classes, self.dtype, name='linear').astype(jnp.float32), dict(taps)
+        return linear(x, self.num_classes, self.dtype, name='linear').astype(jnp.float32), taps

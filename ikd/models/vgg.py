@@ -38,4 +38,4 @@ class VGG8(nn.Module):
             x = Dropout(self.dropout_rate, self.axis_name)(x, train)
         x = taps('pooled', x.mean((1, 2)))
         x = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=nn.initializers.normal(0.01), name='linear')(x)
-        return x.astype(jnp.float32), dict(taps)
+        return x.astype(jnp.float32), taps

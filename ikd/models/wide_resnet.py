@@ -65,4 +65,4 @@ class WideResNet(nn.Module):
         x = taps('last', self.activation(BatchNorm(self.axis_name, name='last_norm')(x, train)))
         x = taps('pooled', x.mean((1, 2)))
         return linear(x, self.num_classes, self.dtype, name='linear', bias_init=nn.initializers.zeros).astype(
-            jnp.float32), dict(taps)
+            jnp.float32), taps

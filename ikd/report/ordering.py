@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
-COLOURS = ['#4477aa', '#cc6677', '#228833', '#bb8800']
+from ikd.report.evaluation import COLOURS
 
 
 def agreement(first, second):
