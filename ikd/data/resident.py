@@ -1,8 +1,10 @@
-"""The data set on the device: shuffled, cropped, flipped and normalised inside the compiled step."""
+"""What compiled functions do with images, held on the device or streamed: order, augmentation, normalisation."""
 import jax
 import jax.numpy as jnp
 
 from ikd import keys
+
+PAD = 4  # pixels on every side before a crop
 
 
 def epoch_order(seed, epoch, n, size, draws=0):
@@ -14,17 +16,17 @@ def epoch_order(seed, epoch, n, size, draws=0):
     return jax.random.permutation(jax.random.fold_in(keys.stream(seed, keys.ORDER, draws), epoch), n)[:size]
 
 
-def crop_and_flip(images, example_keys, pad=4):
-    """Pad every side with zeros, crop the old size at random, mirror every other image: uint8 [b, h, w, c].
+def crop_and_flip(images, example_keys):
+    """Pad every side with PAD zeros, crop the old size at random, mirror every other image: uint8 [b, h, w, c].
 
     The standard CIFAR augmentation (2009.09140, section 3); each image draws from its own key.
     """
     h, w, c = images.shape[1:]
-    padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    padded = jnp.pad(images, ((0, 0), (PAD, PAD), (PAD, PAD), (0, 0)))
 
     def one(image, key):
         corner_key, flip_key = jax.random.split(key)
-        row, column = jax.random.randint(corner_key, (2,), 0, 2 * pad + 1)
+        row, column = jax.random.randint(corner_key, (2,), 0, 2 * PAD + 1)
         crop = jax.lax.dynamic_slice(image, (row, column, 0), (h, w, c))
         return jnp.where(jax.random.bernoulli(flip_key), crop[:, ::-1], crop)
 

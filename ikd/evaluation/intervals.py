@@ -2,12 +2,12 @@
 import numpy as np
 
 
-def bootstrap_interval(values, resamples=1000, confidence=0.95, seed=0):
-    """(low, high): the percentile bootstrap interval of the mean of values [n]; (None, None) of less than two."""
+def bootstrap_interval(values, resamples=1000):
+    """(low, high): the mean's 95 % percentile bootstrap interval, of values [n]; (None, None) of fewer than two."""
     if len(values) < 2:
         return None, None
-    draws = np.random.default_rng(seed).choice(values, (resamples, len(values)))
-    low, high = np.quantile(draws.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    draws = np.random.default_rng(0).choice(values, (resamples, len(values)))
+    low, high = np.quantile(draws.mean(1), [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -35,13 +35,13 @@ def tap_of(taps, name):
     return taps[name]
 
 
-def hint(student, teacher, taps, hinted='hint'):
+def hint(student, teacher, taps):
     """||r(f_S) - f_T||^2 / 2, summed over channels, averaged over positions: [b] (Romero et al. 2015, equation 3).
 
-    taps: the names of the student's guided layer and the teacher's hint. r is the tap `hinted` of the student, a
+    taps: the names of the student's guided layer and the teacher's hint. r is the tap `hint` of the student, a
     regressor's output (`Regressed`), or without one the identity.
     """
-    f, g = student.get(hinted, tap_of(student, taps[0])), tap_of(teacher, taps[1])
+    f, g = student.get('hint', tap_of(student, taps[0])), tap_of(teacher, taps[1])
     if f.shape != g.shape:
         raise InputError(f"hint compares {taps[0]} of the student, {f.shape[1:]}, with {taps[1]} of the teacher, "
                          f'{g.shape[1:]}; ' + ('choose taps of one size' if f.shape[1:-1] != g.shape[1:-1] else

@@ -41,15 +41,15 @@ def values(summary, name, seeds):
     return [of[seed] for seed in seeds]
 
 
-def comparison(summaries, labels, baseline=0):
-    """A Markdown table: mean +- standard deviation over all seeds, and accuracy paired with the run `baseline`.
+def comparison(summaries, labels):
+    """A Markdown table: mean +- standard deviation over all seeds, and accuracy paired with the first run.
 
     summaries: contents of `summary.json` of each run. Accuracy in percent, its difference in points with a 95 %
     interval over the seeds that both runs have, if they are of one data set; NLL in nats; ECE in [0, 1].
     """
-    lines = [f'| method | accuracy (%) | minus {labels[baseline]} | NLL (nats) | ECE | training (s) | seeds |',
+    lines = [f'| method | accuracy (%) | minus {labels[0]} | NLL (nats) | ECE | training (s) | seeds |',
              '|---|---|---|---|---|---|---|']
-    base = summaries[baseline]
+    base = summaries[0]
     for i, (summary, name) in enumerate(zip(summaries, labels)):
         seeds = [trial['seed'] for trial in summary['trials']]
         cells = []
@@ -60,7 +60,7 @@ def comparison(summaries, labels, baseline=0):
         common = sorted({*seeds} & {trial['seed'] for trial in base['trials']})
         if any(summary[field] != base[field] for field in DATA):
             cells.insert(1, 'other data')
-        elif i != baseline and common:
+        elif i and common:
             mean, half = paired_difference(*(values(s, 'test_accuracy', common) for s in (summary, base)))
             spread = f' +- {half:.2f}' if half is not None else ' (one seed)' if len(common) == 1 else ''
             cells.insert(1, f'{round(mean, 2) + 0.0:+.2f}{spread}')

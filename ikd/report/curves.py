@@ -53,10 +53,10 @@ def round_steps(low, high, most=5):
                 return [float(f'{i * step:.12g}') for i in range(first, last + 1)]
 
 
-def powers(low, high, most=5):
-    """Powers of ten in [low, high], at most so many, evenly apart."""
+def powers(low, high):
+    """Powers of ten in [low, high], at most five, evenly apart."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
-    return [10.0 ** i for i in range(first, last + 1, math.ceil((last - first + 1) / most) or 1)]
+    return [10.0 ** i for i in range(first, last + 1, math.ceil((last - first + 1) / 5) or 1)]
 
 
 def scale(values, percent=False):

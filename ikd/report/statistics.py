@@ -17,25 +17,25 @@ def standard_error(difference):
     return difference.std(ddof=1) / np.sqrt(len(difference))
 
 
-def paired_difference(ours, theirs, confidence=0.95):
-    """(mean of ours - theirs, half the width of its confidence interval) for values of the same seeds, [n] each.
+def paired_difference(ours, theirs):
+    """(mean of ours - theirs, half the width of its 95 % confidence interval) for values of the same seeds, [n] each.
 
     Student's t with n - 1 degrees of freedom. The half width is None where there is no `standard_error`.
     """
     difference = np.subtract(ours, theirs)
     error = standard_error(difference)
-    half = None if error is None else float(t.ppf((1 + confidence) / 2, len(difference) - 1) * error)
+    half = None if error is None else float(t.ppf(0.975, len(difference) - 1) * error)
     return float(difference.mean()), half
 
 
-def mean_interval(values, confidence=0.95):
-    """(mean, half the width of its confidence interval) of values [n]: as `paired_difference` has it."""
-    return paired_difference(values, np.zeros(len(values)), confidence)
+def mean_interval(values):
+    """(mean, half the width of its 95 % confidence interval) of values [n]: as `paired_difference` has it."""
+    return paired_difference(values, np.zeros(len(values)))
 
 
-def share_interval(share, n, confidence=0.95):
-    """(low, high), in [0, 1]: Wilson's interval of a share of n independent images, such as an accuracy."""
-    found = binomtest(round(share * n), n).proportion_ci(confidence, method='wilson')
+def share_interval(share, n):
+    """(low, high), in [0, 1]: Wilson's 95 % interval of a share of n independent images, such as an accuracy."""
+    found = binomtest(round(share * n), n).proportion_ci(0.95, method='wilson')
     return float(found.low), float(found.high)
 
 

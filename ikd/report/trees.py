@@ -22,15 +22,15 @@ def places(order):
     return (np.argsort(order) + 0.5) / len(order)
 
 
-def untangle(routings, sweeps=10):
+def untangle(routings):
     """Place the nodes of every level in (0, 1), so that edges cross little: a list of arrays [nodes].
 
-    Sweeps up and down the levels sort each by the mean place of the parents or children, weighted by alpha. The last
-    sweep goes down, so of a tree no two edges cross.
+    Ten sweeps up and down the levels sort each by the mean place of the parents or children, weighted by alpha. The
+    last sweep goes down, so of a tree no two edges cross.
     """
     sizes = [routings[0].shape[1], *(len(alpha) for alpha in routings)]
     found = [places(np.arange(size)) for size in sizes]
-    for _ in range(sweeps):
+    for _ in range(10):
         for level in reversed(range(len(routings))):
             alpha = routings[level]
             weight = alpha.sum(0)
