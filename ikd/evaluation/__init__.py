@@ -1,1 +1,1 @@
-"""What trained networks show: how alike their class maps are, and how well explainers tell classes apart."""
+"""What is measured of trained networks: calibration, robustness, how good explanations and how alike maps are."""

@@ -1,1 +1,1 @@
-"""Pictures, records and the facts beside a number."""
+"""What people are shown: records, tables and their statistics, pictures, a page; and the facts beside a number."""
