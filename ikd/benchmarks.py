@@ -19,7 +19,6 @@ from sklearn.datasets import load_sample_images
 from ikd import data, parallel, training
 from ikd.config import default
 from ikd.data.stream import ahead, unread
-from ikd.experiment import MATMUL
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
 from ikd.report.device_time import busy_share, device_events
@@ -201,10 +200,11 @@ def first_step(pairs, cached, seconds):
 
 FIRST_STEP = '''
 from configs import digits
-from ikd import benchmarks, experiment
+from ikd import benchmarks
+from ikd.run_data import load_data
 from ikd.validation import resolve
 config = resolve(digits.get_config('le'))
-benchmarks.Steps(config, experiment.load_data(config), index=0)()
+benchmarks.Steps(config, load_data(config), index=0)()
 '''
 
 
@@ -243,7 +243,7 @@ def table_2(pairs, precision, minutes, steps_an_epoch=390, epochs=160, trials=5)
     total, images = 0, dataset(32, 3, copies=EPOCH)
     for model in ('resnet8', 'resnet14'):
         for method in ('ce', 'dropout', 'label_smoothing', 'confidence_penalty', 'le'):
-            with jax.default_matmul_precision(MATMUL[precision]):
+            with jax.default_matmul_precision(parallel.MATMUL[precision]):
                 steps = Steps(settings(model, method, precision=precision, **{'data.augment': 'crop_flip'}), images)
                 total = total + times_of(steps, min(pairs, 5)) / steps.steps
     return np.stack([total * steps_an_epoch * epochs * trials / 60, np.full(len(total), float(minutes))], 1), {

@@ -10,7 +10,6 @@ from os.path import expanduser
 
 from ikd.config import identity
 from ikd.errors import InputError, ending_in_a_line
-from ikd.experiment import read_summary
 from ikd.files import read_json
 from ikd.report.comparison import comparison, labels_of
 
@@ -28,7 +27,7 @@ def main(argv):
     workdirs = [*dict.fromkeys(map(os.path.normpath, parse(argv).runs))]
     if not workdirs:
         raise InputError('give the directories of finished runs: python -m ikd.compare RUN RUN...')
-    summaries = [read_summary(workdir) for workdir in workdirs]
+    summaries = [read_json(pathlib.Path(workdir) / 'summary.json') for workdir in workdirs]
     for workdir, summary in zip(workdirs, summaries):
         if not summary:
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')

@@ -26,10 +26,10 @@ from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
-from ikd.experiment import MATMUL
 from ikd.explainers import EXPLAINERS, applicable
 from ikd.files import save_figure, write_json
 from ikd.modules import run_config, take_config
+from ikd.parallel import MATMUL
 from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance

@@ -12,8 +12,6 @@ import numpy as np
 
 from ikd import data, models, parallel, processes
 from ikd.config import digest, identity
-from ikd.data.limits import half_of_memory
-from ikd.data.stream import select
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, save_figure, write_json
 from ikd.recipes import EXPLAINED, recipe
@@ -22,11 +20,10 @@ from ikd.report.journal import locked, read_records
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
+from ikd.run_data import checks_pixels, load_data
 from ikd.training import state_shapes, variables_of
 from ikd.trials import adopt, final_model, make_job, make_model, prepare_stages, train_group
 from ikd.validation import resolve, usual
-
-MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}
 
 
 def default_workdir(config, name):
@@ -48,13 +45,13 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     provenance()  # now, as the checkout may change while this runs
     config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
-    summary = processes.told(lambda: check_identity(config, workdir) or read_summary(workdir))
+    summary = processes.told(lambda: check_identity(config, workdir) or read_json(workdir / 'summary.json'))
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     missing = [seed for seed in (processes.own_seeds(config) if seeds is None else seeds) if seed not in done]
     if not missing:
         finished(summary)
         return summary
-    with jax.default_matmul_precision(MATMUL[config.precision]):
+    with jax.default_matmul_precision(parallel.MATMUL[config.precision]):
         dataset = processes.in_turn(lambda: load_data(config))
         described = processes.agree(lambda: data.description(dataset, checks_pixels(config)))
         processes.check_alike('the data', described['checksum'])
@@ -90,39 +87,6 @@ def draw_results(job, state):
         if not np.isin(found[-1], (0, 1)).all():  # a hard tree says the same by itself
             figure = dendrogram_figure(found[-1], dataset.class_names, title)
             save_figure(figure, job.workdir / 'dendrogram.png')
-
-
-def load_data(config):
-    """The config's Dataset; `data.holdout` takes the test set away, `data.train_images` and `data.limit` keep the
-    first images.
-    """
-    dataset = data.load(config.data.name, config.data.dir, config.data.size, room(config))
-    if config.data.holdout:
-        dataset = data.hold_out(dataset, config.data.holdout)
-    for kind, most in ('train', config.data.train_images), ('train', config.data.limit), ('test', config.data.limit):
-        images, labels = f'{kind}_images', f'{kind}_labels'
-        dataset = dataset._replace(**{part: select(getattr(dataset, part), slice(most)) for part in (images, labels)})
-    return dataset
-
-
-def checks_pixels(config):
-    """Whether pixels are in the data's checksum: not of a folder, whose `data.fingerprint` names its files."""
-    return config.data.name != 'folder'
-
-
-def room(config):
-    """How many bytes of images are held on the device, and not streamed: at most a quarter of its memory, and of this
-    machine's. None, any number, where `data.placement` is `device`, 0 where it is `stream`.
-    """
-    if config.data.placement != 'auto':
-        return {'device': None, 'stream': 0}[config.data.placement]
-    told = [device.memory_stats() or {} for device in jax.local_devices()]  # a CPU tells nothing
-    return min([half_of_memory() // 2, *(stats['bytes_limit'] // 4 for stats in told if 'bytes_limit' in stats)])
-
-
-def read_summary(workdir):
-    """The contents of the workdir's summary.json, or None."""
-    return read_json(pathlib.Path(workdir) / 'summary.json')
 
 
 def check_identity(config, workdir):
@@ -207,7 +171,7 @@ def summarise(config, workdir, seeds, dataset, checksum):
     Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial.
     """
     with locked(workdir):
-        there = read_summary(workdir) or {'trials': []}
+        there = read_json(workdir / 'summary.json') or {'trials': []}
         trials = {trial['seed']: trial for trial in there['trials']}
         trials |= {seed: last_of(config, read_records(workdir, seed)) for seed in seeds}
         trials = [trials[seed] for seed in sorted(trials)]

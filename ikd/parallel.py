@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ikd.errors import InputError
 
 AXIS = 'batch'
+MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}  # a precision as JAX says it
 
 
 class Layout(NamedTuple):

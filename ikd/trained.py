@@ -1,5 +1,4 @@
 """Networks that finished runs ended with, to be looked at: restored, never trained on."""
-import itertools
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -11,15 +10,14 @@ from ikd import data, models
 from ikd.checkpoint import last_tree
 from ikd.config import default
 from ikd.data import Dataset
-from ikd.data.folder import fingerprint
-from ikd.data.limits import printable
 from ikd.data.resident import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
-from ikd.experiment import MATMUL, checks_pixels, load_data, read_summary
 from ikd.explainers import EXPLAINERS, explain, explainer_options
 from ikd.files import read_json
+from ikd.parallel import MATMUL
 from ikd.recipes import RECIPES
+from ikd.run_data import as_trained_on, check_folder, checks_pixels, load_data, other_data
 from ikd.stages import common
 from ikd.trials import final_model
 from ikd.validation import resolve
@@ -58,7 +56,7 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     read or is not what the run was trained on.
     """
     workdir = pathlib.Path(workdir)
-    summary, fields = read_summary(workdir), read_json(workdir / 'config.json')
+    summary, fields = read_json(workdir / 'summary.json'), read_json(workdir / 'config.json')
     if not summary or not fields:
         raise InputError(f'{workdir} is not the directory of a finished run; give the --workdir of one that has a '
                          'summary.json')
@@ -100,38 +98,6 @@ def own_variables(model, dataset, tree):
     own = jax.eval_shape(lambda: models.init(model, jax.random.key(0), dataset.train_images.shape[1:]))
     return {**{name: common(tree[name], own.get(name, {})) for name in ('params', 'batch_stats')},
             'extra': tree['extra']}
-
-
-def check_folder(config, recorded, workdir):
-    """InputError if the folder of images now holds other files than those of the fingerprint `recorded`, or None.
-
-    One more may move others between training and test set. A folder that is not there is left to `load_data`.
-    """
-    place = config.data.dir
-    if config.data.name == 'folder' and recorded and os.path.isdir(place or '') and fingerprint(place) != recorded:
-        raise other_data(workdir, f'files were added, removed or changed in {printable(place)}')
-
-
-def as_trained_on(now, then, workdir):
-    """The Dataset `now` with the mean and std of `then`, that of the run's data.json, or None: as it is.
-
-    InputError if classes or the shape of images differ.
-    """
-    if then is None:
-        return now
-    for i, (was, name) in enumerate(itertools.zip_longest(then.class_names, now.class_names, fillvalue='not there')):
-        if was != name:
-            raise other_data(workdir, f'class {i} was {was} and is {name} now')
-    was, shape = ('x'.join(map(str, dataset.train_images.shape[1:])) for dataset in (then, now))
-    if was != shape:
-        raise other_data(workdir, f'images were {was} and are {shape} now')
-    return now._replace(mean=then.mean, std=then.std)
-
-
-def other_data(workdir, what):
-    """The InputError for data that the run was not trained on."""
-    return InputError(f'the data is not what {workdir} was trained on: {what}; put it back, or give its place with '
-                      '--data')
 
 
 def pixel_batches(images, labels, size=250):

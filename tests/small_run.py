@@ -2,7 +2,7 @@
 import jax
 import numpy as np
 
-from ikd import checkpoint, experiment, parallel, training, trials
+from ikd import checkpoint, experiment, parallel, run_data, training, trials
 from ikd.config import default
 from ikd.validation import resolve
 
@@ -25,7 +25,7 @@ def train(config, workdir, **more):
 def last_state(config, workdir, seed=0):
     """The host State that a run ended with, read from its last checkpoint."""
     config = resolve(config)
-    dataset = experiment.load_data(config)
+    dataset = run_data.load_data(config)
     layout = parallel.Layout(tuple(jax.devices()[:1]), 'data')
     prepared = trials.prepare_stages(config, dataset, layout)[-1]
     example = training.state_shapes(prepared, dataset.train_images.shape[1:])

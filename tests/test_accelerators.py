@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import digits
-from ikd import experiment, parallel, training
+from ikd import parallel, run_data, training
 from ikd.explainers import EXPLAINERS, explain
 from ikd.recipes import RECIPES
 from ikd.trials import prepare_stages
@@ -29,7 +29,7 @@ def program(method, platform, trials=1, **fields):
     config.update_from_flattened_dict({'data.size': 16, 'teacher.model': 'resnet8', 'teacher.assistant': 'resnet8',
                                        **fields})
     config = resolve(config)
-    dataset = experiment.load_data(config)
+    dataset = run_data.load_data(config)
     layout = parallel.Layout((SimpleNamespace(platform=platform),), 'trials' if trials > 1 else 'data', trials)
     stages, image_shape = prepare_stages(config, dataset, layout), dataset.train_images.shape[1:]
 
@@ -41,7 +41,7 @@ def program(method, platform, trials=1, **fields):
     state, teacher = shapes(stages[-1]), stages[-1].stage.teacher
     knowledge = {} if teacher is None else training.variables_of(shapes(stages[teacher]))
     order = jax.eval_shape(stages[-1].program.order, state)
-    with jax.default_matmul_precision(experiment.MATMUL[config.precision]):
+    with jax.default_matmul_precision(parallel.MATMUL[config.precision]):
         traced = stages[-1].program.advance.trace(state, knowledge, order, dataset.train_images, dataset.train_labels)
         return traced.lower(lowering_platforms=(platform,)).as_text()
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from ikd import evaluate, experiment, metrics
+from ikd import evaluate, metrics
 from ikd.errors import InputError
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES
 from ikd.evaluation.network import corrupted, of_pixels, predict
+from ikd.files import read_json
 from ikd.trained import load
 from tests.quick import finished_run
 
@@ -38,7 +39,7 @@ def test_the_command(finished, monkeypatch, capsys):
     assert {'seed': 3, 'images': 60, 'test_images': 256, 'model': 'mlp'}.items() <= found['run'].items()
     assert {'commit', 'versions', 'device', 'date', 'seconds'} <= {*found['run']}
 
-    network, summary = found['network'], experiment.read_summary(finished)['trials'][0]
+    network, summary = found['network'], read_json(finished / 'summary.json')['trials'][0]
     assert network['accuracy'] == pytest.approx(summary['test_accuracy'], abs=1e-5)
     assert network['nll'] == pytest.approx(summary['test_nll'], abs=1e-4)
     assert network['ece'] == pytest.approx(summary['test_ece'], abs=1e-4)

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, experiment, models, training
+from ikd import checkpoint, experiment, models, run_data, training
 from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS
 from ikd.report.journal import read_records
@@ -49,7 +49,7 @@ def test_the_summary_is_of_the_saved_network(undisturbed):
     """Test accuracy recomputed from the checkpoint, one plain forward pass."""
     workdir, summary = undisturbed
     config, state = resolve(make_config()), last_state(make_config(), workdir)
-    dataset = experiment.load_data(config)
+    dataset = run_data.load_data(config)
     logits, _ = models.create('cnn2', 10).apply({'params': state.params, 'batch_stats': state.batch_stats},
                                                 dataset.test_images / np.float32(255))
     accuracy = 100 * (np.asarray(logits).argmax(-1) == dataset.test_labels).mean()

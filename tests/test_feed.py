@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, experiment, feed, parallel, training, trials
+from ikd import checkpoint, experiment, feed, parallel, run_data, training, trials
 from ikd.config import default
 from ikd.data import folder, limits, load, stream
 from ikd.data.resident import epoch_order
@@ -101,7 +101,7 @@ def test_however_devices_share_it(case, monkeypatch, tmp_path):
     for placement in ('device', 'stream'):
         monkeypatch.setattr(training, 'EVAL_BATCH', 50)  # the last of two batches is filled up
         config = resolve(make_config(placement, batch_size=16, **{'model.name': name, 'data.limit': 64}))
-        dataset = experiment.load_data(config)
+        dataset = run_data.load_data(config)
         with monkeypatch.context() as patch:
             patch.setattr(training, 'LARGEST_BLOCK', largest if placement == 'stream' else 2 ** 24)
             job = trials.make_job(config, tmp_path, dataset, layout)
@@ -132,7 +132,7 @@ def test_an_epoch_whose_last_call_is_shorter(placement, count, mode, together, m
     for length in (8, 3):
         monkeypatch.setattr(parallel, 'call_length', lambda steps, longest, length=length: length)
         config = resolve(make_config(placement, batch_size=16, **{'model.name': 'mlp'}))
-        job = trials.make_job(config, tmp_path, experiment.load_data(config), layout)
+        job = trials.make_job(config, tmp_path, run_data.load_data(config), layout)
         begun = [training.new_state(seed, job.stages[0], job.image_shape) for seed in range(layout.trials)]
         state, parts, taken = parallel.join(layout, begun), [], []
         for first, program in cuts(job.stages[0].program):
@@ -173,20 +173,20 @@ def test_each_device_gets_its_part_of_every_batch():
 @pytest.mark.parametrize('needs, placement', [(-1, 'stream'), (0, 'device')])
 def test_the_size_decides(needs, placement, monkeypatch):
     """A quarter of the memory, so half of half of it, and 1,797 images of 8x8 pixels."""
-    monkeypatch.setattr(experiment, 'half_of_memory', lambda: 2 * (1797 * 64 + needs))
-    assert experiment.load_data(make_config('auto')).streamed == (placement == 'stream')
-    assert not experiment.load_data(make_config('device')).streamed
-    assert experiment.load_data(make_config('stream')).streamed
+    monkeypatch.setattr(run_data, 'half_of_memory', lambda: 2 * (1797 * 64 + needs))
+    assert run_data.load_data(make_config('auto')).streamed == (placement == 'stream')
+    assert not run_data.load_data(make_config('device')).streamed
+    assert run_data.load_data(make_config('stream')).streamed
 
 
 def test_what_does_not_fit_into_memory_is_streamed(digits_folder, monkeypatch):
     """420 images of 100x100 pixels, more than half of the memory: refused on the device, and the line says how."""
     monkeypatch.setattr(limits, 'half_of_memory', lambda: 10 ** 6)
-    monkeypatch.setattr(experiment, 'half_of_memory', lambda: 10 ** 6)
+    monkeypatch.setattr(run_data, 'half_of_memory', lambda: 10 ** 6)
     fields = {'data.name': 'folder', 'data.dir': str(digits_folder), 'data.size': 100}
     with pytest.raises(InputError, match='--config.data.placement=stream'):
-        experiment.load_data(make_config('device', **fields))
-    dataset = experiment.load_data(make_config('auto', **fields))
+        run_data.load_data(make_config('device', **fields))
+    dataset = run_data.load_data(make_config('auto', **fields))
     assert isinstance(dataset.train_images, stream.Images) and dataset.train_images.shape == (128, 100, 100, 1)
 
 
@@ -219,7 +219,7 @@ def test_a_teacher_is_traced_with_streamed_images(tmp_path, monkeypatch):
     monkeypatch.setattr(training, 'normalise', lambda images, *rest: traces.append(images.shape) or normalise(
         images, *rest))
     config = resolve(make_config(**{'method.name': 'kd', 'teacher.model': 'cnn2'}))
-    dataset = experiment.load_data(config)
+    dataset = run_data.load_data(config)
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
     experiment.check_teachers(trials.make_job(config, tmp_path, dataset, layout), [0])
     assert traces == [(32, 8, 8, 1)]

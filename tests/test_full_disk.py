@@ -12,7 +12,7 @@ import pytest
 from configs import digits as digits_config
 from ikd import checkpoint, experiment, grid, reproduce
 from ikd.errors import InputError, Unwritable
-from ikd.files import temporary
+from ikd.files import read_json, temporary
 from ikd.report.journal import read_records
 from tests.quick import plain_pictures
 
@@ -167,7 +167,7 @@ def test_a_cell_that_cannot_be_written(undisturbed, tmp_path):
     path.parent.mkdir()
     full(temporary(path))
     with pytest.raises(Unwritable, match=r'cannot write .*-0.json \(No space left on device\)'):
-        grid.write_cell(tmp_path, cell, experiment.read_summary(undisturbed), 0)
+        grid.write_cell(tmp_path, cell, read_json(undisturbed / 'summary.json'), 0)
     assert not path.exists()
 
 

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, experiment, store
+from ikd import checkpoint, experiment, run_data, store
 from ikd.errors import InputError, Stopped
-from ikd.files import write_json
+from ikd.files import read_json, write_json
 from ikd.recipes import taught
 from ikd.report.journal import read_records
 from tests.test_store import DEVICES, make_config
@@ -29,7 +29,7 @@ def test_a_given_teacher_is_not_trained_and_is_named(finished, tmp_path):
     """Each seed has the run's trial of that seed; the summary has its accuracy; the student learns from it."""
     config = make_config('kd', trials=2, **{'teacher.checkpoint': str(finished)})
     summary = experiment.run(config, tmp_path / 'run', DEVICES[:1])
-    there = {trial['seed']: trial['test_accuracy'] for trial in experiment.read_summary(finished)['trials']}
+    there = {trial['seed']: trial['test_accuracy'] for trial in read_json(finished / 'summary.json')['trials']}
     assert {trial['seed']: trial['teachers'] for trial in summary['trials']} == {
         seed: {'teacher': accuracy} for seed, accuracy in there.items()}
     records = read_records(tmp_path / 'run', 0)
@@ -63,7 +63,7 @@ def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
     (alone / 'summary.json').write_text(json.dumps({**summary, 'trials': summary['trials'][1:]}))
     config = make_config('kd', seed=7, **{'teacher.checkpoint': str(alone)})
     layout = experiment.parallel.Layout(tuple(DEVICES[:1]), 'data')
-    prepared = experiment.prepare_stages(config, experiment.load_data(config), layout)[0]
+    prepared = experiment.prepare_stages(config, run_data.load_data(config), layout)[0]
     shapes = experiment.state_shapes(prepared, (16, 16, 1))
     state, told = store.adopt(alone, 7, shapes)
     assert told['trial'] == 1 and told['test_accuracy'] == summary['trials'][1]['test_accuracy']

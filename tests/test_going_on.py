@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from ikd import data, experiment
+from ikd import data, experiment, run_data
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
 from ikd.report.journal import read_records
@@ -126,7 +126,7 @@ def test_another_experiment_in_the_same_place_is_refused(undisturbed):
 def test_another_experiment_that_began_meanwhile_is_not_touched(workdir):
     """Both had found the directory empty before they read their data."""
     first, second = (resolve(make_config(**{'optimizer.learning_rate': rate})) for rate in (0.1, 0.2))
-    described = data.description(experiment.load_data(first))
+    described = data.description(run_data.load_data(first))
     experiment.open_workdir(first, workdir, described)
     files = lambda: {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()}
     before = files()

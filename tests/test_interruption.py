@@ -13,7 +13,7 @@ import pytest
 
 from configs import digits as digits_config
 from ikd import checkpoint, experiment
-from ikd.experiment import read_summary
+from ikd.files import read_json
 from ikd.report.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -81,7 +81,7 @@ def assert_undisturbed(workdir, undisturbed):
     ours, theirs = ([{name: value for name, value in record.items() if name not in times}
                      for record in read_records(folder)] for folder in (workdir, undisturbed))
     assert ours == theirs
-    ours, theirs = (read_summary(folder) for folder in (workdir, undisturbed))
+    ours, theirs = (read_json(folder / 'summary.json') for folder in (workdir, undisturbed))
     assert [{**trial, 'train_seconds': 0} for trial in ours['trials']] == [
         {**trial, 'train_seconds': 0} for trial in theirs['trials']]
     names = {path.name for path in workdir.iterdir()}

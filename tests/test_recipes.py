@@ -5,7 +5,7 @@ import pytest
 
 from configs import cifar as cifar_config
 from configs import digits as digits_config
-from ikd import experiment, parallel, store, training, trials
+from ikd import experiment, parallel, run_data, store, training, trials
 from ikd.data.resident import normalise
 from ikd.errors import InputError
 from ikd.explainers import explain, targets
@@ -86,7 +86,7 @@ def test_two_devices_equal_one(method):
     """
     config = make_config(method, **{'method.rate': 0.3, 'optimizer.learning_rate': 0.01},
                          **({} if method == 'hme' else SMALL))
-    dataset = experiment.load_data(config)
+    dataset = run_data.load_data(config)
     ends, losses = [], []
     for devices in (DEVICES[:1], DEVICES[:2]):
         layout = parallel.Layout(tuple(devices), 'data')
@@ -160,7 +160,7 @@ def test_frozen_targets_do_not_move_and_le_s_do(tmp_path, without_pictures):
     np.testing.assert_allclose(entropies['le_frozen'], entropies['le_frozen'][0], rtol=1e-5)
     assert np.ptp(entropies['le']) > 1e-3
 
-    data = experiment.load_data(config)
+    data = run_data.load_data(config)
     warmup = trials.make_job(config, None, data, parallel.Layout(tuple(DEVICES[:1]), 'data')).stages[0]
     state, _ = store.fetch(tmp_path / 'store', store.stage_name(config, recipe(config), 0), 0,
                            training.state_shapes(warmup, data.train_images.shape[1:]))
@@ -173,9 +173,9 @@ def test_frozen_targets_do_not_move_and_le_s_do(tmp_path, without_pictures):
 def test_dropout_is_in_the_network_that_is_trained_and_not_in_the_one_that_is_tested():
     config = make_config('dropout', **{'method.rate': 0.25})
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
-    job = trials.make_job(config, None, experiment.load_data(config), layout)
+    job = trials.make_job(config, None, run_data.load_data(config), layout)
     assert job.stages[0].model.dropout_rate == 0.25
-    assert trials.make_model(config, experiment.load_data(config)).dropout_rate == 0
+    assert trials.make_model(config, run_data.load_data(config)).dropout_rate == 0
 
 
 def test_the_second_stage_of_srdl_shares_nothing_with_the_first():
@@ -184,7 +184,7 @@ def test_the_second_stage_of_srdl_shares_nothing_with_the_first():
     first, second = recipe(config)
     assert (first.epochs, second.epochs, second.teacher) == (2, 2, 0)
     assert first.span is second.span is None
-    job = trials.make_job(config, None, experiment.load_data(config), parallel.Layout(tuple(DEVICES[:1]), 'data'))
+    job = trials.make_job(config, None, run_data.load_data(config), parallel.Layout(tuple(DEVICES[:1]), 'data'))
     states = [training.new_state(0, prepared, (16, 16, 1)) for prepared in job.stages]
     kernels = [[leaf for leaf in jax.tree.leaves(state.params) if leaf.ndim > 1] for state in states]
     assert all((a != b).mean() > 0.99 for a, b in zip(*kernels, strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import digits as digits_config
-from ikd import experiment, models, parallel, stages, training, trials
+from ikd import experiment, models, parallel, run_data, stages, training, trials
 from ikd.errors import InputError
 from ikd.objectives import cross_entropy
 from ikd.recipes import RECIPES, recipe
@@ -27,7 +27,7 @@ def make_config(method, **fields):
 def states(config, indices, start=True):
     """(job, fresh State of each stage in `indices`)."""
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
-    job = trials.make_job(config, None, experiment.load_data(config), layout)
+    job = trials.make_job(config, None, run_data.load_data(config), layout)
     return job, [training.new_state(0, job.stages[index], job.image_shape) for index in indices]
 
 
@@ -145,7 +145,7 @@ def test_extra_state_is_kept_from_step_to_step(monkeypatch, count):
     config = make_config('ce', **{'model.name': 'cnn2'})
     config.method.name = 'counting'
     layout = parallel.Layout(tuple(DEVICES[:count]), 'data')
-    job = trials.make_job(config, None, experiment.load_data(config), layout)
+    job = trials.make_job(config, None, run_data.load_data(config), layout)
     state = parallel.join(layout, [training.new_state(0, job.stages[0], job.image_shape)])
     order = job.stages[0].program.order(state)
     rows = np.asarray(parallel.split(layout, order)[0])[:64]

@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import data, experiment, metrics
+from ikd import data, metrics
 from ikd import trained as trained_networks
 from ikd.errors import InputError
 from ikd.evaluation.sanity import cascade
+from ikd.files import read_json
 from ikd.models import MODELS
 from ikd.trained import image_batches, load
 from tests.quick import finished_run
@@ -32,7 +33,7 @@ def test_it_predicts_what_the_run_was_tested_with(finished, seed):
     apply = jax.jit(lambda images: trained.model.apply(trained.variables, images, train=False)[0])
     found = [(apply(images)[real], labels[real]) for images, labels, real in image_batches(trained, size=100)]
     logits, labels = (np.concatenate(parts) for parts in zip(*found))
-    expected = next(t for t in experiment.read_summary(finished)['trials'] if t['seed'] == trained.seed)
+    expected = next(t for t in read_json(finished / 'summary.json')['trials'] if t['seed'] == trained.seed)
     ours = metrics.evaluate(logits, labels)
     assert ours['test_accuracy'] == expected['test_accuracy']
     assert ours['test_nll'] == pytest.approx(expected['test_nll'], rel=1e-5)
@@ -50,7 +51,7 @@ def test_what_a_stage_had_added_is_left_out(method, fields, tmp_path):
     own = trained.model.init(jax.random.key(0), trained.inputs(trained.dataset.test_images[:1]), train=False)
     for name in ('params', 'batch_stats'):
         assert jax.tree.map(np.shape, trained.variables[name]) == jax.tree.map(np.shape, own.get(name, {}))
-    (trial,) = experiment.read_summary(workdir)['trials']
+    (trial,) = read_json(workdir / 'summary.json')['trials']
     tested = trial.get('networks', [trial])[0]
     logits = trained.model.apply(trained.variables, trained.inputs(trained.dataset.test_images), train=False)[0]
     found = metrics.evaluate(logits, trained.dataset.test_labels)
@@ -59,7 +60,7 @@ def test_what_a_stage_had_added_is_left_out(method, fields, tmp_path):
     taught = finished_run(tmp_path / 'taught', **{
         'method.name': 'kd', 'model.name': 'cnn2', 'optimizer.learning_rate': 0.02,
         'teacher.model': 'cnn2', 'teacher.checkpoint': str(workdir)})
-    (student,) = experiment.read_summary(taught)['trials']
+    (student,) = read_json(taught / 'summary.json')['trials']
     assert student['teachers'] == {'teacher': tested['test_accuracy']}
 
 

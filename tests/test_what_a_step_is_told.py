@@ -3,7 +3,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import experiment, parallel, training, trials
+from ikd import parallel, run_data, training, trials
 from ikd.data.resident import AUGMENTATIONS, epoch_order
 from ikd.objectives import cross_entropy
 from ikd.recipes import RECIPES
@@ -40,7 +40,7 @@ def watched(monkeypatch):
                                          'optimizer.learning_rate': 1e-12, 'optimizer.weight_decay': 0.0})
     config.method.name = 'watching'
     config, layout = resolve(config), parallel.Layout(tuple(jax.devices()[:1]), 'data')
-    job = trials.make_job(config, None, experiment.load_data(config), layout)
+    job = trials.make_job(config, None, run_data.load_data(config), layout)
     prepared, told = job.stages[0], {}
     for seed in (0, 1):
         # The same weights for both, so that only what is drawn tells them apart.
@@ -73,7 +73,7 @@ def test_a_stage_goes_on_where_the_one_before_it_ended():
     """Weights, statistics, momentum and step; its extra state begins anew."""
     config = resolve(make_config(**{'model.name': 'resnet8'}))
     layout = parallel.Layout(tuple(jax.devices()[:1]), 'data')
-    first, second = trials.make_job(config, None, experiment.load_data(config), layout).stages
+    first, second = trials.make_job(config, None, run_data.load_data(config), layout).stages
     new = training.new_state(0, second, (8, 8, 1))._replace(extra={'kept': np.zeros(3)})
     earlier = jax.tree.map(lambda leaf: leaf + 1, training.new_state(0, first, (8, 8, 1)))
     begun = second.stage.start(new, [earlier])

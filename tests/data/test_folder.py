@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from configs import le_folder
-from ikd import data, experiment, store
+from ikd import data, experiment, run_data, store
 from ikd.data import folder, images, limits, load
 from ikd.errors import InputError
 from ikd.recipes import recipe
@@ -282,7 +282,7 @@ def test_runs_and_warm_ups_of_unlike_folders_are_kept_apart(write, tmp_path):
     assert names(cats) == names(of('copy'))
     assert all(a != b for a, b in zip(names(cats), names(of('dogs'))))
     run = tmp_path / 'run'
-    experiment.open_workdir(cats, run, data.description(experiment.load_data(cats)))
+    experiment.open_workdir(cats, run, data.description(run_data.load_data(cats)))
     experiment.check_identity(of('copy'), run)
     rejects(lambda: experiment.check_identity(of('dogs'), run), 'holds another experiment: data.fingerprint')
     write(tmp_path / 'cats', {'b': 1}, first=5)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from ikd import data, experiment
+from ikd import data, run_data
 from ikd.config import default
 from ikd.errors import InputError
 from ikd.validation import resolve
@@ -37,7 +37,7 @@ def test_a_run_that_holds_out_sees_no_test_image():
     """The real test set spoilt, nothing changes; `limit` comes after."""
     config = default()
     config.data.update(holdout=300, limit=200)
-    dataset = experiment.load_data(resolve(config))
+    dataset = run_data.load_data(resolve(config))
     held = data.hold_out(data.load('digits'), 300)
     np.testing.assert_array_equal(dataset.test_images, held.test_images[:200])
     np.testing.assert_array_equal(dataset.train_images, held.train_images[:200])
@@ -50,7 +50,7 @@ def test_fewer_images_to_train_on(fields, train, test):
     """The first; all there are to test on, and the statistics of the whole set."""
     config = default()
     config.data.update(holdout=300, **fields)
-    dataset, held = experiment.load_data(resolve(config)), data.hold_out(data.load('digits'), 300)
+    dataset, held = run_data.load_data(resolve(config)), data.hold_out(data.load('digits'), 300)
     np.testing.assert_array_equal(dataset.train_images, held.train_images[:train])
     np.testing.assert_array_equal(dataset.train_labels, held.train_labels[:train])
     np.testing.assert_array_equal(dataset.test_images, held.test_images[:test])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import digits as digits_config
-from ikd import experiment, models, parallel, trials
+from ikd import experiment, models, parallel, run_data, trials
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS, applicable, explain
 from ikd.models import MODELS, Tap, Taps
@@ -129,7 +129,7 @@ def test_what_a_run_can_not_do_is_one_line(name, fields, message, known, tmp_pat
 
 def test_its_batch_norm_would_differ_between_devices(known, tmp_path):
     config = config_of('bare')
-    dataset = experiment.load_data(config)
+    dataset = run_data.load_data(config)
     ((layout, _),) = parallel.layouts('data', [0], config.batch_size, jax.devices()[:2], 1)
     with pytest.raises(InputError, match="Bare has BatchNorm but no field 'axis_name'"):
         trials.prepare_stages(config, dataset, layout)

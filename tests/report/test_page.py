@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
-from ikd import experiment
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import class_cosines, most_alike
+from ikd.files import read_json
 from ikd.report.__main__ import cli, main
 from ikd.report.page import report
 from ikd.report.runs import named_apart, read_run
@@ -20,7 +20,7 @@ from tests.report.hostile import text_of
 
 
 def accuracies(workdir, measure='test_accuracy'):
-    return [trial[measure] for trial in experiment.read_summary(workdir)['trials']]
+    return [trial[measure] for trial in read_json(workdir / 'summary.json')['trials']]
 
 
 def test_the_numbers(page, runs):
@@ -41,12 +41,13 @@ def test_the_numbers(page, runs):
     scattered = ' ±' * bool(np.ptp(np.subtract(accuracies(le), accuracies(ce))))
     assert f'{difference:+.2f}{scattered}'.replace('-', '−') in row and f'{nll:+.3f} ±'.replace('-', '−') in row
     assert np.isnan(found.pvalue) or f'{found.pvalue:.3f}' in row
-    assert f'learns folder ({experiment.read_summary(le)["train_images"]} training images) by the method le' in text
+    images = read_json(le / 'summary.json')['train_images']
+    assert f'learns folder ({images} training images) by the method le' in text
 
 
 def test_what_a_reader_looks_for(page, runs):
     text, (le, _) = text_of(page.read_text()), runs
-    commit = experiment.read_summary(le)['git_commit']
+    commit = read_json(le / 'summary.json')['git_commit']
     for said in ('Loss, training', 'Accuracy, test (%)', 'Learning rate', 'cross entropy', 'distillation',
                  'zero maps', 'warmup to epoch 1, introspective to epoch 3', commit, jax.__version__,
                  'python -m ikd.main --config=configs/', 'python -m ikd.evaluate', 'folder: '):
@@ -113,7 +114,7 @@ def test_runs_of_the_same_name_are_told_apart_by_their_directories(runs, tmp_pat
 def test_one_trial_has_the_interval_of_its_test_images(runs, tmp_path):
     workdir = tmp_path / 'one'
     shutil.copytree(runs[1], workdir, ignore=shutil.ignore_patterns('checkpoints'))
-    summary = experiment.read_summary(workdir)
+    summary = read_json(workdir / 'summary.json')
     summary['trials'] = [{**summary['trials'][0], 'test_accuracy': 75.0}]
     summary['test_images'] = 100
     (workdir / 'summary.json').write_text(json.dumps(summary))

@@ -1,0 +1,71 @@
+"""The data of a run: what its config says is loaded, and whether it is what the run was trained on."""
+import itertools
+import os
+
+import jax
+
+from ikd import data
+from ikd.data.folder import fingerprint
+from ikd.data.limits import half_of_memory, printable
+from ikd.data.stream import select
+from ikd.errors import InputError
+
+
+def load_data(config):
+    """The config's Dataset; `data.holdout` takes the test set away, `data.train_images` and `data.limit` keep the
+    first images.
+    """
+    dataset = data.load(config.data.name, config.data.dir, config.data.size, room(config))
+    if config.data.holdout:
+        dataset = data.hold_out(dataset, config.data.holdout)
+    for kind, most in ('train', config.data.train_images), ('train', config.data.limit), ('test', config.data.limit):
+        images, labels = f'{kind}_images', f'{kind}_labels'
+        dataset = dataset._replace(**{part: select(getattr(dataset, part), slice(most)) for part in (images, labels)})
+    return dataset
+
+
+def checks_pixels(config):
+    """Whether pixels are in the data's checksum: not of a folder, whose `data.fingerprint` names its files."""
+    return config.data.name != 'folder'
+
+
+def room(config):
+    """How many bytes of images are held on the device, and not streamed: at most a quarter of its memory, and of this
+    machine's. None, any number, where `data.placement` is `device`, 0 where it is `stream`.
+    """
+    if config.data.placement != 'auto':
+        return {'device': None, 'stream': 0}[config.data.placement]
+    told = [device.memory_stats() or {} for device in jax.local_devices()]  # a CPU tells nothing
+    return min([half_of_memory() // 2, *(stats['bytes_limit'] // 4 for stats in told if 'bytes_limit' in stats)])
+
+
+def check_folder(config, recorded, workdir):
+    """InputError if the folder of images now holds other files than those of the fingerprint `recorded`, or None.
+
+    One more may move others between training and test set. A folder that is not there is left to `load_data`.
+    """
+    place = config.data.dir
+    if config.data.name == 'folder' and recorded and os.path.isdir(place or '') and fingerprint(place) != recorded:
+        raise other_data(workdir, f'files were added, removed or changed in {printable(place)}')
+
+
+def as_trained_on(now, then, workdir):
+    """The Dataset `now` with the mean and std of `then`, that of the run's data.json, or None: as it is.
+
+    InputError if classes or the shape of images differ.
+    """
+    if then is None:
+        return now
+    for i, (was, name) in enumerate(itertools.zip_longest(then.class_names, now.class_names, fillvalue='not there')):
+        if was != name:
+            raise other_data(workdir, f'class {i} was {was} and is {name} now')
+    was, shape = ('x'.join(map(str, dataset.train_images.shape[1:])) for dataset in (then, now))
+    if was != shape:
+        raise other_data(workdir, f'images were {was} and are {shape} now')
+    return now._replace(mean=then.mean, std=then.std)
+
+
+def other_data(workdir, what):
+    """The InputError for data that the run was not trained on."""
+    return InputError(f'the data is not what {workdir} was trained on: {what}; put it back, or give its place with '
+                      '--data')
