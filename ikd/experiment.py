@@ -104,15 +104,15 @@ def check_identity(config, workdir):
 
 def check_fits(config, dataset):
     """InputError if the networks, the explainer and the data do not go together; nothing is computed."""
-    n, shape = len(dataset.train_images), (1, *dataset.train_images.shape[1:])
+    n, *image_shape = dataset.train_images.shape
     if config.batch_size > n:
         raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
     model = final_model(config, dataset)
-    models.check_outputs(model, shape[1:], config.model.name)
+    models.check_outputs(model, image_shape, config.model.name)
     for teacher in {stage.network for stage in recipe(config)} - {None}:
-        models.check_outputs(make_model(config, dataset, teacher), shape[1:], teacher)
-    variables = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros(shape))
-    jax.eval_shape(functools.partial(explanations, config, model), variables, jnp.zeros(shape), jnp.zeros(1, int))
+        models.check_outputs(make_model(config, dataset, teacher), image_shape, teacher)
+    jax.eval_shape(functools.partial(explanations, config, model), models.shapes(model, image_shape),
+                   jnp.zeros((1, *image_shape)), jnp.zeros(1, int))
 
 
 def check_teachers(job, seeds):

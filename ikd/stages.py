@@ -59,7 +59,7 @@ def everything(model, image_shape, names):
 
 def before(model, image_shape, names, tap, also=()):
     """Train the parts of a network that run before a tap, and those called `also`."""
-    return {*parts_before(model, (1, *image_shape), tap), *also} & {*names}
+    return {*parts_before(model, image_shape, tap), *also} & {*names}
 
 
 def all_but_routing(model, image_shape, names):

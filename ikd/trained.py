@@ -95,7 +95,7 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
 
 def own_variables(model, dataset, tree):
     """What a network is applied with, of a checkpoint's tree: without what a stage had added, a peer, a regressor."""
-    own = jax.eval_shape(lambda: models.init(model, jax.random.key(0), dataset.train_images.shape[1:]))
+    own = models.shapes(model, dataset.train_images.shape[1:])
     return {**{name: common(tree[name], own.get(name, {})) for name in ('params', 'batch_stats')},
             'extra': tree['extra']}
 

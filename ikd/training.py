@@ -141,8 +141,7 @@ def prepare(stage, model, teacher, data, config, layout):
     knows_devices = hasattr(model, 'axis_name')
     if stage.wrap:
         model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
-    new = partial(model.init, train=False)
-    shapes = jax.eval_shape(new, jax.random.key(0), jnp.zeros((1, *image_shape)))
+    shapes = models.shapes(model, image_shape)
     if axis_name and shapes.get('batch_stats') and not knows_devices:
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')

@@ -3,11 +3,8 @@
 Layers are given new weights from the top down, one more at each step. The maps of the true class are compared with
 those of the trained network by Spearman's rho. An explainer whose maps stay alike does not show what was learnt.
 """
-from functools import partial
-
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ikd import models
@@ -27,7 +24,7 @@ def parts_in_order(model, image_shape, names):
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, *image_shape)))
+        models.shapes(model, image_shape)
     return met
 
 

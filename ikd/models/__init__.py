@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ikd.errors import InputError
 from ikd.models.hme import HMEResNet18, HMETree
-from ikd.models.layers import BatchNorm, Tap, Taps, head, parts_before
+from ikd.models.layers import BatchNorm, Tap, Taps, head, parts_before, shapes
 from ikd.models.mlp import MLP
 from ikd.models.plain_cnn import LAYOUTS, PlainCNN
 from ikd.models.resnet import ResNet
@@ -35,7 +35,7 @@ NEUTRAL = {'dtype': jnp.float32, 'dropout_rate': 0.0}  # where a network that la
 
 __all__ = ['MODELS', 'BatchNorm', 'HMEResNet18', 'HMETree', 'MLP', 'Peers', 'PlainCNN', 'Regressed', 'ResNet',
            'Tap', 'Taps', 'VGG8', 'WideResNet', 'check_outputs', 'create', 'has_convolutions', 'has_taps', 'head',
-           'init', 'parts_before', 'tap_shapes']
+           'init', 'parts_before', 'shapes', 'tap_shapes']
 
 
 def create(name, num_classes, **options):

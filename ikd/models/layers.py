@@ -62,7 +62,13 @@ def head(model, variables, images, tap):
     return f
 
 
-def parts_before(model, images_shape, tap):
+def shapes(model, image_shape):
+    """The shapes of a network's variables for images [h, w, c]; nothing is computed."""
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return jax.eval_shape(partial(model.init, train=False), jax.random.key(0), image)
+
+
+def parts_before(model, image_shape, tap):
     """The parts of a network, top-level names of its parameters, that run before it reaches `tap`: a set.
 
     Nothing is computed. InputError if the tap never comes.
@@ -78,8 +84,7 @@ def parts_before(model, images_shape, tap):
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(partial(model.init, train=False), jax.random.key(0),
-                       jax.ShapeDtypeStruct(images_shape, jnp.float32))
+        shapes(model, image_shape)
     if tap not in taps:
         raise InputError(f"{type(model).__name__} has no tap '{tap}'; its taps are: {', '.join(taps)}")
     return parts

@@ -197,10 +197,10 @@ def test_parts_before_a_tap(name, tap, expected):
     """Of the parts that have parameters; Dropout may be among the others."""
     model = models.create(name, 10)
     names = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))['params'].keys()
-    assert models.parts_before(model, (1, 32, 32, 3), tap) & names == expected
+    assert models.parts_before(model, (32, 32, 3), tap) & names == expected
 
 
 def test_parts_before_a_tap_that_never_comes_are_the_users_mistake():
     with pytest.raises(InputError, match="no tap 'group9'.*hidden1, hidden2") as error:
-        models.parts_before(models.create('mlp', 10), (1, 32, 32, 3), 'group9')
+        models.parts_before(models.create('mlp', 10), (32, 32, 3), 'group9')
     assert '\n' not in str(error.value)
