@@ -70,7 +70,7 @@ class Steps:
         return parallel.replicate(self.layout, tree)
 
     def __call__(self):
-        self.state, report = self.program.advance(self.state, self.knowledge, self.order, *self.data)
+        self.state, report = self.program.advance(self.steps)(self.state, self.knowledge, self.order, *self.data)
         jax.block_until_ready(report)
 
     def epoch(self):
@@ -84,7 +84,7 @@ class Steps:
 
     def memory(self):
         """Bytes that the compiled function needs beside its arguments."""
-        lowered = self.program.advance.lower(self.state, self.knowledge, self.order, *self.data)
+        lowered = self.program.advance(self.steps).lower(self.state, self.knowledge, self.order, *self.data)
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
 

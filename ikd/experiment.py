@@ -141,7 +141,7 @@ def check_step(prepared, teacher, job):
         fed = jax.ShapeDtypeStruct((*block, *job.image_shape), np.uint8), jax.ShapeDtypeStruct(block, np.int32)
     else:
         fed = jax.eval_shape(prepared.program.order, state), images, labels
-    jax.eval_shape(prepared.program.advance, state, knowledge, *fed)
+    jax.eval_shape(prepared.program.advance(prepared.program.chunk), state, knowledge, *fed)
 
 
 def open_workdir(config, workdir, described):

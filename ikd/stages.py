@@ -19,6 +19,11 @@ class State(NamedTuple):
     extra: Any
 
 
+def variables_of(state):
+    """What a network of this State is applied with; also what a teacher's student is handed as `knowledge`."""
+    return {'params': state.params, 'batch_stats': state.batch_stats, 'extra': state.extra}
+
+
 def fresh(new, results):
     """Start a stage from new variables."""
     return new

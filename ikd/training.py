@@ -1,8 +1,6 @@
 """One stage of a recipe: its compiled step, its epochs, its evaluation."""
-import math
-from collections.abc import Callable
 from contextlib import closing, nullcontext
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -12,15 +10,11 @@ import numpy as np
 import optax
 
 from ikd import explainers, feed, keys, metrics, models, parallel
-from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
-from ikd.data.stream import usual_workers
+from ikd.data.resident import AUGMENTATIONS, normalise
 from ikd.errors import InputError
 from ikd.objectives import Batch, Outputs
-from ikd.stages import Stage, State
-
-EVAL_BATCH = 1000
-LONGEST_SCAN = 100  # steps, so that progress shows and a stop is soon heard
-LARGEST_BLOCK = 2 ** 24  # bytes of images that are streamed at a time, if a batch is not larger
+from ikd.program import eval_batch, program_of
+from ikd.stages import Stage, State, variables_of
 
 
 class Prepared(NamedTuple):
@@ -31,23 +25,6 @@ class Prepared(NamedTuple):
     optimizer: Any
     schedule: Any
     program: Any
-
-
-class Program(NamedTuple):
-    """A stage, compiled for a layout. Every function takes and gives device trees (`parallel.join`).
-
-    order(state): this epoch's order. advance(state, knowledge, *fed): `chunk` steps -> state, metrics;
-    shorter(length): the same function for a call of fewer. knowledge: the teacher's variables, {} without one; fed:
-    of `feed.training`. logits(state, *fed): those of a batch of test images; fed: of `feed.test`. workers: threads
-    that read streamed images.
-    """
-    order: Callable
-    advance: Callable
-    shorter: Callable
-    logits: Callable
-    chunk: int
-    steps: int
-    workers: int
 
 
 def fresh_state(seed, prepared, image_shape):
@@ -68,11 +45,6 @@ def new_state(seed, prepared, image_shape):
 def state_shapes(prepared, image_shape):
     """The shapes of a Prepared stage's State, without computing it."""
     return jax.eval_shape(lambda: fresh_state(0, prepared, image_shape))
-
-
-def variables_of(state):
-    """What a network of this State is applied with; also what a teacher's student is handed as `knowledge`."""
-    return {'params': state.params, 'batch_stats': state.batch_stats, 'extra': state.extra}
 
 
 def make_step(prepared, teacher, data, config, axis_name):
@@ -133,76 +105,36 @@ def make_step(prepared, teacher, data, config, axis_name):
 def prepare(stage, model, teacher, data, config, layout):
     """The stage with its network, optimiser and Program. `model` has been made with the layout's axis_name.
 
-    teacher: the Prepared stage it learns from, or None. How many steps a call takes is the platform's choice,
-    `parallel.way`.
+    teacher: the Prepared stage it learns from, or None.
     """
-    n, b = len(data.train_images), config.batch_size
-    steps, axis_name, image_shape = n // b, layout.axis_name, data.train_images.shape[1:]
-    knows_devices = hasattr(model, 'axis_name')
+    image_shape, knows_devices = data.train_images.shape[1:], hasattr(model, 'axis_name')
     if stage.wrap:
         model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
     shapes = models.shapes(model, image_shape)
-    if axis_name and shapes.get('batch_stats') and not knows_devices:
+    if layout.axis_name and shapes.get('batch_stats') and not knows_devices:
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
     trained = frozenset(stage.trains(model, image_shape, tuple(shapes['params'])))
+    steps = len(data.train_images) // config.batch_size
     optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
     prepared = Prepared(stage, model, trained, optimizer, schedule, None)
-    step = make_step(prepared, teacher and teacher.model, data, config, axis_name)
+    step = make_step(prepared, teacher and teacher.model, data, config, layout.axis_name)
     way = parallel.way(layout, models.has_convolutions(shapes['params']))
-    longest = LONGEST_SCAN
-    if data.streamed:
-        longest = min(longest, max(1, LARGEST_BLOCK // (b * layout.trials * math.prod(image_shape))))
-    chunk = parallel.call_length(steps, longest) if way.scanned else 1
-
-    def advance(state, knowledge, order, images, labels, length):
-        def one(state, _):
-            rows = jax.lax.dynamic_slice_in_dim(order, state.step % steps * b, b)
-            rows = parallel.my_share(rows, axis_name)
-            return step(state, knowledge, images[rows], labels[rows])
-
-        return jax.lax.scan(one, state, length=length) if way.scanned else one(state, None)
-
-    def advance_streamed(state, knowledge, images, labels):
-        if not way.scanned:
-            return step(state, knowledge, images[0], labels[0])
-        return jax.lax.scan(lambda s, batch: step(s, knowledge, *batch), state, (images, labels))
-
-    def logits(state, i, images):
-        size = eval_batch(images.shape, layout)
-        return logits_of(state, parallel.my_share(jax.lax.dynamic_slice_in_dim(images, i * size, size), axis_name))
-
-    def logits_of(state, images):
-        x = normalise(images, data.mean, data.std)
-        return parallel.gather(model.apply(variables_of(state), x, train=False)[0], axis_name)
-
-    compiled = partial(parallel.spread, layout, compiler_options=way.compiler_options)
-    in_order = partial(epoch_order, n=n, size=steps * b, draws=stage.draws)
-    order = parallel.spread(layout, lambda state: in_order(state.seed, state.step // steps), 1, 0)
-    if data.streamed:
-        of_length = cache(lambda length: compiled(advance_streamed, 2, 0, 2, donate=(0,)))
-        logits = compiled(logits_of, 1, 1) if layout.stacked else compiled(logits_of, 1, 0, 1)
-    else:
-        of_length = cache(lambda length: compiled(partial(advance, length=length), 3, 2, donate=(0,)))
-        logits = compiled(logits, 1, 2)
-    return prepared._replace(program=Program(order, of_length(chunk), of_length, logits, chunk, steps,
-                                             config.data.workers or usual_workers()))
+    return prepared._replace(program=program_of(prepared, step, data, config, layout, way))
 
 
 def run_epoch(program, layout, state, knowledge, images, labels, tick=lambda n: None, stop=lambda: False, first=0):
     """Train an epoch: (state, a dict of numpy arrays [steps] for each trial).
 
     images, labels: as `feed.training` takes them. From its step `first` to its end, or until stop(), which is asked
-    after each call of `advance`; the arrays are as long as the steps taken. Nothing comes to the host until then.
-    tick(n) is called as n steps are finished (on accelerators: sent off). InputError if a streamed image can't be
-    read.
+    after each call; the arrays are as long as the steps taken. Nothing comes to the host until then. tick(n) is
+    called as n steps are finished (on accelerators: sent off). InputError if a streamed image can't be read.
     """
     reports = []
     with (closing(feed.training(program, layout, state, images, labels, first)) as blocks,
           jax.transfer_guard_device_to_host('disallow')):
         for (_, length), fed in zip(feed.calls(program, first), blocks):
-            advance = program.advance if length == program.chunk else program.shorter(length)
-            state, report = advance(state, knowledge, *fed)
+            state, report = program.advance(length)(state, knowledge, *fed)
             reports.append(report)
             # On CPU, collectives of many unfinished steps can deadlock; elsewhere two calls ahead keep it busy.
             jax.block_until_ready(reports[-1:] if layout.on_cpu else reports[-3:-2])
@@ -217,9 +149,9 @@ def trace(program, layout, state, knowledge, images, labels, directory, calls=5)
     """Write an XProf trace of a few calls of `advance` to a directory (None: nowhere), leaving the state as it is."""
     with (closing(feed.training(program, layout, state, images, labels)) as blocks,
           jax.profiler.trace(str(directory)) if directory else nullcontext()):
-        state = jax.tree.map(jnp.copy, state)  # advance overwrites its state
+        state = jax.tree.map(jnp.copy, state)  # which a call overwrites
         for fed in islice(blocks, min(calls, program.steps // program.chunk)):
-            state, report = program.advance(state, knowledge, *fed)
+            state, report = program.advance(program.chunk)(state, knowledge, *fed)
             jax.block_until_ready(report)
 
 
@@ -231,19 +163,3 @@ def run_evaluation(program, layout, state, images, labels):
     with closing(feed.test(program, layout, images, eval_batch(images.shape, layout))) as batches:
         parts = [parallel.split(layout, program.logits(state, *fed)) for fed in batches]
     return [metrics.evaluate(np.concatenate(trial)[:len(labels)], labels) for trial in zip(*parts)]
-
-
-def eval_batch(shape, layout):
-    """Images in an evaluation batch of test images [n, h, w, c] (padded or not), divisible by the devices.
-
-    At most about EVAL_BATCH, and of large images no more than fill LARGEST_BLOCK.
-    """
-    n, *image_shape = shape
-    size = min(EVAL_BATCH, n, max(1, LARGEST_BLOCK // math.prod(image_shape)))
-    return size + -size % len(layout.devices)
-
-
-def pad_test(images, layout):
-    """Test images [n, h, w, c] with the first repeated at the end until they fill whole evaluation batches."""
-    missing = -len(images) % eval_batch(images.shape, layout)
-    return np.concatenate([images, np.repeat(images[:1], missing, axis=0)])

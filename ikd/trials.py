@@ -15,6 +15,7 @@ from ikd.config import network_options
 from ikd.data import noted_checksum
 from ikd.epochs import check_finite, epoch_line, epoch_record, is_due, join, rest_of
 from ikd.errors import Stopped, Unwritable
+from ikd.program import pad_test
 from ikd.recipes import recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.figures import pixels
@@ -74,7 +75,7 @@ def make_job(config, workdir, dataset, layout):
     training_set, test_images = (dataset.train_images, dataset.train_labels), dataset.test_images
     if not dataset.streamed:
         training_set, test_images = parallel.replicate(layout, (
-            training_set, training.pad_test(test_images, layout)))
+            training_set, pad_test(test_images, layout)))
     explain = jax.jit(functools.partial(explanations, config, final_model(config, dataset)))
     return Job(config, workdir, dataset, layout, stages, training_set, test_images, explain)
 

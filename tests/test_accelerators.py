@@ -42,7 +42,8 @@ def program(method, platform, trials=1, **fields):
     knowledge = {} if teacher is None else training.variables_of(shapes(stages[teacher]))
     order = jax.eval_shape(stages[-1].program.order, state)
     with jax.default_matmul_precision(parallel.MATMUL[config.precision]):
-        traced = stages[-1].program.advance.trace(state, knowledge, order, dataset.train_images, dataset.train_labels)
+        advance = stages[-1].program.advance(stages[-1].program.chunk)
+        traced = advance.trace(state, knowledge, order, dataset.train_images, dataset.train_labels)
         return traced.lower(lowering_platforms=(platform,)).as_text()
 
 

@@ -13,6 +13,7 @@ from ikd.data import folder, limits, load, stream
 from ikd.data.resident import epoch_order
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
+from ikd.program import Program
 from ikd.report.journal import read_records
 from ikd.validation import resolve
 from tests.small_run import assert_same
@@ -99,11 +100,11 @@ def test_however_devices_share_it(case, monkeypatch, tmp_path):
     layout = parallel.Layout(tuple(DEVICES[:count]), mode, together)
     ended = []
     for placement in ('device', 'stream'):
-        monkeypatch.setattr(training, 'EVAL_BATCH', 50)  # the last of two batches is filled up
+        monkeypatch.setattr('ikd.program.EVAL_BATCH', 50)  # the last of two batches is filled up
         config = resolve(make_config(placement, batch_size=16, **{'model.name': name, 'data.limit': 64}))
         dataset = run_data.load_data(config)
         with monkeypatch.context() as patch:
-            patch.setattr(training, 'LARGEST_BLOCK', largest if placement == 'stream' else 2 ** 24)
+            patch.setattr('ikd.program.LARGEST_BLOCK', largest if placement == 'stream' else 2 ** 24)
             job = trials.make_job(config, tmp_path, dataset, layout)
         prepared = job.stages[1]
         state = parallel.join(layout, [training.new_state(seed, prepared, job.image_shape)
@@ -125,7 +126,7 @@ def test_an_epoch_whose_last_call_is_shorter(placement, count, mode, together, m
     """
     def cuts(program):
         """(first step, Program) of each part of the epoch; the second part is left by calls that end after five."""
-        two = program._replace(chunk=5, advance=None)
+        two = program._replace(chunk=5)
         return [(0, program)] if program.chunk == 8 else [(0, program), (3, two), (5, program)]
 
     ended, layout = {}, parallel.Layout(tuple(DEVICES[:count]), mode, together)
@@ -148,7 +149,7 @@ def test_an_epoch_whose_last_call_is_shorter(placement, count, mode, together, m
 def test_what_is_streamed_is_the_epochs_order_from_any_step(digits_folder):
     """Blocks up to every fourth step, from step 3 of epoch 3: the labels that `epoch_order` names."""
     data = load('folder', digits_folder, room=0)
-    program = training.Program(lambda state: epoch_order(state, 3, 337, 320), None, None, None, 4, 10, 2)
+    program = Program(lambda state: epoch_order(state, 3, 337, 320), None, None, 4, 10, 2)
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
     with closing(feed.training(program, layout, 7, data.train_images, data.train_labels, first=3)) as blocks:
         images, labels = zip(*blocks)

@@ -245,7 +245,8 @@ def test_every_cell_can_be_trained(name, argument):
             teacher = prepared.stage.teacher
             knowledge = {} if teacher is None else training.variables_of(
                 training.state_shapes(stages[teacher], (32, 32, 3)))
-            order = jax.eval_shape(prepared.program.order, state)
-            _, report = jax.eval_shape(prepared.program.advance, state, knowledge, order, images.train_images,
+            program = prepared.program
+            order = jax.eval_shape(program.order, state)
+            _, report = jax.eval_shape(program.advance(program.chunk), state, knowledge, order, images.train_images,
                                        images.train_labels)
             assert 'loss' in report

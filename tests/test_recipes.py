@@ -101,7 +101,7 @@ def test_two_devices_equal_one(method):
         state, reports = parallel.join(layout, [begun]), []
         order = program.order(state)
         for _ in range(3):
-            state, report = program.advance(state, knowledge, order, *job.training_set)
+            state, report = program.advance(program.chunk)(state, knowledge, order, *job.training_set)
             jax.block_until_ready(state)
             reports.append(float(report['loss']))
         ends.append(jax.flatten_util.ravel_pytree(parallel.split(layout, state)[0].params)[0])

@@ -38,7 +38,7 @@ def steps(job, index, state, teacher=None, count=2):
     state = parallel.join(job.layout, [state])
     order = program.order(state)
     for _ in range(count):
-        state, report = program.advance(state, knowledge, order, *job.training_set)
+        state, report = program.advance(program.chunk)(state, knowledge, order, *job.training_set)
     return jax.device_get(state), jax.device_get(report)
 
 
@@ -147,10 +147,11 @@ def test_extra_state_is_kept_from_step_to_step(monkeypatch, count):
     layout = parallel.Layout(tuple(DEVICES[:count]), 'data')
     job = trials.make_job(config, None, run_data.load_data(config), layout)
     state = parallel.join(layout, [training.new_state(0, job.stages[0], job.image_shape)])
-    order = job.stages[0].program.order(state)
+    program = job.stages[0].program
+    order = program.order(state)
     rows = np.asarray(parallel.split(layout, order)[0])[:64]
     for _ in range(2):
-        state, _ = job.stages[0].program.advance(state, {}, order, *job.training_set)
+        state, _ = program.advance(program.chunk)(state, {}, order, *job.training_set)
         jax.block_until_ready(state)
     expected = np.bincount(np.asarray(job.dataset.train_labels)[rows], minlength=10)
     np.testing.assert_array_equal(parallel.split(layout, state)[0].extra['seen'], expected)
@@ -193,8 +194,10 @@ def test_a_generation_before_sees_other_orders_and_other_crops():
         (job, (new,)), (before, _) = (states(make_config(method, **fields), (0,)) for method in ('ce', 'ban'))
         order, other = (one.stages[0].program.order(parallel.join(one.layout, [new])) for one in (job, before))
         assert (np.asarray(order) != np.asarray(other)).any()
-        ended = [one.stages[0].program.advance(parallel.join(one.layout, [new]), {}, order, *one.training_set)[0]
-                 for one in (job, before)]
+        ended = []
+        for one in (job, before):
+            advance = one.stages[0].program.advance(one.stages[0].program.chunk)
+            ended.append(advance(parallel.join(one.layout, [new]), {}, order, *one.training_set)[0])
         assert bool(moved(*(jax.device_get(state).params for state in ended))) == (augment == 'crop_flip')
 
 

@@ -11,6 +11,7 @@ from ikd.config import default
 from ikd.data import Dataset, digits
 from ikd.data.resident import normalise
 from ikd.errors import InputError
+from ikd.program import pad_test
 from ikd.recipes import recipe
 from ikd.validation import resolve
 
@@ -50,7 +51,7 @@ def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', together=1
 
 def lowered(config, dataset, index):
     program, _, state, resident = prepare(config, dataset, index)
-    return program.advance.lower(state, {}, program.order(state), *resident)
+    return program.advance(program.chunk).lower(state, {}, program.order(state), *resident)
 
 
 def convolutions(config, dataset, index):
@@ -132,9 +133,9 @@ def test_nothing_comes_to_the_host_during_an_epoch(dataset):
     program, layout, state, resident = prepare(make_config(), dataset, 1)
     guards = []
 
-    def advance(*args):
+    def advance(length):
         guards.append(jax.config.jax_transfer_guard_device_to_host)
-        return program.advance(*args)
+        return program.advance(length)
 
     state, _ = training.run_epoch(program._replace(advance=advance), layout, state, {}, *resident)
     assert guards == ['disallow'] * program.steps
@@ -163,7 +164,7 @@ def test_devices_share_a_batch_without_changing_it(dataset, case, count):
         program, layout, state, resident = prepare(config, dataset, 1, devices, dropout_rate=0.1)
         before, order = parallel.split(layout, state)[0], program.order(state)
         for _ in range(3 // program.chunk or 1):
-            state, report = program.advance(state, {}, order, *resident)
+            state, report = program.advance(program.chunk)(state, {}, order, *resident)
             jax.block_until_ready(state)
         return before, parallel.split(layout, state)[0], parallel.split(layout, report)[0]
 
@@ -188,14 +189,14 @@ def test_trials_together_are_those_trials(dataset, model, explainer, devices, ea
     config = make_config(**{'model.name': model, 'method.explainer': explainer})
     program, layout, state, resident = prepare(config, dataset, 1, DEVICES[:devices], 'trials', each)
     state, reports = training.run_epoch(program, layout, state, {}, *resident)
-    test_images = parallel.replicate(layout, training.pad_test(dataset.test_images, layout))
+    test_images = parallel.replicate(layout, pad_test(dataset.test_images, layout))
     tests = training.run_evaluation(program, layout, state, test_images, dataset.test_labels)
     single, alone, new, resident = prepare(config, dataset, 1)
     prepared = training.prepare(recipe(config)[1], models.create(model, 10), None, dataset, config, alone)
     for seed, together in enumerate(parallel.split(layout, state)):
         start, loose = training.new_state(seed, prepared, (16, 16, 3)), 10 if model == 'resnet8' else 1
         ended, (report,) = training.run_epoch(single, alone, parallel.join(alone, [start]), {}, *resident)
-        images = parallel.replicate(alone, training.pad_test(dataset.test_images, alone))
+        images = parallel.replicate(alone, pad_test(dataset.test_images, alone))
         assert training.run_evaluation(single, alone, ended, images, dataset.test_labels)[0] == pytest.approx(
             tests[seed], rel=1e-3 * loose)
         np.testing.assert_allclose(reports[seed]['loss'], report['loss'], rtol=1e-4 * loose)
@@ -228,11 +229,11 @@ def test_groups_of_seeds_that_share_a_device():
 
 def test_evaluation_counts_every_image_once(dataset, monkeypatch):
     """40 test images in batches of 16 on 1 and 3 devices: as many as there are, in order."""
-    monkeypatch.setattr(training, 'EVAL_BATCH', 16)
+    monkeypatch.setattr('ikd.program.EVAL_BATCH', 16)
     logits = []
     for devices in (DEVICES[:1], DEVICES[:3]):
         program, layout, state, _ = prepare(make_config(batch_size=12), dataset, 0, devices)
-        images = training.pad_test(dataset.test_images, layout)
+        images = pad_test(dataset.test_images, layout)
         assert len(images) == 48 if len(devices) == 1 else 54
         monkeypatch.setattr(training.metrics, 'evaluate', lambda rows, labels: (rows, labels))
         images = parallel.replicate(layout, images)
@@ -251,6 +252,6 @@ def test_explaining_with_running_averages_changes_the_targets(dataset):
     reports = []
     for bn in ('batch', 'running'):
         program, _, state, resident = prepare(make_config(**{'method.bn': bn}), dataset, 1)
-        reports.append(jax.device_get(program.advance(state, {}, program.order(state), *resident)[1]))
+        reports.append(jax.device_get(program.advance(program.chunk)(state, {}, program.order(state), *resident)[1]))
     assert reports[0]['cross_entropy'] == pytest.approx(reports[1]['cross_entropy'], rel=1e-5)
     assert abs(reports[0]['entropy_q'] - reports[1]['entropy_q']) > 1e-4

@@ -75,7 +75,7 @@ def torch_batches(images, ours):
 def first_loss(ours):
     """The loss of our first step, from the state before it."""
     copy = jax.tree.map(jax.numpy.copy, ours.state)
-    _, report = ours.program.advance(copy, ours.knowledge, ours.order, *ours.data)
+    _, report = ours.program.advance(ours.steps)(copy, ours.knowledge, ours.order, *ours.data)
     return float(np.ravel(report['loss'])[0])
 
 

@@ -45,7 +45,7 @@ def ours(dataset):
         state = parallel.join(layout, [before])
         resident = parallel.replicate(layout, (dataset.train_images, dataset.train_labels))
         program = prepared.program
-        after, report = program.advance(state, {}, program.order(state), *resident)
+        after, report = program.advance(program.chunk)(state, {}, program.order(state), *resident)
         return before, parallel.split(layout, after)[0], np.ravel(report['loss'])[0]
 
     return run
