@@ -15,11 +15,29 @@ from ikd.models import MODELS, create
 from ikd.recipes import EXPLAINED, RECIPES, WITHOUT_WARMUP, recipe
 
 CHOICES = {
+    'method.name': RECIPES, 'model.name': MODELS, 'teacher.model': MODELS, 'teacher.assistant': MODELS,
     'method.similarity': SIMILARITIES, 'method.bn': ('batch', 'running'),
     'srdl.restart': ('random', 'weights'), 'srdl.schedule': ('complete', 'global'),
     'srdl.targets': ('augmented', 'plain'), 'hme.loss': ('ce', 'ls', 'kd'), 'hme.outputs': (1, 2),
     'data.placement': ('auto', 'device', 'stream'), 'data.augment': AUGMENTATIONS,
     'precision': ('float32', 'tf32', 'bfloat16'), 'parallel': ('data', 'trials'),
+}
+# What a value must: how that is seen, and of which fields.
+BOUNDS = {
+    'be at least 1': (lambda value: value >= 1, (
+        'epochs', 'batch_size', 'trials', 'together', 'checkpoint_every', 'test_every', 'model.vam_block')),
+    'be at least 1, or None': (lambda value: value is None or value >= 1, (
+        'class_chunk', 'data.size', 'data.limit', 'data.train_images', 'data.workers', 'model.width')),
+    'not be negative': (lambda value: value >= 0, (
+        'data.holdout', 'method.beta', 'method.lam', 'method.weight', 'model.vam_gamma', 'optimizer.weight_decay',
+        'features.epochs', 'features.weight')),
+    'be positive': (lambda value: value > 0, (
+        'method.temperature', 'optimizer.learning_rate', 'hme.learning_rate', 'hme.routing_rate',
+        'hme.hard_learning_rate', 'features.power', 'features.learning_rate')),
+    'be in (0, 1]': (lambda value: 0 < value <= 1, ('method.alpha',)),
+    'be in [0, 1)': (lambda value: 0 <= value < 1, ('method.rate', 'optimizer.momentum')),
+    'be in (0, 1)': (lambda value: 0 < value < 1, ('srdl.split',)),
+    'be in [0, 2^31)': (lambda value: 0 <= value < 2 ** 31, ('seed',)),
 }
 FIRST_STAGE = {'hint': 1 / 4, 'fsp_kd': 54 / 160}  # of the run's epochs
 WEIGHTS = {'at_kd': 1000.0, 'hint': 6.25}
@@ -42,69 +60,60 @@ def resolve(config):
     for part, field in (config.data, 'dir'), (config.teacher, 'checkpoint'), (config, 'store'), (config, 'cache_dir'):
         part[field] = part[field] and os.path.normpath(os.path.expanduser(part[field]))
     config.data.dir = config.data.dir and os.path.abspath(config.data.dir)  # a run is looked at from anywhere
-    method = config.method
-    _one_of(config, 'method.name', RECIPES)
-    if config.teacher.assistant is None:
-        config.teacher.assistant = 'resnet14' if config.model.name == 'resnet8' else 'resnet20'
-    for field in ('model.name', 'teacher.model', 'teacher.assistant'):
-        _one_of(config, field, MODELS)
+    fill_in(config)
     for field, choices in CHOICES.items():
         _one_of(config, field, choices)
-    for field in ('epochs', 'batch_size', 'trials', 'together', 'checkpoint_every', 'test_every'):
-        _check(config[field] >= 1, f'{field} is {config[field]}; it must be at least 1')
-    _check(config.together == 1 or config.parallel == 'trials', f'together is {config.together}, but parallel=data '
-           'trains one seed after another; choose parallel=trials')
-    _check(0 <= config.seed < 2 ** 31, f'seed is {config.seed}; it must be in [0, 2^31)')
-    for field in ('class_chunk', 'data.size', 'data.limit', 'data.train_images', 'data.workers', 'model.width'):
-        value = flatten(config)[field]
-        _check(value is None or value >= 1, f'{field} is {value}; it must be at least 1, or None')
-    _check(config.model.vam_block >= 1, f'model.vam_block is {config.model.vam_block}; it must be at least 1')
+    values = flatten(config)
+    for bound, (holds, fields) in BOUNDS.items():
+        for field in fields:
+            _check(holds(values[field]), f'{field} is {values[field]}; it must {bound}')
     if config.data.name == 'folder' and config.data.fingerprint is None and os.path.isdir(config.data.dir or ''):
         config.data.fingerprint = fingerprint(config.data.dir)
-    _check(config.data.holdout >= 0, f'data.holdout is {config.data.holdout}; it must not be negative')
-    _check(0 < method.alpha <= 1, f'method.alpha is {method.alpha}; it must be in (0, 1]')
-    _check(method.beta >= 0, f'method.beta is {method.beta}; it must not be negative')
+    resolve_explainer(config)
+    check_together(config)
+    return config
+
+
+def fill_in(config):
+    """Give the fields that are None, and depend on others alone, their defaults."""
+    method, features = config.method, config.features
+    if config.teacher.assistant is None:
+        config.teacher.assistant = 'resnet14' if config.model.name == 'resnet8' else 'resnet20'
+    if method.warmup_epochs is None:
+        method.warmup_epochs = min(max(1, round(0.2 * config.epochs)), config.epochs - 1)
+    if method.temperature is None:
+        method.temperature = 1.0 if method.name.startswith('cwtm') else 3.0 if method.name == 'srdl' else 4.0
+    if method.lam is None:
+        method.lam = 1.0 if method.name == 'srdl' else 0.1
+    if features.epochs is None:
+        features.epochs = max(1, round(FIRST_STAGE.get(method.name, 0) * config.epochs))
+    if features.weight is None:
+        features.weight = WEIGHTS.get(method.name, 1.0)
+
+
+def check_together(config):
+    """InputError for values that do not go with one another."""
+    method = config.method
+    _check(config.together == 1 or config.parallel == 'trials', f'together is {config.together}, but parallel=data '
+           'trains one seed after another; choose parallel=trials')
     _check(method.name != 'cwtm_random' or method.beta < 1, f'method.beta is {method.beta}; cwtm_random draws '
            'weights from [beta, 1), so it must be below 1')
-    _check(0 <= method.rate < 1, f'method.rate is {method.rate}; it must be in [0, 1)')
-    optimizer = config.optimizer
-    _check(optimizer.learning_rate > 0,
-           f'optimizer.learning_rate is {optimizer.learning_rate}; it must be positive')
-    _check(0 <= optimizer.momentum < 1, f'optimizer.momentum is {optimizer.momentum}; it must be in [0, 1)')
-    for field in 'optimizer.weight_decay', 'method.weight', 'model.vam_gamma':
-        value = flatten(config)[field]
-        _check(value >= 0, f'{field} is {value}; it must not be negative')
-    for field in 'learning_rate', 'routing_rate', 'hard_learning_rate':
-        _check(config.hme[field] > 0, f'hme.{field} is {config.hme[field]}; it must be positive')
     milestones = tuple(config.optimizer.milestones)
     _check(all(isinstance(m, int | float) and 0 < m < 1 for m in milestones)
            and milestones == tuple(sorted(set(milestones))), f'optimizer.milestones is {milestones}; give rising '
            'shares of the run, in (0, 1), such as (0.5, 0.75), or () for a rate that does not fall')
-
-    if method.warmup_epochs is None:
-        method.warmup_epochs = min(max(1, round(0.2 * config.epochs)), config.epochs - 1)
     _check(0 <= method.warmup_epochs < config.epochs or method.name in WITHOUT_WARMUP,
            f'method.warmup_epochs is {method.warmup_epochs}, but the run has {config.epochs} epochs; leave at least '
            'one for learning from explanations (or choose method.name=ce)')
     _check(not method.name.startswith('le_frozen') or method.warmup_epochs, f'method.name={method.name} learns from '
            'the network that its warm-up leaves; set method.warmup_epochs to at least 1')
-    if method.temperature is None:
-        method.temperature = 1.0 if method.name.startswith('cwtm') else 3.0 if method.name == 'srdl' else 4.0
-    _check(method.temperature > 0, f'method.temperature is {method.temperature}; it must be positive')
-    if method.lam is None:
-        method.lam = 1.0 if method.name == 'srdl' else 0.1
-    _check(method.lam >= 0, f'method.lam is {method.lam}; it must not be negative')
-    resolve_explainer(config)
-    resolve_features(config)
     _check(method.name != 'srdl' or config.epochs >= 2, 'method.name=srdl has two stages; epochs must be at least 2')
-    _check(0 < config.srdl.split < 1, f'srdl.split is {config.srdl.split}; it must be in (0, 1)')
     is_tree = config.model.name.startswith('hme_')
     _check(not is_tree or config.model.width != 1, f'model.width is 1; {config.model.name} needs at least 2')
     _check(method.name != 'hme' or is_tree,
            f'method.name=hme trains model.name=hme_tree or hme_resnet18, not {config.model.name}')
     _check(not config.teacher.checkpoint or any(stage.given for stage in recipe(config)),
            f'teacher.checkpoint is set, but method.name={method.name} has no teacher that can be given; leave it out')
-    return config
 
 
 def check_fields(config):
@@ -145,16 +154,3 @@ def resolve_explainer(config):
     _check(method.name not in EXPLAINED or method.explainer in ONE_PASS,
            f'method.explainer={method.explainer} passes through the network many times for one map, too often for a '
            f"training step; method.name={method.name} learns from one of: {', '.join(ONE_PASS)}")
-
-
-def resolve_features(config):
-    """Fill in how the methods that compare feature maps do so."""
-    features, name = config.features, config.method.name
-    if features.epochs is None:
-        features.epochs = max(1, round(FIRST_STAGE.get(name, 0) * config.epochs))
-    if features.weight is None:
-        features.weight = WEIGHTS.get(name, 1.0)
-    _check(features.epochs >= 0, f'features.epochs is {features.epochs}; it must not be negative')
-    _check(features.weight >= 0, f'features.weight is {features.weight}; it must not be negative')
-    _check(features.power > 0, f'features.power is {features.power}; it must be positive')
-    _check(features.learning_rate > 0, f'features.learning_rate is {features.learning_rate}; it must be positive')
