@@ -1,7 +1,14 @@
-"""What comes of an epoch: its record, a line for people, and, where it was cut, what its rest must know of it."""
+"""What comes of an epoch: its record, a line for people, a picture; of one that was cut, what its rest must know."""
 import numpy as np
 
+from ikd import parallel, processes
 from ikd.errors import Diverged
+from ikd.report.explanations import draw
+from ikd.report.figures import pixels
+from ikd.stages import variables_of
+from ikd.training import run_evaluation
+
+PICTURES = 4  # a run, in the TensorBoard events
 
 
 def is_due(epoch, last, every):
@@ -54,3 +61,30 @@ def epoch_line(job, record):
     line = (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.epochs}  "
             f"loss {record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %")
     return line + (f"  test {record['test_accuracy']:.1f} %" if 'test_accuracy' in record else '')
+
+
+def is_final_network(job, stage):
+    """Whether a stage trains the network that the run is for, which is the one that can be drawn."""
+    return stage.network is None and stage.options == job.stages[-1].stage.options
+
+
+def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports):
+    """Test after a stage's epoch if that is due, check that all is finite, and tell of it: records, lines, a picture.
+
+    state: the trials', on the devices. epoch: of the stage, before which `before` came; seconds: it took. reports: of
+    each seed, what its steps told.
+    """
+    job, stage, epoch_of_run = group.job, prepared.stage, before + epoch
+    tests = [{}] * len(group.seeds)
+    if is_due(epoch, stage.epochs, job.config.test_every):
+        tests = run_evaluation(prepared.program, job.layout, state, job.test_images, job.dataset.test_labels)
+    check_finite(group.seeds, prepared, epoch, before, reports, tests)
+    for seed, journal, report, test in zip(group.seeds, group.journals, reports, tests):
+        record = epoch_record(job, seed, stage, epoch_of_run, rate, seconds, report, test)
+        journal.write(record)
+        group.progress.epoch(epoch_line(job, record))
+    due = epoch_of_run * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)
+    if due and processes.first():
+        variables = variables_of(parallel.split(job.layout, state)[0])
+        figure = draw(job.explain, job.dataset, variables, f'epoch {epoch_of_run}', most=3)
+        group.journals[0].picture('explanations', pixels(figure), epoch_of_run)

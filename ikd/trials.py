@@ -13,15 +13,12 @@ import jax.numpy as jnp
 from ikd import checkpoint, models, parallel, processes, store, training
 from ikd.config import network_options
 from ikd.data import noted_checksum
-from ikd.epochs import check_finite, epoch_line, epoch_record, is_due, join, rest_of
+from ikd.epochs import check_finite, is_due, join, rest_of, tell_epoch
 from ikd.errors import Stopped, Unwritable
 from ikd.program import pad_test
 from ikd.recipes import recipe
-from ikd.report.explanations import draw, explanations
-from ikd.report.figures import pixels
+from ikd.report.explanations import explanations
 from ikd.report.journal import Journal, Silent, read_records
-
-PICTURES = 4  # a run, in the TensorBoard events
 
 
 class Job(NamedTuple):
@@ -93,11 +90,6 @@ def prepare_stages(config, dataset, layout):
 def final_model(config, dataset):
     """The network that a run is for: that of its last stage, for one device."""
     return make_model(config, dataset, **dict(recipe(config)[-1].options))
-
-
-def is_final_network(job, stage):
-    """Whether a stage trains the network that the run is for, which is the one that can be drawn."""
-    return stage.network is None and stage.options == job.stages[-1].stage.options
 
 
 def train_group(job, seeds, progress, stop=lambda: False):
@@ -215,7 +207,8 @@ def train_stage(group, index, before):
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,
                                                 group.progress.tick, group.stop, first)
             seconds = time.perf_counter() - started
-            reports, (seconds, *_) = zip(*(join(*part, seconds) for part in zip(rests, reports)))
+            whole = [join(rest, report, seconds) for rest, report in zip(rests, reports)]
+            reports, seconds = [report for report, _ in whole], whole[0][1]  # the trials' time is the same
             first, rests = 0, [None] * len(group.seeds)
             if (steps := len(reports[0]['loss'])) < program.steps:
                 check_finite(group.seeds, prepared, epoch, before, reports, [{}] * len(reports))
@@ -226,20 +219,8 @@ def train_stage(group, index, before):
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
                 directory = job.workdir / 'profile' / stage.name if processes.first() else None
                 training.trace(program, layout, state, knowledge, *job.training_set, directory)
-            tests = [{}] * len(group.seeds)
-            if is_due(epoch, stage.epochs, job.config.test_every):
-                tests = training.run_evaluation(program, layout, state, job.test_images, job.dataset.test_labels)
-            check_finite(group.seeds, prepared, epoch, before, reports, tests)
             rate = float(prepared.schedule(place + (epoch - 1) * program.steps))
-            for i, seed in enumerate(group.seeds):
-                record = epoch_record(job, seed, stage, before + epoch, rate, seconds, reports[i], tests[i])
-                group.journals[i].write(record)
-                group.progress.epoch(epoch_line(job, record))
-            due = (before + epoch) * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)
-            if due and processes.first():
-                variables = training.variables_of(parallel.split(layout, state)[0])
-                figure = draw(job.explain, job.dataset, variables, f'epoch {before + epoch}', most=3)
-                group.journals[0].picture('explanations', pixels(figure), before + epoch)
+            tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports)
             stopping = group.stop()
             if stopping or is_due(epoch, stage.epochs, job.config.checkpoint_every):
                 states = parallel.split(layout, state)

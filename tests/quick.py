@@ -6,14 +6,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from configs import digits as digits_config
-from ikd import experiment, trials
+from ikd import epochs, experiment
 
 
 @contextlib.contextmanager
 def plain_pictures():
     """Meanwhile the pictures that runs write are empty."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in experiment, trials:
+        for module in epochs, experiment:
             patch.setattr(module, 'draw', lambda *args, **more: Figure())
         yield
 

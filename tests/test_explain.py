@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from configs import le_folder
-from ikd import experiment, explain, trials
+from ikd import epochs, experiment, explain
 from ikd.errors import InputError
 from ikd.evaluation import images as given
 from ikd.recipes import RECIPES
@@ -32,7 +32,7 @@ def run(digits_folder, tmp_path_factory):
                                        'model.name': 'mlp', 'optimizer.learning_rate': 0.02})
     workdir = tmp_path_factory.mktemp('explained') / 'run'
     with pytest.MonkeyPatch.context() as patch:
-        for module in experiment, trials:
+        for module in epochs, experiment:
             patch.setattr(module, 'draw', lambda *args, **more: Figure())
         experiment.run(config, workdir, jax.devices()[:1])
     shutil.rmtree(folder)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from ikd import experiment, reproduce, training, trials
+from ikd import experiment, reproduce, training
 
 CONFIG = '''
 from matplotlib.figure import Figure
@@ -34,8 +34,8 @@ def grid(argument=''):
 def test_a_picture_and_what_is_measured(tmp_path, monkeypatch):
     run, run_epoch, epochs = experiment.run, training.run_epoch, []
     monkeypatch.setattr(experiment, 'run', lambda *args, **more: run(*args, jax.devices()[:1], **more))
-    for module in experiment, trials:
-        monkeypatch.setattr(module, 'draw', lambda *args, **more: Figure())
+    for module in 'epochs', 'experiment':
+        monkeypatch.setattr(f'ikd.{module}.draw', lambda *args, **more: Figure())
     monkeypatch.setattr(reproduce, 'keep_compiled', lambda setting: None)
     monkeypatch.setattr(training, 'run_epoch', lambda *args: epochs.append(1) or run_epoch(*args))
     (tmp_path / 'tiny.py').write_text(CONFIG)

@@ -5,7 +5,7 @@ import jax
 import pytest
 
 from configs import digits as digits_config
-from ikd import experiment, trials
+from ikd import epochs, experiment
 from ikd.report.__main__ import main
 from tests.report.hostile import CLASSES, NAME
 
@@ -21,7 +21,7 @@ def runs(tmp_path_factory, digits_folder):
         'data.name': 'folder', 'data.dir': str(folder / 'images'), 'data.size': 8, 'model.name': 'cnn2', 'trials': 2,
         'epochs': 3, 'batch_size': 16, 'optimizer.learning_rate': 0.02, 'store': str(folder / 'store')})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trials, 'PICTURES', 0)
+        patch.setattr(epochs, 'PICTURES', 0)
         for method, workdir in ('le', folder / NAME), ('ce', folder / 'ce'):
             config.method.name = method
             experiment.run(config, workdir, jax.devices()[:1])
