@@ -73,8 +73,7 @@ def check_outputs(model, image_shape, name):
 
     And for images so small that a tap is left without values. Nothing is computed.
     """
-    outputs, _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0),
-                                jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    outputs = _outputs(model, image_shape)
     if not (has_taps(outputs) and getattr(outputs[0], 'ndim', 0) >= 2):
         raise InputError(f'{type(model).__name__} must return (logits [b, k], taps), its feature maps by name, as '
                          'ikd.models.Taps collects them')
@@ -95,9 +94,14 @@ def init(model, key, image_shape):
 
 def tap_shapes(model, image_shape):
     """The shape of every tap for an image [h, w, c]: name -> tuple, without the batch. Nothing is computed."""
-    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    (_, taps), _ = jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), images)
+    _, taps = _outputs(model, image_shape)
     return {name: value.shape[1:] for name, value in taps.items()}
+
+
+def _outputs(model, image_shape):
+    """The shapes of what a network returns for one image [h, w, c]."""
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)[0]
 
 
 def has_convolutions(params):
