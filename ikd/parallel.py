@@ -57,7 +57,7 @@ class Way(NamedTuple):
 
 
 def way(layout, convolves):
-    """The Way of a network that does, or does not, convolve, on a layout's platform.
+    """The Way of a step that does, or does not, convolve (in its network or its teacher), on a layout's platform.
 
     Accelerators scan: what a step costs there is the launching of its kernels. XLA:CPU runs a convolution inside a
     loop on a slow path, 24 times slower, so there each call is one step; without convolutions a scan is faster (2.2

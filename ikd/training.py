@@ -119,7 +119,8 @@ def prepare(stage, model, teacher, data, config, layout):
     optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
     prepared = Prepared(stage, model, trained, optimizer, schedule, None)
     step = make_step(prepared, teacher and teacher.model, data, config, layout.axis_name)
-    way = parallel.way(layout, models.has_convolutions(shapes['params']))
+    passed = [shapes, models.shapes(teacher.model, image_shape)] if teacher else [shapes]
+    way = parallel.way(layout, any(models.has_convolutions(network['params']) for network in passed))
     return prepared._replace(program=program_of(prepared, step, data, config, layout, way))
 
 

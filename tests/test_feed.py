@@ -90,7 +90,7 @@ CASES = {  # network, devices, mode, trials on each, largest block
     'mlp, three trials on a device': ('mlp', 1, 'trials', 3, 2 ** 24),
 }
 SLOW = ('mlp, all steps in a call', 'resnet8', 'cnn2, a batch on two devices', 'cnn2, trials on two devices',
-        'mlp, two trials on each of two devices')
+        'mlp, two trials on each of two devices', 'mlp, three trials on a device')
 
 
 @pytest.mark.parametrize('case', [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES])
@@ -117,7 +117,8 @@ def test_however_devices_share_it(case, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('count, mode, together', [
-    (1, 'data', 1), pytest.param(2, 'data', 1, marks=pytest.mark.slow), (1, 'trials', 2)])
+    (1, 'data', 1), pytest.param(2, 'data', 1, marks=pytest.mark.slow),
+    pytest.param(1, 'trials', 2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('placement', ['device', 'stream'])
 def test_an_epoch_whose_last_call_is_shorter(placement, count, mode, together, monkeypatch, tmp_path):
     """Eight steps in calls of three, cut and gone on with: the epoch whose steps are one call.

@@ -41,8 +41,8 @@ def test_it_predicts_what_the_run_was_tested_with(finished, seed):
 
 
 @pytest.mark.parametrize('method, fields', [
-    ('dml', {}), ('hint', {'teacher.model': 'cnn2', 'features.epochs': 0, 'features.regressor': True,
-                           'features.tap': 'conv1'})])
+    ('dml', {}), pytest.param('hint', {'teacher.model': 'cnn2', 'features.epochs': 0, 'features.regressor': True,
+                                       'features.tap': 'conv1'}, marks=pytest.mark.slow)])
 def test_what_a_stage_had_added_is_left_out(method, fields, tmp_path):
     """A peer, a regressor: the network is the first of both, and it can be looked at, and teach, as any other."""
     workdir = finished_run(tmp_path / 'run', **{

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ikd import models, parallel, training
+from ikd import models, parallel, training, trials
 from ikd.config import default
 from ikd.data import Dataset, digits
 from ikd.data.resident import normalise
@@ -60,9 +60,9 @@ def convolutions(config, dataset, index):
 
 
 @pytest.mark.parametrize('explainer, more', [
-    ('grad_cam', 0), ('grad', 9), ('grad_input', 9),
+    ('grad_cam', 0), ('grad', 9),
     *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (
-        ('grad_cam_plus_plus', 0), ('layer_cam', 0), ('guided_grad_cam', 9), ('lrp_epsilon', 9)))])
+        ('grad_input', 9), ('grad_cam_plus_plus', 0), ('layer_cam', 0), ('guided_grad_cam', 9), ('lrp_epsilon', 9)))])
 def test_the_explanation_shares_the_forward_pass(dataset, explainer, more):
     """LE compiles to the convolutions of CE and, for input gradients, one backward convolution for each of ResNet8's
     nine, all classes in one. A forward pass of its own would add nine."""
@@ -112,6 +112,13 @@ def test_networks_without_convolutions_scan_their_steps(dataset):
     assert program.steps == 6 and program.chunk == 6
 
 
+@pytest.mark.parametrize('teacher, chunks', [('mlp', [6, 6]), ('cnn2', [1, 1])])
+def test_a_teacher_that_convolves_is_not_scanned_either(dataset, teacher, chunks):
+    config = make_config(**{'method.name': 'kd', 'model.name': 'mlp', 'teacher.model': teacher})
+    stages = trials.prepare_stages(config, dataset, parallel.Layout(tuple(DEVICES[:1]), 'data', 1))
+    assert [prepared.program.chunk for prepared in stages] == chunks
+
+
 @pytest.mark.parametrize('model, explainer', [('resnet8', 'grad_cam'), ('mlp', 'grad')])
 def test_one_trace_a_stage(dataset, monkeypatch, model, explainer):
     """Two epochs of two seeds trace each stage's step once."""
@@ -150,7 +157,7 @@ CASES = {
 
 
 @pytest.mark.parametrize('count, case', [
-    pytest.param(count, case, marks=[pytest.mark.slow] * (count == 4 or case.startswith('cnn6')))
+    pytest.param(count, case, marks=[pytest.mark.slow] * (count == 4 or case.startswith('cnn6') or case == 'le grad'))
     for count in (2, 4) for case in CASES])
 def test_devices_share_a_batch_without_changing_it(dataset, case, count):
     """Three steps on two or four devices are three steps on one: augmentation, Dropout, BatchNorm, maps, update.
@@ -178,7 +185,8 @@ def test_devices_share_a_batch_without_changing_it(dataset, case, count):
 
 
 @pytest.mark.parametrize('model, explainer, devices, each', [
-    ('resnet8', 'grad_cam', 2, 1), ('mlp', 'grad', 2, 1), ('mlp', 'grad', 1, 3), ('mlp', 'grad', 2, 2)])
+    ('resnet8', 'grad_cam', 2, 1), ('mlp', 'grad', 2, 1), ('mlp', 'grad', 1, 3),
+    pytest.param('mlp', 'grad', 2, 2, marks=pytest.mark.slow)])
 def test_trials_together_are_those_trials(dataset, model, explainer, devices, each):
     """On devices of their own, several in one program, and both: weights to 3 % of the way they have come, those of
     the MLP to 1e-4.
