@@ -23,7 +23,7 @@ from absl import logging
 from ikd.compiled import keep_compiled
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
-from ikd.evaluation.explanations import MEASURES, examiner
+from ikd.evaluation.explanations import MEASURES, RANKED, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable
@@ -40,7 +40,7 @@ BATCH = 50  # images that are explained together
 
 
 def parse(argv):
-    """The command line's options; InputError for values that mean nothing."""
+    """The command line's options; InputError for values that mean nothing. Explainers are looked up by `main`."""
     parser = argparse.ArgumentParser(prog='python -m ikd.evaluate', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--workdir', required=True, type=expanduser, metavar='RUN',
@@ -61,8 +61,6 @@ def parse(argv):
     parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of RUN/evaluation')
     options = parser.parse_args(argv)
     options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
-    if options.explainers is not None:
-        options.explainers = chosen('explainers', options.explainers, EXPLAINERS)
     try:
         options.epsilons = [float(word) for word in options.epsilons.split(',')]
     except ValueError as error:
@@ -92,7 +90,7 @@ def evaluate(trained, options):
     names = [name for name in names if name in asked]
     measures = [name for name in options.only if name in MEASURES]
     names, batches = names if measures else [], -(-min(options.images, len(trained.dataset.test_images)) // BATCH)
-    each = batches + len({'discriminativeness', 'sanity'} & {*measures})
+    each = batches + len({*RANKED} & {*measures})
     total = len(names) * each + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * (
         'corruptions' in options.only)
 
@@ -120,7 +118,9 @@ def main(argv):
     """Measure, write, print."""
     started, options = time.perf_counter(), parse(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of reading
-    run_config(options)
+    run_config(options)  # which may bring an explainer
+    if options.explainers is not None:
+        options.explainers = chosen('explainers', options.explainers, EXPLAINERS)
     trained = load(options.workdir, options.seed, options.data)
     config = trained.config
     keep_compiled(config.cache_dir)

@@ -11,6 +11,7 @@ from ikd.errors import InputError
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES
 from ikd.evaluation.network import corrupted, of_pixels, predict
+from ikd.explainers import EXPLAINERS
 from ikd.files import read_json
 from ikd.trained import load
 from tests.quick import finished_run
@@ -78,6 +79,26 @@ def test_only_some_measures(finished, tmp_path, monkeypatch, capsys):
     assert (found['network']['adversarial'], found['network']['corruptions'], found['curves']) == ([], {}, {})
     assert not (tmp_path / 'there' / 'faithfulness.png').exists() and (tmp_path / 'there' / 'notes.txt').exists()
     assert said.out.endswith('there/: confusion.png, evaluation.json, reliability.png\n')
+
+
+@pytest.mark.parametrize('asked', ['mine', 'mine,grad', 'all'])
+def test_an_explainer_of_ones_own_comes_with_its_file(finished, tmp_path, monkeypatch, capsys, asked):
+    """Which is run before it is looked up; without the file it is a name that means nothing."""
+    (tmp_path / 'mine.py').write_text(
+        'import jax.numpy as jnp\nfrom ikd.explainers import EXPLAINERS\n'
+        "EXPLAINERS['mine'] = lambda model, variables, images, class_chunk=None: jnp.ones((len(images), 10, 2, 2))\n")
+    monkeypatch.setitem(EXPLAINERS, 'mine', None)  # and so taken away afterwards
+    for name in {*EXPLAINERS} - {'grad'}:
+        monkeypatch.delitem(EXPLAINERS, name)
+    arguments = (f'--workdir={finished}', f'--explainers={asked}', '--only=sparseness', '--images=5',
+                 f'--out={tmp_path}/out')
+    if asked != 'all':
+        with pytest.raises(InputError, match="--explainers: no 'mine'; choose from grad"):
+            run(monkeypatch, capsys, *arguments)
+    run(monkeypatch, capsys, *arguments, f'--config={tmp_path}/mine.py')
+    found = json.loads((tmp_path / 'out' / 'evaluation.json').read_text())['explainers']
+    assert {*found} == {'mine'} | ({'grad'} if asked != 'mine' else set())
+    assert found['mine']['sparseness'] == {'value': 0, 'low': 0, 'high': 0}  # alike everywhere
 
 
 def test_corrupted_accuracy_is_that_of_corrupted_images(finished):
