@@ -23,7 +23,8 @@ from ikd.evaluation.sensitivity import nearby, relative_change
 from ikd.evaluation.sparseness import gini
 from ikd.trained import explain_function, pixel_batches
 
-# Measure -> which values are better; where neither is, what it says.
+# Measure -> which values are better; where neither is, what it says. Sanity is read with and without signs, and the
+# reading in which maps are more alike counts.
 MEASURES = {'discriminativeness': 'high', 'deletion': 'low', 'insertion': 'high', 'infidelity': 'low',
             'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'near 0', 'completeness': 'low'}
 COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit gains over the network's zero
@@ -115,10 +116,15 @@ def told_apart(trained, name, most):
 
 
 def after_randomisation(trained, name, most):
-    """The last step of `cascade` as an estimate: rho of the true class's map to that when all weights are random."""
+    """The last step of `cascade` as an estimate: rho of the true class's map to that when all weights are random.
+
+    Of the readings that Adebayo et al. 2018 report, with signs and without, that whose rho is farther from 0: maps
+    that still show what they showed, with other signs, are not sane.
+    """
     last = cascade(trained, name, most)[-1]
-    last = last['signed' if 'signed' in last else 'as_is']
-    return {'value': last['rho'], 'low': last['low'], 'high': last['high']}
+    readings = [last[reading] for reading in ('signed', 'absolute', 'as_is') if reading in last]
+    found = max(readings, key=lambda one: -1 if one['rho'] is None else abs(one['rho']))
+    return {'value': found['rho'], 'low': found['low'], 'high': found['high']}
 
 
 RANKED = {'discriminativeness': told_apart, 'sanity': after_randomisation}

@@ -86,15 +86,16 @@ def infidelity(values, masks, lost):
     """How far a map is from saying what the removal of squares does to the logits: [b, k] in [0, 1].
 
     Yeh et al. 2019, definition 2.1, E (I^T phi - (f(x) - f(x - I)))^2, for the removal of squares, with each map
-    scaled as fits best, as in their experiments, and, which is ours, over E (f(x) - f(x - I))^2: the share of the
-    loss's mean square that the map leaves unexplained. values: contributions [b, k, h, w], whose sums over masks
-    [s, h, w] are I^T phi; lost [b, s, k]: of `drops`. 0 for Grad*Input of a linear network, 1 for a map that is zero;
-    NaN where the logit never changes.
+    scaled as fits best, as in their experiments. Ours: over E (f(x) - f(x - I))^2, so it is the share of the loss's
+    mean square that the map leaves unexplained; and the scale is not negative, as a map that says the opposite would
+    else be as good. values: contributions [b, k, h, w], whose sums over masks [s, h, w] are I^T phi; lost [b, s, k]:
+    of `drops`. 0 for Grad*Input of a linear network, 1 for a map that is zero or fits only turned round; NaN where
+    the logit never changes.
     """
     told = jnp.einsum('bkhw,shw->bsk', values, jnp.asarray(masks, values.dtype))
     square = lambda quantity: (quantity ** 2).mean(1)
     both, own, whole = (told * lost).mean(1), square(told), square(lost)
-    scale = both / jnp.where(own > 0, own, 1)
+    scale = jnp.maximum(both, 0) / jnp.where(own > 0, own, 1)
     return jnp.where(whole > 0, square(lost - scale[:, None] * told) / jnp.where(whole > 0, whole, 1), jnp.nan)
 
 

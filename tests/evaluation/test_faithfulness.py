@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 from ikd import models
@@ -113,6 +114,7 @@ def test_gradients_explain_a_linear_network_fully(linear, name):
     maps = gradients(weights, len(images)) * (images[:, None] if name == 'grad_input' else 1)
     values = pixel_values(contributions(name, 7 * maps, images), (32, 32))
     np.testing.assert_allclose(infidelity(values, masks, lost), np.zeros((8, 10)), atol=1e-5)
+    np.testing.assert_array_equal(infidelity(-values, masks, lost), np.ones((8, 10)))  # says the opposite
     wrong = pixel_values(np.roll(maps, 1, axis=1), (32, 32))
     assert np.asarray(infidelity(wrong, masks, lost)).mean() > 0.5
 
@@ -129,22 +131,23 @@ def test_contributions_are_in_logits_whatever_the_maps_are_in(digits, name):
 
 
 def test_infidelity_is_what_the_best_scale_leaves():
-    """As NumPy's least squares has it; 1 for a zero map, undefined where nothing is ever lost."""
+    """As SciPy's non-negative least squares has it; 1 for a zero map, undefined where nothing is ever lost."""
     draw = np.random.default_rng(0)
     values, masks = draw.normal(size=(2, 3, 8, 8)).astype(np.float32), squares((8, 8), 20)
     values[0, 1] = 0
     lost = draw.normal(size=(2, 20, 3)).astype(np.float32)
     lost[1, :, 2] = 0
     found = np.asarray(infidelity(values, masks, lost))
-    told = np.einsum('bkhw,shw->bsk', values, masks)
+    told, scales = np.einsum('bkhw,shw->bsk', values, masks), []
     for i, k in np.ndindex(2, 3):
         if (i, k) == (1, 2):
             assert np.isnan(found[i, k])
             continue
-        left = np.linalg.lstsq(told[i, :, k:k + 1], lost[i, :, k], rcond=None)
-        residual = ((lost[i, :, k] - told[i, :, k] * left[0]) ** 2).sum()
-        assert found[i, k] == pytest.approx(residual / (lost[i, :, k] ** 2).sum(), rel=1e-4)
+        scale, left = nnls(told[i, :, k:k + 1], lost[i, :, k])
+        assert found[i, k] == pytest.approx(left ** 2 / (lost[i, :, k] ** 2).sum(), rel=1e-4)
+        scales.append(scale.item())
     assert found[0, 1] == pytest.approx(1)
+    assert min(scales) == 0 < max(scales)
 
 
 def test_completeness_of_a_linear_network(linear):
