@@ -33,10 +33,10 @@ from ikd.parallel import MATMUL
 from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
-from ikd.trained import load
+from ikd.trained import fitting, load
 
 ROBUSTNESS = ('adversarial', 'corruptions')
-BATCH = 50  # images that are explained together
+BATCH = 50  # images that are explained together, where they fit
 
 
 def parse(argv):
@@ -89,8 +89,9 @@ def evaluate(trained, options):
     names, reasons = applicable(trained.model, trained.variables, image_shape)
     names = [name for name in names if name in asked]
     measures = [name for name in options.only if name in MEASURES]
-    names, batches = names if measures else [], -(-min(options.images, len(trained.dataset.test_images)) // BATCH)
-    each = batches + len({*RANKED} & {*measures})
+    names, ranked = names if measures else [], len({*RANKED} & {*measures})
+    batches = -(-min(options.images, len(trained.dataset.test_images)) // fitting(trained, BATCH))
+    each = ranked + batches * (len(measures) > ranked)
     total = len(names) * each + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * (
         'corruptions' in options.only)
 
@@ -105,9 +106,9 @@ def evaluate(trained, options):
         if 'corruptions' in options.only:
             network['corruptions'] = corrupted(trained, apply, options.test_images, tick=ticking('corruptions'))
         explainers, curves = {}, {}
-        judge = examiner(trained, options.images, BATCH) if names else None
+        judge = examiner(trained, measures, options.images, BATCH) if names else None
         for name in names:
-            explainers[name], curve = judge(name, measures, ticking(name))
+            explainers[name], curve = judge(name, ticking(name))
             if curve:
                 curves[name] = curve
     return {'network': network, 'explainers': explainers, 'curves': curves,

@@ -22,6 +22,8 @@ from ikd.stages import common
 from ikd.trials import final_model
 from ikd.validation import resolve
 
+MOST_FLOATS = 2 ** 27  # in the maps of a batch
+
 
 class Trained(NamedTuple):
     """A trained network: its resolved config, its data, the Flax module, and what that is applied with.
@@ -98,6 +100,12 @@ def own_variables(model, dataset, tree):
     own = models.shapes(model, dataset.train_images.shape[1:])
     return {**{name: common(tree[name], own.get(name, {})) for name in ('params', 'batch_stats')},
             'extra': tree['extra']}
+
+
+def fitting(trained, most):
+    """How many images go together, at most `most`: as many as have MOST_FLOATS numbers in the maps of all classes."""
+    floats = len(trained.class_names) * int(np.prod(trained.dataset.test_images.shape[1:]))
+    return max(1, min(most, MOST_FLOATS // floats))
 
 
 def pixel_batches(images, labels, size=250):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd.explainers.similarity import true_map, unit
-from ikd.trained import at_precision, explain_function, image_batches
+from ikd.trained import at_precision, explain_function, fitting, image_batches
 
 # The pairs that section 5.4.1 finds more alike than others.
 EXPECTED = {'mnist': (('4', '9'), ('3', '5'), ('1', '7'), ('0', '6')),
@@ -14,7 +14,7 @@ EXPECTED = {'mnist': (('4', '9'), ('3', '5'), ('1', '7'), ('0', '6')),
 
 
 def class_cosines(trained, explainer=None, most=None, size=250):
-    """Mean cosines of class maps over the first `most` test images (None: all), `size` at a time.
+    """Mean cosines of class maps over the first `most` test images (None: all), `size` at a time, or as many as fit.
 
     explainer None: the run's own.
 
@@ -34,7 +34,8 @@ def class_cosines(trained, explainer=None, most=None, size=250):
         return members.T @ cosines, members.sum(0), jnp.einsum('bkd,bmd->km', vectors, vectors), zero.sum()
 
     sums = jax.jit(at_precision(trained, sums))
-    batches = [jax.device_get(sums(trained.variables, *batch)) for batch in image_batches(trained, most, size)]
+    batches = [jax.device_get(sums(trained.variables, *batch))
+               for batch in image_batches(trained, most, fitting(trained, size))]
     by_class, counts, pairs, zero = (np.sum(part, 0, dtype=np.float64) for part in zip(*batches))
     n = counts.sum()
     with np.errstate(invalid='ignore'):

@@ -21,7 +21,7 @@ from ikd.evaluation.intervals import estimate
 from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby, relative_change
 from ikd.evaluation.sparseness import gini
-from ikd.trained import explain_function, pixel_batches
+from ikd.trained import at_precision, explain_function, fitting, pixel_batches
 
 # Measure -> which values are better; where neither is, what it says. Sanity is read with and without signs, and the
 # reading in which maps are more alike counts.
@@ -31,12 +31,12 @@ COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit 
 RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
 
 
-def examiner(trained, most=100, size=50):
-    """The function judge(explainer, measures, tick), which measures explainers on the first `most` test images.
+def examiner(trained, measures, most=100, size=50):
+    """The function judge(explainer, tick), which takes `measures` of explainers on the first `most` test images.
 
-    `size` images at a time. It gives ({measure: `intervals.estimate`}, curves): `curves` are the mean `deletion` and
-    `insertion` at `fractions` of the pixels, or {}. tick() is called for every batch, and for each of
-    discriminativeness and sanity.
+    `size` images at a time, or as many as fit. It gives ({measure: `intervals.estimate`}, curves): `curves` are the
+    mean `deletion` and `insertion` at `fractions` of the pixels, or {}. tick() is called for each of `RANKED`, and,
+    where there are other measures, for every batch.
 
     deletion, insertion: area under the probability of the predicted class; pixels are deleted to the network's zero,
     which is the mean of a colour set and black of a grey one, and inserted into the image blurred by an eighth of its
@@ -45,18 +45,22 @@ def examiner(trained, most=100, size=50):
     """
     dataset, variables = trained.dataset, trained.variables
     shape, shares, key = dataset.test_images.shape[1:], fractions(), jax.random.key(0)
-    masks = squares(shape[:2])
+    masks, batched = squares(shape[:2]), [measure for measure in measures if measure not in RANKED]
+
+    def compiled(function):
+        return jax.jit(at_precision(trained, function))
 
     def network(variables):
         return lambda images: trained.model.apply(variables, images, train=False)[0]
 
-    @jax.jit
+    @compiled
     def facts(variables, images):
         f = network(variables)
         logits = f(images)
-        return logits.argmax(-1), logits - f(jnp.zeros_like(images)), drops(f, images, masks)
+        lost = drops(f, images, masks) if 'infidelity' in measures else None
+        return logits.argmax(-1), logits - f(jnp.zeros_like(images)), lost
 
-    @jax.jit
+    @compiled
     def curve(variables, first, last, values, classes):
         return morph(network(variables), first, last, values, classes, shares, key)
 
@@ -64,19 +68,24 @@ def examiner(trained, most=100, size=50):
     def neighbours(key, pixels):
         return trained.inputs(nearby(key, pixels, RADIUS))
 
-    batches = []
-    for pixels, _, real in pixel_batches(dataset.test_images[:most], dataset.test_labels[:most], size):
-        width = min(shape[:2]) / 8
-        blurred = ndimage.gaussian_filter(pixels.astype(np.float32), (0, width, width, 0), mode='nearest')
+    def looked_at(pixels, _, real):
+        pixels, width = pixels.astype(np.float32), min(shape[:2]) / 8
+        blurred = ndimage.gaussian_filter(pixels, (0, width, width, 0), mode='nearest')
         images = trained.inputs(pixels)
-        batches.append((pixels.astype(np.float32), images, trained.inputs(blurred), *facts(variables, images), real))
+        return pixels, images, trained.inputs(blurred), *facts(variables, images), real
+
+    few = dataset.test_images[:most], dataset.test_labels[:most]
+    batches = [looked_at(*batch) for batch in pixel_batches(*few, fitting(trained, size))] if batched else []
 
     change = jax.jit(relative_change)
-    summaries = jax.jit(lambda maps, values, gained, lost: {
-        'infidelity': infidelity(values, masks, lost), 'sparseness': gini(maps),
-        'completeness': incompleteness(maps, gained)})
 
-    def judge(name, measures, tick=lambda: None):
+    @compiled
+    def summaries(maps, values, gained, lost):
+        ways = {'infidelity': lambda: infidelity(values, masks, lost), 'sparseness': lambda: gini(maps),
+                'completeness': lambda: incompleteness(maps, gained)}
+        return {measure: way() for measure, way in ways.items() if measure in measures}
+
+    def judge(name, tick=lambda: None):
         explain = jax.jit(explain_function(trained, name))
         parts = []
         for pixels, images, blurred, classes, gained, lost, real in batches:
@@ -94,7 +103,7 @@ def examiner(trained, most=100, size=50):
                 found['max_sensitivity'] = jnp.max(jnp.stack(changes), 0)
             parts.append({measure: np.asarray(value)[real] for measure, value in found.items()})
             tick()
-        values = {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
+        values = {measure: np.concatenate([part[measure] for part in parts]) for measure in batched}
         curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
         found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
                  for measure, value in values.items()}

@@ -9,12 +9,16 @@ from ikd.evaluation.adversarial import fgsm, pgd_step
 from ikd.evaluation.calibration import confusion, reliability
 from ikd.evaluation.corruptions import KINDS, SEVERITIES, corrupt
 from ikd.evaluation.sensitivity import nearby
-from ikd.trained import pixel_batches
+from ikd.trained import at_precision, pixel_batches
 
 
 def of_pixels(trained):
-    """The pure function (variables, pixels) -> logits [b, k] of pixels [b, h, w, c] in [0, 255], evaluation mode."""
-    return lambda variables, pixels: trained.model.apply(variables, trained.inputs(pixels), train=False)[0]
+    """The pure function (variables, pixels) -> logits [b, k] of pixels [b, h, w, c] in [0, 255], evaluation mode.
+
+    At the precision of the network's run.
+    """
+    return at_precision(trained, lambda variables, pixels: trained.model.apply(variables, trained.inputs(pixels),
+                                                                               train=False)[0])
 
 
 def predict(trained, apply, images):

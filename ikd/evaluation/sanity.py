@@ -10,7 +10,7 @@ import numpy as np
 from ikd import models
 from ikd.evaluation.discriminativeness import readings, spearman
 from ikd.evaluation.intervals import estimate
-from ikd.trained import explain_function, image_batches
+from ikd.trained import explain_function, fitting, image_batches
 
 
 def parts_in_order(model, image_shape, names):
@@ -52,7 +52,7 @@ def cascade(trained, explainer=None, most=200, seed=1):
         return readings(explain(variables, images, labels[:, None]), images.shape[1:3])
 
     compare = jax.jit(lambda old, new: {name: spearman(old[name], new[name])[:, 0] for name in old})
-    batches = list(image_batches(trained, most, size=100))
+    batches = list(image_batches(trained, most, size=fitting(trained, 100)))
     before = [maps_of(variables, images, labels) for images, labels, _ in batches]
     steps = []
     for part, names in parts.items():

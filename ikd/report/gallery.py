@@ -1,8 +1,6 @@
 """The pictures of a run in its report: Figures 1 and 2 of 2009.09140, and the trees of a mixture of experts."""
 import io
 
-import numpy as np
-
 from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
@@ -13,7 +11,6 @@ from ikd.report.paper_figures import ROWS
 
 MOST_IMAGES = 2000  # in Figure 2
 MOST_CLASSES = 100
-MOST_FLOATS = 2 ** 27  # in the maps of a batch
 TREES = {'tree.png': 'Which experts the classes are routed through: an edge is as wide as its share.',
          'dendrogram.png': 'Which classes are routed alike: the lower two meet, the more.'}
 
@@ -49,8 +46,7 @@ def figure2(run, data_dir=None):
     k = len(network.class_names)
     if k > MOST_CLASSES:
         return paragraph(f'{k:,} classes are too many for a picture.', class_='note')
-    floats = k * int(np.prod(network.dataset.test_images.shape[1:]))
-    found = class_cosines(network, most=MOST_IMAGES, size=max(1, min(250, MOST_FLOATS // floats)))
+    found = class_cosines(network, most=MOST_IMAGES)
     images = min(MOST_IMAGES, len(network.dataset.test_labels))
     pairs = [pair for pair in EXPECTED.get(run.fields['data.name'], ()) if {*pair} <= {*network.class_names}]
     drawn, title = [], describe(network.config)

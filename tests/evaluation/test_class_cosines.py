@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ikd import data, models
+from ikd import trained as trained_networks
 from ikd.config import default
 from ikd.data import official
+from ikd.evaluation import class_cosines as class_cosines_module
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike, pair_ranks
 from ikd.trained import Trained, explain_function, image_batches
 from ikd.validation import resolve
@@ -41,7 +43,7 @@ def test_of_a_linear_network_they_are_the_cosines_of_its_weights(linear):
     assert expected[3, 3] == 0 and expected[2, 2] == pytest.approx(1)
 
 
-def test_means_are_those_of_a_loop_over_images(digits_set):
+def test_means_are_those_of_a_loop_over_images(digits_set, monkeypatch):
     """Batches of 100, the last not full; a class without images has no row."""
     config = default()
     config.update_from_flattened_dict({'model.name': 'cnn2', 'method.explainer': 'grad_cam'})
@@ -66,6 +68,13 @@ def test_means_are_those_of_a_loop_over_images(digits_set):
     assert not rows[7]
     np.testing.assert_allclose(found['all_images'], np.mean(every, 0), atol=1e-5)
     assert found['zero_maps'] == pytest.approx(zero / 3500) and zero > 0
+    monkeypatch.setattr(trained_networks, 'MOST_FLOATS', 90 * 10 * 64)  # as if so many were all that fit
+    monkeypatch.setattr(class_cosines_module, 'image_batches',
+                        lambda trained, most, size: (sizes.append(size), image_batches(trained, most, size))[1])
+    sizes = []
+    again = class_cosines(trained, most=350, size=100)
+    assert sizes == [90]
+    np.testing.assert_allclose(again['all_images'], found['all_images'], atol=1e-5)
 
 
 def test_ranks_of_pairs():

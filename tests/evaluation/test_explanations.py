@@ -5,13 +5,16 @@ import pytest
 from scipy import ndimage
 
 from ikd import data
+from ikd import trained as trained_networks
 from ikd.config import default
 from ikd.evaluation import explanations
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.explanations import MEASURES, examiner, over_classes
+from ikd.evaluation.network import of_pixels
 from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby
 from ikd.evaluation.sparseness import gini
+from ikd.experiment import MATMUL
 from ikd.trained import Trained
 from ikd.validation import resolve
 from tests.evaluation.linear import Linear
@@ -34,9 +37,9 @@ def judged(linear):
     """What the examiner says of two explainers, 20 images at a time, and how often it has ticked."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explanations, 'COMPLETE', ('grad_input',))
-        judge, ticks, found = examiner(linear, most=N, size=20), [], {}
+        judge, ticks, found = examiner(linear, list(MEASURES), most=N, size=20), [], {}
         for name in ('grad', 'grad_input'):
-            found[name] = *judge(name, list(MEASURES), lambda: ticks.append(name)), ticks.count(name)
+            found[name] = *judge(name, lambda: ticks.append(name)), ticks.count(name)
         return found
 
 
@@ -119,9 +122,47 @@ def test_which_end_of_a_measure_is_better(judged):
     assert {name: MEASURES[name] for name in others} == others
 
 
-def test_only_what_is_asked_for(linear):
-    found, curves = examiner(linear, most=10, size=20)('grad', ['sparseness', 'completeness'])
-    assert [*found] == ['sparseness'] and curves == {}
+def test_only_what_is_asked_for(linear, judged, monkeypatch):
+    """Neither are squares removed, nor are there batches where no measure needs them; numbers are the same."""
+    monkeypatch.delattr(explanations, 'drops')
+    found, curves = examiner(linear, ['sparseness', 'completeness', 'deletion'], N, 20)('grad')
+    assert found == {name: judged['grad'][0][name] for name in ('sparseness', 'deletion')}
+    assert {*curves} == {'deletion', 'fractions'}
+    monkeypatch.delattr(explanations, 'pixel_batches')
+    ticks = []
+    found, curves = examiner(linear, ['sanity'], N, 20)('grad', lambda: ticks.append(1))
+    assert (found, curves, len(ticks)) == ({'sanity': judged['grad'][0]['sanity']}, {}, 1)
+
+
+def test_maps_of_many_classes_are_held_in_batches_that_fit(linear, judged, monkeypatch):
+    """Of seven images at a time here; the numbers are those of larger batches."""
+    monkeypatch.setattr(trained_networks, 'MOST_FLOATS', 7 * 10 * 64 + 1)
+    sizes, explain = [], trained_networks.explain
+    monkeypatch.setattr(trained_networks, 'explain', lambda *args, **options: (
+        sizes.append(len(args[3])), explain(*args, **options))[1])
+    ticks, measures = [], ['discriminativeness', 'infidelity', 'sparseness', 'sanity']
+    found, _ = examiner(linear, measures, N)('grad', lambda: ticks.append(1))
+    assert {*sizes} == {7} and len(ticks) == 5 + 2
+    for name in measures:
+        assert found[name] == pytest.approx(judged['grad'][0][name], abs=1e-5)
+
+
+def test_the_network_has_the_runs_precision(linear):
+    """Whoever asks: its passes are traced with it, also outside of `ikd.evaluate`."""
+    told = []
+
+    class Listening(Linear):
+        def __call__(self, images, train=False):
+            told.append(jax.config.jax_default_matmul_precision)
+            return super().__call__(images, train)
+
+    config = linear.config.copy_and_resolve_references()
+    config.precision = 'tf32'
+    listening = linear._replace(model=Listening(10), config=config)
+    measures = [name for name in MEASURES if name != 'sanity']  # which initialises a network of its own
+    examiner(listening, measures, most=5)('grad')
+    jax.eval_shape(of_pixels(listening), linear.variables, linear.dataset.test_images[:1])
+    assert len(told) > 5 and {*told} == {MATMUL['tf32']} != {jax.config.jax_default_matmul_precision}
 
 
 def test_means_over_classes_leave_out_what_is_undefined():
