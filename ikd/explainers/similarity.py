@@ -52,8 +52,10 @@ def wasserstein(maps, labels, directions=8):
     """2 (1 - d / d_max) with d the sliced 1-Wasserstein distance over pixel positions: [b, k].
 
     Positive and negative parts are each summed over colour, normalised to mass 1 and compared with the true map's
-    along `directions` fixed angles; d is the mean of the two. d_max is the largest distance two maps on
-    this grid can have; a part of zero mass, on either side, contributes it.
+    along `directions` fixed angles; d is the mean of the two. d_max is the largest distance two maps on this grid can
+    have: that of a part which one of both maps lacks. A part that both lack says nothing and is left out (ours), so
+    that maps without negative values, as of a CAM with a ReLU, are as alike as can be to themselves; maps that are
+    both zero are as far apart as can be.
     """
     b, k, h, w = maps.shape[:4]
     maps = maps.reshape(b, k, h * w, -1)
@@ -72,10 +74,11 @@ def wasserstein(maps, labels, directions=8):
             order = np.argsort(place, kind='stable')
             ahead = jnp.cumsum(difference[..., order], axis=-1)[..., :-1]
             walk += (jnp.abs(ahead) * np.diff(place[order]).astype(np.float32)).sum(-1)
-        both = some[..., 0] & true_map(some, labels)[..., 0]
-        return jnp.where(both, walk / directions, d_max)
+        here, there = some[..., 0], true_map(some, labels)[..., 0]
+        return jnp.where(here & there, walk / directions, d_max), here | there
 
-    d = (distance(jnp.maximum(maps, 0).sum(-1)) + distance(jnp.maximum(-maps, 0).sum(-1))) / 2
+    distances, present = zip(*(distance(jnp.maximum(sign * maps, 0).sum(-1)) for sign in (1, -1)))
+    d = jnp.mean(jnp.stack(distances), 0, where=jnp.stack(present) | ~(present[0] | present[1]))
     return 2 * jnp.clip(1 - d / (d_max or 1), 0, 1)  # maps of one pixel are no way apart
 
 

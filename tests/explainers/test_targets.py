@@ -65,8 +65,9 @@ def reference_wasserstein(u, v):
             return largest
         return np.mean([wasserstein_distance(place, place, u, v) for place in places])
 
-    d = (distance(np.maximum(u, 0), np.maximum(v, 0)) + distance(np.maximum(-u, 0), np.maximum(-v, 0))) / 2
-    return 2 * (1 - d / largest)
+    parts = [(np.maximum(sign * u, 0), np.maximum(sign * v, 0)) for sign in (1, -1)]
+    found = [distance(*part) for part in parts if part[0].any() or part[1].any()]
+    return 2 * (1 - np.mean(found or largest) / largest)
 
 
 REFERENCES = {
@@ -121,11 +122,22 @@ def test_wasserstein_of_maps_of_one_pixel():
 
 
 def test_wasserstein_of_a_missing_part_is_the_largest():
-    """Without negative mass on one side or both, half of the distance is d_max: a weight of at most 1."""
-    positive = np.abs(signed_maps((8, 8)))
-    weights = wasserstein(positive, LABELS)
-    assert np.all(weights[np.arange(3), LABELS] == 1)
-    np.testing.assert_allclose(weights, with_true_class(reference_wasserstein, positive, LABELS), atol=2e-6)
+    """Where one map alone has no negative mass, half of the distance is d_max: a weight of at most 1."""
+    maps = signed_maps((8, 8))
+    maps[:, 1] = np.maximum(maps[:, 1], 0)
+    weights = np.asarray(wasserstein(maps, LABELS))
+    assert np.all(weights[:, 1] <= 1) and np.all(weights[np.arange(3), LABELS] == 2)
+    np.testing.assert_allclose(weights, with_true_class(reference_wasserstein, maps, LABELS), atol=2e-6)
+
+
+@pytest.mark.parametrize('sign', [1, -1])
+def test_wasserstein_of_a_part_that_both_maps_lack(sign):
+    """It is left out: a map with one sign is like itself; a zero map is like no other, nor like another zero one."""
+    maps = sign * np.abs(signed_maps((8, 8)))
+    maps[1, 2], maps[2] = 0, 0
+    weights = np.asarray(wasserstein(maps, LABELS))
+    assert np.all(weights[[0, 1], LABELS[:2]] == 2) and np.all(weights[2] == 0) and weights[1, 2] == 0
+    np.testing.assert_allclose(weights, with_true_class(reference_wasserstein, maps, LABELS), atol=2e-6)
 
 
 @pytest.mark.parametrize('similarity', SIMILARITIES)
