@@ -21,6 +21,7 @@ import jax
 from absl import logging
 
 from ikd.compiled import keep_compiled
+from ikd.config import default, explainer_options
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES, RANKED, examiner
@@ -100,7 +101,7 @@ def evaluate(trained, options):
             return lambda: (progress.tick(1), progress.epoch(text))
 
         apply = jax.jit(of_pixels(trained))
-        network = {**predictions(trained, apply), 'adversarial': [], 'corruptions': {}}
+        network = {**predictions(trained, apply, options.test_images), 'adversarial': [], 'corruptions': {}}
         if 'adversarial' in options.only:
             network['adversarial'] = attacked(trained, options.epsilons, options.test_images, tick=ticking('attacks'))
         if 'corruptions' in options.only:
@@ -113,6 +114,13 @@ def evaluate(trained, options):
                 curves[name] = curve
     return {'network': network, 'explainers': explainers, 'curves': curves,
             'not_applicable': {name: why for name, why in reasons.items() if name in asked}}
+
+
+def changed_options(trained):
+    """The names of the options of the run's explainer that are not as they are by default."""
+    options = explainer_options(trained.config)
+    usual = {'tap': getattr(trained.model, 'cam_tap', None), 'relu': default().method.relu}
+    return [name for name in usual if options.get(name, usual[name]) != usual[name]]
 
 
 def main(argv):
@@ -131,7 +139,9 @@ def main(argv):
     found = evaluate(trained, options)
     facts = provenance()
     run = {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,
-           'explainer': config.method.explainer, 'seed': trained.seed, 'precision': config.precision,
+           'explainer': config.method.explainer, 'explainer_options': explainer_options(config),
+           'changed_options': changed_options(trained), 'similarity': config.method.similarity,
+           'seed': trained.seed, 'precision': config.precision,
            'images': min(options.images, len(trained.dataset.test_images)),
            'robustness_images': min(options.test_images, len(trained.dataset.test_images)),
            'test_images': len(trained.dataset.test_images),

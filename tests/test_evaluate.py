@@ -1,5 +1,6 @@
 """The command on a finished run: what it writes is what the report reads; what can't be done is one line."""
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -39,6 +40,8 @@ def test_the_command(finished, monkeypatch, capsys):
     assert [*found] == ['run', 'network', 'explainers', 'curves', 'not_applicable']
     assert {'seed': 3, 'images': 60, 'test_images': 256, 'model': 'mlp'}.items() <= found['run'].items()
     assert {'commit', 'versions', 'device', 'date', 'seconds'} <= {*found['run']}
+    assert found['run']['explainer_options'] == {'class_chunk': None}
+    assert (found['run']['changed_options'], found['run']['similarity']) == ([], 'cosine')
 
     network, summary = found['network'], read_json(finished / 'summary.json')['trials'][0]
     assert network['accuracy'] == pytest.approx(summary['test_accuracy'], abs=1e-5)
@@ -48,6 +51,10 @@ def test_the_command(finished, monkeypatch, capsys):
     assert network['class_names'] == list('0123456789')
     assert confusion.dtype == int and confusion.sum() == 256 == sum(one['count'] for one in network['reliability'])
     assert 100 * np.trace(confusion) / 256 == pytest.approx(network['accuracy'], abs=1e-4)
+    trained = load(finished)
+    first, labels = trained.inputs(trained.dataset.test_images[:40]), trained.dataset.test_labels[:40]
+    right = trained.model.apply(trained.variables, first, train=False)[0].argmax(-1) == labels
+    assert network['robustness_accuracy'] == 100 * right.mean() != network['accuracy']
     attacks = {(one['attack'], one['epsilon']): one['accuracy'] for one in network['adversarial']}
     assert {*attacks} == {('fgsm', 1), ('fgsm', 60), ('pgd', 1), ('pgd', 60)}
     assert attacks['pgd', 60] <= attacks['fgsm', 60] < attacks['fgsm', 1]
@@ -65,6 +72,17 @@ def test_the_command(finished, monkeypatch, capsys):
     assert all(imread(path).ndim == 3 for path in folder.glob('*.png'))
     assert '| grad_input |' in said.out and 'grad_cam does not apply' in said.out
     assert '100 %  grad_input' in said.err
+
+
+def test_options_of_the_runs_own_explainer(finished):
+    """Those are named that differ from what it would have by default."""
+    trained = load(finished)
+    model, method = SimpleNamespace(cam_tap='group3'), trained.config.method
+    for explainer, tap, relu, changed in [('grad', 'group1', False, []), ('grad_cam', 'group3', True, []),
+                                          ('layer_cam', 'group1', True, ['tap']),
+                                          ('grad_cam', 'group2', False, ['tap', 'relu'])]:
+        method.explainer, method.tap, method.relu = explainer, tap, relu
+        assert evaluate.changed_options(trained._replace(model=model)) == changed
 
 
 def test_only_some_measures(finished, tmp_path, monkeypatch, capsys):

@@ -27,15 +27,17 @@ def predict(trained, apply, images):
                            for pixels, _, real in pixel_batches(images, np.zeros(len(images)))])
 
 
-def predictions(trained, apply):
+def predictions(trained, apply, most=500):
     """What the whole test set says: a dict.
 
-    `accuracy` (percent), `nll` (nats) and `ece` (15 bins, in [0, 1]), as in `metrics.evaluate`; `reliability`, the
-    bins; `confusion`, a list of rows, true classes are rows, predicted ones columns; `class_names`.
+    `accuracy` (percent), `nll` (nats) and `ece` (15 bins, in [0, 1]), as in `metrics.evaluate`; `robustness_accuracy`
+    (percent), that on the first `most` images, to which `attacked` and `corrupted` compare; `reliability`, the bins;
+    `confusion`, a list of rows, true classes are rows, predicted ones columns; `class_names`.
     """
     labels, logits = trained.dataset.test_labels, predict(trained, apply, trained.dataset.test_images)
     numbers = metrics.evaluate(logits, labels)
     return {'accuracy': numbers['test_accuracy'], 'nll': numbers['test_nll'], 'ece': numbers['test_ece'],
+            'robustness_accuracy': 100 * float((logits.argmax(-1) == labels)[:most].mean()),
             'confusion': confusion(logits.argmax(-1), labels, logits.shape[-1]).tolist(),
             'class_names': list(trained.class_names),
             'reliability': reliability(np.exp(metrics.log_softmax(logits)), labels)}

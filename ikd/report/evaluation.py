@@ -77,28 +77,42 @@ def curves_figure(result, title):
     return figure
 
 
+def directions(measures):
+    """`Better: deletion low, insertion high.`"""
+    return f"Better: {', '.join(f'{one} {MEASURES[one]}' for one in measures if one in MEASURES)}."
+
+
+def own_options(result):
+    """` grad_cam has the run's options: relu False.` where these are not the default ones; else nothing."""
+    run = result.get('run', {})
+    changed = [f"{name} {run['explainer_options'][name]}" for name in run.get('changed_options', ())]
+    shown = changed and run['explainer'] in result['explainers']
+    return f" {run['explainer']} has the run's options: {', '.join(changed)}." if shown else ''
+
+
 def text(result, title):
     """The numbers as Markdown tables, for a terminal."""
     network, explainers = result['network'], result['explainers']
     parts = [[f"{title}: accuracy {number(network['accuracy'])} %, NLL {number(network['nll'], decimals=3)} nats, "
               f"ECE {number(network['ece'], decimals=4)} ({result['run']['test_images']:,} test images)"]]
+    clean = number(network['robustness_accuracy'])
     few = f"accuracy (%) of the first {result['run']['robustness_images']:,} test images"
     if network['adversarial']:
         epsilons = [*dict.fromkeys(one['epsilon'] for one in network['adversarial'])]
         attacks = [*dict.fromkeys(one['attack'] for one in network['adversarial'])]
         accuracy = {(one['attack'], one['epsilon']): one['accuracy'] for one in network['adversarial']}
-        parts.append(lines_of([f'{few}, attacked, epsilon of 255', *(f'{epsilon:g}' for epsilon in epsilons)],
-                              [[attack, *(number(accuracy[attack, epsilon]) for epsilon in epsilons)]
+        parts.append(lines_of([f'{few}, attacked, epsilon of 255', 'none', *(f'{epsilon:g}' for epsilon in epsilons)],
+                              [[attack, clean, *(number(accuracy[attack, epsilon]) for epsilon in epsilons)]
                                for attack in attacks]))
     if network['corruptions']:
-        parts.append(lines_of([f'{few}, corrupted, severity', *'12345', 'mean'],
-                              [[kind, *map(number, values), number(np.mean(values))]
+        parts.append(lines_of([f'{few}, corrupted, severity', 'none', *'12345', 'mean'],
+                              [[kind, clean, *map(number, values), number(np.mean(values))]
                                for kind, values in network['corruptions'].items()]))
     if measures := [name for name in MEASURES if any(name in found for found in explainers.values())]:
         cell = lambda found: '' if found is None or found['value'] is None else number(found['value'], decimals=3)
         parts.append(lines_of(['explainer', *measures], [[name, *(cell(found.get(one)) for one in measures)]
                                                          for name, found in explainers.items()]))
-        parts[-1].append('Better: ' + ', '.join(f'{one} {MEASURES[one]}' for one in measures) +
-                         f". {result['run']['images']} test images; intervals are in evaluation.json.")
+        parts[-1].append(f"{directions(measures)} {result['run']['images']} test images; intervals are in "
+                         f'evaluation.json.{own_options(result)}')
     parts += [[f'{name} does not apply: {why}' for name, why in result['not_applicable'].items()]]
     return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'

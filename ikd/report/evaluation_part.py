@@ -4,6 +4,7 @@ import shlex
 import numpy as np
 
 from ikd.files import read_json
+from ikd.report.evaluation import directions, own_options
 from ikd.report.html import command_line, element, join, paragraph, picture, table
 from ikd.report.markdown import number
 
@@ -57,25 +58,35 @@ def adversarial(network):
     attacks = network.get('adversarial') or []
     sizes = sorted({attack['epsilon'] for attack in attacks})
     of = {(attack['attack'], attack['epsilon']): number(attack['accuracy']) for attack in attacks}
-    rows = [[name.upper(), *(of.get((name, size), '') for size in sizes)]
+    rows = [[name.upper(), *unchanged(network), *(of.get((name, size), '') for size in sizes)]
             for name in dict.fromkeys(attack['attack'] for attack in attacks)]
     if not rows:
         return []
+    head = ['attack', *('none' for _ in unchanged(network)), *(f'{size:g}/255' for size in sizes)]
     return [element('h3', 'Under attack'), table(
-        ['attack', *(f'{size:g}/255' for size in sizes)], rows, 'Accuracy (%) where each pixel may change by so much '
-        f"at most; the first {max(attack['images'] for attack in attacks):,} test images at most.")]
+        head, rows, 'Accuracy (%) where each pixel may change by so much at most; the first '
+        f"{max(attack['images'] for attack in attacks):,} test images at most.")]
+
+
+def unchanged(network):
+    """Accuracy on the very images, as they are: a list of one cell, or of none in evaluations that do not have it."""
+    known = network.get('robustness_accuracy')
+    return [] if known is None else [number(known)]
 
 
 def corruptions(found):
     """Accuracy under each corruption by severity."""
     images = found.get('run', {}).get('robustness_images')
-    kinds = found.get('network', {}).get('corruptions') or {}
-    rows = [[kind.replace('_', ' '), *map(number, values), number(np.mean(values))] for kind, values in kinds.items()]
+    network = found.get('network', {})
+    kinds = network.get('corruptions') or {}
+    rows = [[kind.replace('_', ' '), *unchanged(network), *map(number, values), number(np.mean(values))]
+            for kind, values in kinds.items()]
     if not rows:
         return []
     severities = [str(i + 1) for i in range(max(map(len, kinds.values())))]
+    head = ['corruption', *('none' for _ in unchanged(network)), *severities, 'mean']
     return [element('h3', 'Corrupted images'),
-            table(['corruption', *severities, 'mean'], rows, 'Accuracy (%) by severity'
+            table(head, rows, 'Accuracy (%) by severity'
                   f"{f'; the first {images:,} test images' if images else ''}.")]
 
 
@@ -87,7 +98,8 @@ def explainers(found):
     parts = [element('h3', 'Explainers')] if rows or found.get('not_applicable') else []
     if rows:
         parts.append(table(['explainer', *(measure.replace('_', ' ') for measure in measures)], rows,
-                           f"Mean over {found.get('run', {}).get('images', 'the')} test images, its 95 % interval."))
+                           f"Mean over {found.get('run', {}).get('images', 'the')} test images, its 95 % interval. "
+                           f"{directions(measures).replace('_', ' ')}{own_options(found)}"))
     absent = '; '.join(f'{name}: {reason}' for name, reason in (found.get('not_applicable') or {}).items())
     return parts + ([paragraph(f'Not applicable: {absent}.', class_='note')] if absent else [])
 

@@ -41,13 +41,19 @@ def test_everything(shown):
     page = shown(json.dumps(FOUND))
     assert 'The network of seed 3 on 1000 test images: accuracy 97.00 %, NLL 0.123 nats, ECE 0.020.' in page
     assert 'Most often confused: &lt;b&gt; taken for cat (5), cat taken for &lt;b&gt; (2), dog taken for' in page
-    assert 'Mean over 200 test images' in page
+    assert 'Mean over 200 test images, its 95 % interval. Better: deletion low, completeness low.' in page
     assert '<th>attack</th><th>0.5/255</th><th>8/255</th>' in page
     assert '<td>FGSM</td><td>90.00</td><td>40.00</td>' in page and '<td>PGD</td><td></td><td>10.00</td>' in page
     assert '<td>gaussian noise</td><td>90.00</td>' in page and '<td>50.00</td><td>70.00</td>' in page  # the mean
     assert '<td>grad</td><td>0.500<small>[0.400, 0.600]</small></td><td>0.250</td>' in page
     assert '<td>occlusion</td><td></td><td></td>' in page
     assert 'Not applicable: grad_cam: it has no &lt;feature&gt; maps.' in page
+
+
+def test_accuracy_on_the_same_images_as_they_are(shown):
+    page = shown(json.dumps({**FOUND, 'network': {**FOUND['network'], 'robustness_accuracy': 96.5}}))
+    assert '<th>attack</th><th>none</th><th>0.5/255</th>' in page and '<td>PGD</td><td>96.50</td><td></td>' in page
+    assert '<th>corruption</th><th>none</th><th>1</th>' in page and '<td>96.50</td><td>90.00</td>' in page
 
 
 def test_parts_may_be_absent(shown):
