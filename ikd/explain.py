@@ -181,7 +181,8 @@ def main(argv):
         rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
         truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''
         figure = overlay_figure(pathlib.PurePath(names[i]).name, images[i], explained.classes[i], rows,
-                                explained.probabilities[i], int(labels[i]), trained.class_names, title + truth, notes)
+                                explained.probabilities[i], int(labels[i]), trained.class_names, title + truth,
+                                config.method.similarity, notes)
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'Glyph .* missing from font')  # names in scripts that it has not
             save_figure(figure, out / picture)

@@ -3,6 +3,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ikd.evaluation.faithfulness import SLOPES
 from ikd.report.markdown import number
 
 MOST_CLASSES = 10
@@ -19,8 +20,21 @@ def flat_map(values):
     return values.sum(-1) if values.ndim == 3 else values
 
 
+def colours(explainers):
+    """What red and blue say in maps of these explainers, and how strong they are: for a picture's caption.
+
+    A slope says what more of a pixel would do, not what the pixel has done.
+    """
+    slopes = [name for name in explainers if name in SLOPES]
+    says = 'red: speaks for the class, blue: against it' if len(slopes) < len(explainers) else ''
+    if slopes:
+        whose = f"; of {', '.join(slopes)}: " if says else ''
+        says += f"{whose}red: more of it would raise the class's logit, blue: lower it"
+    return f'{says}; each map is scaled to its own largest value'
+
+
 def draw_map(axes, image, values):
-    """One class's map on the faded image: red speaks for the class, blue against it; scaled to its own maximum."""
+    """One class's map on the faded image, positive red, negative blue (`colours`); scaled to its own maximum."""
     values = flat_map(values)
     top = np.abs(values).max() or 1
     h, w = image.shape[:2]

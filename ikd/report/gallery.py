@@ -5,6 +5,7 @@ from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
 from ikd.evaluation.measure import called, describe
+from ikd.report.figures import colours
 from ikd.report.html import element, join, paragraph, picture
 from ikd.report.matrix import matrix_figure
 from ikd.report.paper_figures import ROWS
@@ -26,9 +27,12 @@ def figure1(run):
     if not path.is_file():
         return paragraph(f'Not drawn yet: explanations.png appears when the trial of seed {run.fields["seed"]} is '
                          'finished.', class_='note')
+    similarity = run.fields.get('method.similarity', 'cosine')
+    says = colours([run.fields['method.explainer']])
     caption = ('Each row: a test image, below it the prediction with its probability, then a map '
-               f'({explainer_of(run)}) for every class and its similarity to the map of the true class, which is '
-               'framed. Red speaks for the class, blue against it.')
+               f'({explainer_of(run)}) for every class and its similarity'
+               f"{'' if similarity == 'cosine' else f' ({similarity})'} to the map of the true class, which is "
+               f'framed. {says[0].upper()}{says[1:]}.')
     return picture(path.read_bytes(), f'Images and the {explainer_of(run)} map of every class', caption)
 
 

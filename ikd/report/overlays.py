@@ -3,26 +3,28 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from ikd.report.figures import draw_map, short
+from ikd.report.figures import colours, draw_map, short
 from ikd.report.markdown import number
 
 CELL, LEFT, HEAD, BELOW, GAP, NARROWEST = 1.15, 0.55, 0.95, 0.3, 0.08, 6.5  # inches
 
 
-def overlay_figure(name, image, classes, explained, probabilities, label, class_names, title='', notes=()):
+def overlay_figure(name, image, classes, explained, probabilities, label, class_names, title='',
+                   similarity='cosine', notes=()):
     """A row an explainer, a column a class: its map on the image, under it its similarity to the map of one class.
 
     That is the true class, which is framed, or the predicted one where the true one is not known. name: what the
     image is called. image: uint8 [h, w, c] as the network sees it. classes: int [m], those to draw, in this order.
     explained: explainer -> their (maps [m, h', w'] or [m, h', w', c], similarities [m] in [-1, 1]). probabilities
     [k]; the class they favour is bold, and red where it is wrong. label: the true class, -1 where it is not known.
-    title: what network it is. notes: lines below, besides those that say how to read the picture. Returns a
-    matplotlib Figure.
+    title: what network it is. similarity: what the numbers are, a key of `SIMILARITIES`. notes: lines below, besides
+    those that say how to read the picture. Returns a matplotlib Figure.
     """
     k, predicted = len(class_names), int(probabilities.argmax())
     reference, which = (label, 'true') if label >= 0 else (predicted, 'predicted')
-    notes = [f"red: speaks for the class, blue: against it; the number: a map's similarity to that of the {which} "
-             'class, which is framed', *notes]
+    how = '' if similarity == 'cosine' else f' ({similarity})'
+    notes = [f"{colours(explained)}; the number: a map's similarity{how} to that of the {which} class, which is "
+             'framed', *notes]
     if len(classes) < k:
         unlikely = (probabilities > probabilities[reference]).sum() >= len(classes)
         notes.insert(0, f'{len(classes)} of {k} classes: the most probable'

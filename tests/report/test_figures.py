@@ -1,8 +1,17 @@
 """Figure 1 with more classes than it has room for."""
 import numpy as np
 
-from ikd.report.figures import explanation_figure
+from ikd.report.figures import colours, explanation_figure
 from tests.report.readable import assert_readable
+
+
+def test_what_colours_say():
+    """A slope says what more of a pixel would do, which is not what it has done."""
+    ends = '; each map is scaled to its own largest value'
+    share = 'red: speaks for the class, blue: against it'
+    slope = "red: more of it would raise the class's logit, blue: lower it"
+    assert colours(['grad_cam', 'mine']) == share + ends and colours(['guided_backprop']) == slope + ends
+    assert colours(['grad', 'occlusion', 'smooth_grad']) == f'{share}; of grad, smooth_grad: {slope}{ends}'
 
 
 def test_the_true_class_is_shown_also_with_a_zero_map():

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from ikd.report.figures import short
+from ikd.report.figures import colours, short
 from ikd.report.overlays import overlay_figure
 
 
@@ -21,7 +21,8 @@ def test_what_the_picture_says(k, label, columns):
     explained = {'grad': (draw.normal(size=(columns, 6, 4, 3)), np.linspace(-1, 1, columns)),
                  'grad_cam': (draw.normal(size=(columns, 3, 2)), np.linspace(1, -1, columns))}
     image = draw.integers(0, 255, (6, 4, 3), np.uint8)
-    figure = overlay_figure('dog.png', image, classes, explained, p, label, names, 'title',
+    similarity = 'cosine' if k == 2 else 'wasserstein'
+    figure = overlay_figure('dog.png', image, classes, explained, p, label, names, 'title', similarity,
                             ['not for this network: lrp (too young)'])
     axes = figure.axes
     assert len(axes) == 1 + 2 * columns and axes[0].get_xlabel() == 'class 1 0.60'
@@ -37,3 +38,4 @@ def test_what_the_picture_says(k, label, columns):
     text = ' '.join(' '.join(t.get_text().split()) for t in figure.texts)
     assert 'dog.png' in text and 'too young' in text and ('true class' in text) == (label >= 0)
     assert (f'{columns} of {k} classes' in text) == (k == 120)
+    assert colours(explained) in text and ("a map's similarity (wasserstein) to that" in text) == (k == 120)
