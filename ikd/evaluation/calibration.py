@@ -20,4 +20,5 @@ def reliability(probabilities, labels, bins=15):
 
 def confusion(predictions, labels, k):
     """How many images of a class (row) are taken for which (column): int [k, k], from predictions, labels int [n]."""
+    labels = np.asarray(labels, int)  # as the product does not fit into few bits
     return np.bincount(labels * k + predictions, minlength=k * k).reshape(k, k)

@@ -46,19 +46,21 @@ def pair_ranks(matrix, class_names, pairs):
     """Where pairs of classes stand among all: {'4/9': {'rank': 1, 'cosine': 0.8}, ...}.
 
     matrix [k, k] is symmetrised and its diagonal left out; rank 1 is the most alike of the k (k - 1) / 2 pairs, and
-    ties share the better rank.
+    ties share the better rank. Pairs whose cosine is NaN come last.
     """
     symmetric = (np.asarray(matrix) + np.transpose(matrix)) / 2
     every = np.array([symmetric[pair] for pair in itertools.combinations(range(len(class_names)), 2)])
-    found = {}
+    found, defined = {}, (~np.isnan(every)).sum()
     for names in pairs:
         cosine = symmetric[tuple(class_names.index(name) for name in names)]
-        found['/'.join(names)] = {'rank': int((every > cosine).sum()) + 1, 'cosine': float(cosine)}
+        ahead = defined if np.isnan(cosine) else (every > cosine).sum()
+        found['/'.join(names)] = {'rank': int(ahead) + 1, 'cosine': float(cosine)}
     return found
 
 
 def most_alike(matrix, class_names, count=5):
-    """The `count` most alike pairs of classes, best first, as (name, name)."""
+    """The `count` most alike pairs of classes, best first, as (name, name); none whose cosine is NaN."""
     symmetric = (np.asarray(matrix) + np.transpose(matrix)) / 2
-    pairs = sorted(itertools.combinations(range(len(class_names)), 2), key=lambda pair: -symmetric[pair])
+    pairs = [pair for pair in itertools.combinations(range(len(class_names)), 2) if not np.isnan(symmetric[pair])]
+    pairs.sort(key=lambda pair: -symmetric[pair])
     return [tuple(class_names[i] for i in pair) for pair in pairs[:count]]

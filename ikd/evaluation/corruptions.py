@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ikd.errors import InputError
+
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
@@ -166,8 +168,11 @@ KINDS = {function.__name__: function for function in (
 def corrupt(images, kind, severity, seed=0):
     """uint8 images [n, h, w, c] after a corruption, a key of `KINDS`, of severity 1 to 5: uint8, the same shape.
 
-    What is random is the same in all severities of a seed. An alpha channel stays as it is.
+    What is random is the same in all severities of a seed. An alpha channel stays as it is. InputError for another
+    severity.
     """
+    if severity not in SEVERITIES:
+        raise InputError(f'severity is {severity}; choose one of {SEVERITIES}')
     draw = np.random.default_rng((seed, list(KINDS).index(kind)))
     changed = KINDS[kind](images[..., :3] / 255, severity - 1, draw)
     changed = np.round(255 * np.clip(changed, 0, 1)).astype(np.uint8)

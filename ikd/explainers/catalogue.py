@@ -43,6 +43,8 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
     images = jnp.asarray(images)
     if images.ndim != 4:
         raise InputError(f'images are {list(images.shape)}; give a batch [b, h, w, c], one image as images[None]')
+    if not len(images):
+        raise InputError(f'images are {list(images.shape)}; give at least one')
     if 'params' not in variables:
         raise InputError("variables have no 'params'; give all that the network's init returns, not its parameters")
     if isinstance(model, nn.Module) and 'train' not in inspect.signature(model.__call__).parameters:

@@ -43,3 +43,5 @@ def test_confusions_are_those_of_a_loop(predicted):
         expected[label, guess] += 1
     assert not np.array_equal(expected, expected.T)
     np.testing.assert_array_equal(confusion(predictions, predicted[1], 4), expected)
+    few_bits = confusion(np.uint8([30, 40, 99]), np.uint8([1, 2, 30]), 100)
+    assert [*zip(*np.nonzero(few_bits))] == [(1, 30), (2, 40), (30, 99)]

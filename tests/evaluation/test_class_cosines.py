@@ -87,6 +87,14 @@ def test_ranks_of_pairs():
     assert most_alike(matrix, tuple('abcd'), 2) == [('b', 'c'), ('a', 'b')]
 
 
+def test_undefined_pairs_are_not_the_most_alike():
+    """Where a class has no images. They come after all others, and are never among the most alike."""
+    matrix = np.array([[1, 0.1, np.nan, 0.3], [0.1, 1, np.nan, 0.9], [np.nan] * 4, [0.3, 0.9, np.nan, 1]])
+    found = pair_ranks(matrix, tuple('abcd'), [('a', 'c'), ('a', 'b'), ('b', 'd')])
+    assert {name: one['rank'] for name, one in found.items()} == {'a/c': 4, 'a/b': 3, 'b/d': 1}
+    assert most_alike(matrix, tuple('abcd')) == [('b', 'd'), ('a', 'd'), ('a', 'b')]
+
+
 def test_expected_pairs_are_of_classes_that_there_are():
     for name, pairs in EXPECTED.items():
         assert {class_ for pair in pairs for class_ in pair} <= {*official.CLASS_NAMES[name][-1]}

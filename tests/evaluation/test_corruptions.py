@@ -4,6 +4,7 @@ import pytest
 from scipy import ndimage
 from sklearn.datasets import load_sample_image
 
+from ikd.errors import InputError
 from ikd.evaluation.corruptions import KINDS, SEVERITIES, at, clouds, corrupt, defocus_blur, fog
 
 
@@ -41,6 +42,12 @@ def test_images_with_alpha(photographs, kind):
                                   'fog'])
 def test_another_seed_draws_anew(photographs, kind):
     assert not np.array_equal(corrupt(photographs, kind, 3, seed=1), corrupt(photographs, kind, 3, seed=2))
+
+
+@pytest.mark.parametrize('severity', [0, 6, -1])
+def test_there_are_five_severities(photographs, severity):
+    with pytest.raises(InputError, match=f'severity is {severity}; choose one of'):
+        corrupt(photographs, 'contrast', severity)
 
 
 def test_noise_is_as_large_as_it_says():

@@ -108,6 +108,7 @@ def test_what_is_no_network_of_ikd_is_told_what_that_is(digits):
     model, images = HardWired(), digits[0][:2]
     variables = model.init(jax.random.key(0), images)
     for arguments, message in (((model, variables, images[0]), r'images are \[32, 32, 3\]; give a batch'),
+                               ((model, variables, images[:0]), r'images are \[0, 32, 32, 3\]; give at least one'),
                                ((model, variables['params'], images), "variables have no 'params'"),
                                ((Untold(), variables, images), 'Untold takes no `train`')):
         with pytest.raises(InputError, match=message):
