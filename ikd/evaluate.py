@@ -7,10 +7,12 @@
   python -m ikd.evaluate --workdir=RUN --images=1000 --data=DIR      more images; the data is now in DIR
 
 RUN is the directory of a finished run. Accuracy, NLL, ECE and confusion, of the whole test set, are always there.
-Writes RUN/evaluation/: evaluation.json, reliability.png, confusion.png, faithfulness.png; what was there before goes.
+Writes evaluation.json, reliability.png, confusion.png, faithfulness.png into RUN/evaluation/, which the report of the
+run reads, or with --seed=S into RUN/evaluation/seedS/; what was there before goes.
 """
 import argparse
 import datetime
+import json
 import pathlib
 import sys
 import time
@@ -28,10 +30,10 @@ from ikd.evaluation.explanations import MEASURES, RANKED, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable
-from ikd.files import save_figure, write_json
+from ikd.files import replace_text, save_figure
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
-from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
+from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
 from ikd.trained import fitting, load
@@ -59,7 +61,8 @@ def parse(argv):
                         help='test images that are attacked and corrupted (%(default)s)')
     parser.add_argument('--epsilons', default='2,8,32', metavar='A,B',
                         help='how far attacks may go, in pixels of 255 (%(default)s)')
-    parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of RUN/evaluation')
+    parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of '
+                        'RUN/evaluation, or RUN/evaluation/seedS with --seed=S')
     options = parser.parse_args(argv)
     options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
     try:
@@ -133,7 +136,8 @@ def main(argv):
     trained = load(options.workdir, options.seed, options.data)
     config = trained.config
     keep_compiled(config.cache_dir)
-    out = pathlib.Path(options.out or pathlib.Path(options.workdir) / 'evaluation')
+    of_seed = '' if options.seed is None else f'seed{options.seed}'
+    out = pathlib.Path(options.out or pathlib.Path(options.workdir, 'evaluation', of_seed))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     found = evaluate(trained, options)
@@ -157,7 +161,8 @@ def main(argv):
     else:
         with writing(out / 'faithfulness.png'):
             (out / 'faithfulness.png').unlink(missing_ok=True)
-    write_json(out / 'evaluation.json', result)
+    many = len(trained.class_names) > MOST_NAMED  # whose confusions would be a line each
+    replace_text(out / 'evaluation.json', json.dumps(result, indent=None if many else 2, allow_nan=False) + '\n')
     for name, figure in figures.items():
         save_figure(figure, out / name)
     print(text(result, title), end='')
@@ -170,7 +175,7 @@ def cli():
         with ending_in_a_line():
             main(sys.argv[1:])
     except KeyboardInterrupt:
-        print('ikd: stopped; nothing was written', file=sys.stderr)
+        print('ikd: stopped', file=sys.stderr)
         sys.exit(130)
 
 

@@ -22,7 +22,7 @@ from ikd.modules import run_config, take_config
 
 EXAMPLES = 10  # test images
 LIKELIEST = 3
-LONGEST = 180  # bytes of an image's name
+LONGEST = 180  # bytes of a picture's name, without its number and suffix
 
 
 def parse(argv):
@@ -34,7 +34,8 @@ def parse(argv):
     parser.add_argument('--images', nargs='+', action='extend', metavar='FILE',
                         help='files and folders; without it some test images')
     parser.add_argument('--explainers', metavar='A,B', help="names, or all that apply; by default the run's own")
-    parser.add_argument('--out', type=expanduser, help='where pictures and numbers go; by default RUN/explained')
+    parser.add_argument('--out', type=expanduser, help='where pictures and numbers go; by default '
+                        'RUN/explained, with --seed=S RUN/explained/seedS')
     parser.add_argument('--seed', type=int, help="which of the run's trials; by default the first")
     parser.add_argument('--data', type=expanduser,
                         help='where the data is now, if test images are shown and it has moved')
@@ -126,11 +127,12 @@ def chosen(asked, trained):
 def picture_names(names, explainer):
     """A file name for the picture of each image: `<its name>-<explainer>.png`, with a number where two are alike.
 
-    Of a long name only the beginning, as file systems take 255 bytes.
+    Of long names only the beginning, as file systems take 255 bytes; explainers have half of the room at most.
     """
-    found = {}
+    beginning = lambda text, size: text.encode()[:size].decode(errors='ignore')
+    explainer, found = beginning(explainer, LONGEST // 2), {}
     for name in names:
-        stem = pathlib.PurePath(name).stem.replace(' ', '_').encode()[:LONGEST].decode(errors='ignore')
+        stem = beginning(pathlib.PurePath(name).stem.replace(' ', '_'), LONGEST - len(explainer.encode()))
         ways = (f'{stem}{number}-{explainer}.png' for number in ('', *(f'-{i}' for i in range(2, len(names) + 1))))
         found[next(way for way in ways if way not in found)] = name
     return list(found)
@@ -159,7 +161,8 @@ def main(argv):
     from ikd.report.overlays import overlay_figure
     from ikd.trained import load
 
-    out = pathlib.Path(options.out or pathlib.Path(options.workdir) / 'explained')
+    of_seed = '' if options.seed is None else f'seed{options.seed}'
+    out = pathlib.Path(options.out or pathlib.Path(options.workdir, 'explained', of_seed))
     paths = listed(options.images, out) if options.images is not None else None
     run_config(options)
     trained = load(options.workdir, options.seed, options.data, images=paths is None)
@@ -196,9 +199,13 @@ def main(argv):
 
 
 def cli():
-    """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
-    with ending_in_a_line('; make room, or choose another --out'):
-        main(sys.argv[1:])
+    """The command line. A line and exit code 2 for bad input, 1 for a file that can't be written, 130 for Ctrl-C."""
+    try:
+        with ending_in_a_line('; make room, or choose another --out'):
+            main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print('ikd: stopped', file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

@@ -119,6 +119,27 @@ def test_an_explainer_of_ones_own_comes_with_its_file(finished, tmp_path, monkey
     assert found['mine']['sparseness'] == {'value': 0, 'low': 0, 'high': 0}  # alike everywhere
 
 
+def test_of_a_seed_that_is_named(finished, monkeypatch, capsys):
+    """Its folder is its own, that of the report is left; of many classes the file has one line; Ctrl-C, too."""
+    monkeypatch.setattr(evaluate, 'MOST_NAMED', 9)
+    before = {path: path.read_bytes() for path in (finished / 'evaluation').glob('*.*')}
+    run(monkeypatch, capsys, f'--workdir={finished}', '--seed=3', '--only=sparseness', '--images=5',
+        '--explainers=grad')
+    text = (finished / 'evaluation' / 'seed3' / 'evaluation.json').read_text()
+    assert text.count('\n') == 1 and json.loads(text)['run']['seed'] == 3
+    assert {path: path.read_bytes() for path in (finished / 'evaluation').glob('*.*')} == before
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, 'save_figure', interrupted)
+    monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={finished}', '--seed=3', '--only=adversarial',
+                                     '--epsilons=1', '--test-images=5'])
+    with pytest.raises(SystemExit) as ended:
+        evaluate.cli()
+    assert ended.value.code == 130 and capsys.readouterr().err.endswith('ikd: stopped\n')
+
+
 def test_corrupted_accuracy_is_that_of_corrupted_images(finished):
     trained = load(finished)
     apply = jax.jit(of_pixels(trained))

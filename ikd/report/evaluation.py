@@ -6,6 +6,7 @@ from ikd.evaluation.explanations import MEASURES
 from ikd.report.markdown import lines_of, number
 
 MOST_NUMBERED = 20  # classes whose confusions are written in their fields
+MOST_NAMED = 100  # classes whose names have room
 COLOURS = ['#4477aa', '#cc6677', '#228833', '#bb8800', '#aa3377', '#66ccee', '#222222', '#999933', '#882255',
            '#44aa99', '#ee7733', '#888888']
 
@@ -36,19 +37,23 @@ def reliability_figure(network, title):
 def confusion_figure(network, title):
     """How many images of a class are taken for which, as a matrix; colours are shares of the true class.
 
-    network: with `confusion` and `class_names`. Up to 20 classes have their numbers. Returns a matplotlib Figure.
+    network: with `confusion` and `class_names`. Up to 20 classes have their numbers, up to 100 their names. Returns a
+    matplotlib Figure.
     """
     counts, names = np.array(network['confusion']), network['class_names']
     k = len(names)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = 0.44 * min(k, MOST_NUMBERED) + 0.09 * max(map(len, names)) + 1.6
+    longest = max(map(len, names)) if k <= MOST_NAMED else 0
+    side = 0.44 * min(k, MOST_NUMBERED) + 0.09 * longest + 1.6
     figure = Figure(figsize=(side, side), dpi=110, layout='constrained')
     axes = figure.subplots()
     axes.imshow(np.sqrt(shares), cmap='Blues', vmin=0, vmax=1)  # the root, as what is seldom is what is looked for
     size = 9 if k <= MOST_NUMBERED else max(3, 170 / k)
-    turned = max(map(len, names)) > 3
-    axes.set_xticks(range(k), names, rotation=90 if turned else 0, fontsize=size, parse_math=False)
-    axes.set_yticks(range(k), names, fontsize=size, parse_math=False)
+    if k <= MOST_NAMED:
+        axes.set_xticks(range(k), names, rotation=90 if longest > 3 else 0, fontsize=size, parse_math=False)
+        axes.set_yticks(range(k), names, fontsize=size, parse_math=False)
+    else:
+        axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=9)
     axes.set(xlabel='predicted', ylabel='true class')
     if k <= MOST_NUMBERED:
