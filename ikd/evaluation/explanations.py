@@ -39,9 +39,10 @@ def examiner(trained, measures, most=100, size=50):
     where there are other measures, for every batch.
 
     deletion, insertion: area under the probability of the predicted class; pixels are deleted to the network's zero,
-    which is the mean of a colour set and black of a grey one, and inserted into the image blurred by an eighth of its
-    side. infidelity, max_sensitivity, sparseness: means over all classes of an image. completeness, which is measured
-    for `COMPLETE` alone: `incompleteness`. discriminativeness, sanity: `told_apart`, `after_randomisation`.
+    the data's mean pixel, or black where the data are not centred (digits, MNIST, Fashion-MNIST), and inserted into
+    the image blurred by an eighth of its side. infidelity, max_sensitivity, sparseness: means over all classes of an
+    image. completeness, which is measured for `COMPLETE` alone: `incompleteness`. discriminativeness, sanity:
+    `told_apart`, `after_randomisation`.
     """
     dataset, variables = trained.dataset, trained.variables
     shape, shares, key = dataset.test_images.shape[1:], fractions(), jax.random.key(0)

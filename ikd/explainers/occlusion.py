@@ -13,10 +13,10 @@ def occlusion(model, variables, images, size=None, stride=None, fill=0.0, patche
     """Occlusion (Zeiler and Fergus 2014, section 4.2): maps [b, k, h, w], the drop of a_k where a place is covered.
 
     A square of size x size, moved by `stride` and lastly to the edge, is filled with `fill`, which broadcasts to
-    images in the network's input scale (0: the mean of the data). A pixel gets the mean over the squares that cover
-    it. size None: a quarter of the image's shorter side; stride None: half of size; so 49 squares or so.
-    patches_at_once: squares in one pass, None: about a thousand images. Each is one forward pass, which has all
-    classes, so `class_chunk` changes nothing.
+    images in the network's input scale (0: the data's mean pixel, or black where the data are not centred: digits,
+    MNIST, Fashion-MNIST). A pixel gets the mean over the squares that cover it. size None: a quarter of the image's
+    shorter side; stride None: half of size; so 49 squares or so. patches_at_once: squares in one pass, None: about a
+    thousand images. Each is one forward pass, which has all classes, so `class_chunk` changes nothing.
     """
     b, h, w = images.shape[:3]
     size = max(1, min(h, w) // 4) if size is None else size

@@ -32,7 +32,8 @@ def integrated_gradients(model, variables, images, steps=32, baseline=0.0, class
 
     (x - x') times the mean of Grad on the way from the baseline x' to x, at the middles of `steps` equal pieces. With
     many steps a map adds up to a_k(x) - a_k(x') (completeness). baseline: whatever broadcasts to images, in the
-    network's input scale, where 0 is the mean of the data. points_at_once: as for `smooth_grad`.
+    network's input scale, where 0 is the data's mean pixel, or black where the data are not centred (digits, MNIST,
+    Fashion-MNIST). points_at_once: as for `smooth_grad`.
     """
     check('steps', steps)
     middles = (jnp.arange(steps, dtype=images.dtype) + 0.5) / steps
