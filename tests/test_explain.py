@@ -16,7 +16,6 @@ from configs import le_folder
 from ikd import epochs, experiment, explain
 from ikd.errors import InputError
 from ikd.evaluation import images as given
-from ikd.explainers import EXPLAINERS
 from ikd.recipes import RECIPES
 from ikd.trained import load
 
@@ -242,7 +241,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, run, odd, monke
 
 
 def test_of_a_seed_that_is_named(run, odd, monkeypatch, capsys, tmp_path):
-    """What another seed has left is not replaced; Ctrl-C ends in a line."""
+    """What another seed has left is not replaced."""
     workdir = tmp_path / 'run'
     shutil.copytree(run, workdir)
     (workdir / 'explained').mkdir()
@@ -254,38 +253,8 @@ def test_of_a_seed_that_is_named(run, odd, monkeypatch, capsys, tmp_path):
     found = {path.name for path in (workdir / 'explained' / f'seed{seed}').iterdir()}
     assert found == {'grey-grad.png', 'explanations.npz'}
 
-    def interrupted(argv):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(explain, 'main', interrupted)
-    assert command(monkeypatch, capsys, f'--workdir={workdir}') == (130, '', 'ikd: stopped\n')
-
 
 def test_maps_that_do_not_fit_into_memory(run, odd, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(given, 'half_of_memory', lambda: 4 * 10 * 64 * 6 - 1)
     code, _, told = command(monkeypatch, capsys, f'--workdir={run}', f'--images={odd[0]}', f'--out={tmp_path}/out')
     assert code == 2 and '15,360 bytes' in told and 'give fewer images' in told
-
-
-def test_pictures_never_take_the_place_of_an_image(odd, tmp_path):
-    """Nor of one another, and what is in the folder for pictures is not explained."""
-    names = ['a/x.png', 'b/x.jpg', 'x-2.gif', 'two words.png', 'x.png']
-    pictures = explain.picture_names(names, 'grad')
-    assert pictures == ['x-grad.png', 'x-2-grad.png', 'x-2-2-grad.png', 'two_words-grad.png', 'x-3-grad.png']
-    long = explain.picture_names(['☃' * 80 + name for name in ('a.png', 'b.png')], 'grad_cam_plus_plus')
-    assert len({*long}) == 2 and all(len(name.encode()) < 190 for name in long)
-    assert all(name.endswith('-grad_cam_plus_plus.png') for name in long)
-    every = explain.picture_names(['y' * 100 + '.jpg', 'y' * 150 + '.png', 'z.png'], '-'.join(EXPLAINERS))
-    assert len({*every}) == 3 and all(len(name) < 190 for name in every)
-    assert every[0].startswith('y' * 90) and 'grad-grad_input' in every[0]
-    folder, _ = odd
-    before = explain.listed([str(folder)], tmp_path / 'out')
-    (folder / 'seen').mkdir()
-    shutil.copy(folder / 'grey.png', folder / 'seen' / 'grey-grad.png')
-    assert explain.listed([str(folder)], folder / 'seen') == before
-    both = folder / 'a,b.png'
-    shutil.copy(folder / 'grey.png', both)
-    assert explain.listed([str(both)], tmp_path) == [both]
-    rgba, tiny = folder / 'rgba.png', folder / 'tiny.bmp'
-    for words in [f'{rgba},{tiny}'], [str(rgba), str(tiny)]:
-        assert explain.listed(words, tmp_path) == [rgba, tiny]
