@@ -36,8 +36,8 @@ def cascade(trained, explainer=None, most=200, seed=1):
     first, as its head, under its class's name; and for each of `readings` the mean `rho` over the first
     `most` test images, its 95 % bootstrap interval `low`, `high`, and `undefined`, the images where one of the maps
     is constant, which are left out (the numbers are None if all are, the interval also if all but one are).
-    The first step, of part None, has nothing new. Readings `absolute` and `signed` are the two versions of
-    Adebayo et al., without their clipping for display.
+    The first step, of part None, has nothing new. Readings `absolute` and `signed`, of maps without colours
+    `absolute` and `as_is`, are the two versions of Adebayo et al., without their clipping for display.
     """
     explain, shape = explain_function(trained, explainer), trained.dataset.test_images.shape[1:]
     variables = trained.variables
@@ -49,7 +49,8 @@ def cascade(trained, explainer=None, most=200, seed=1):
 
     @jax.jit
     def maps_of(variables, images, labels):
-        return readings(explain(variables, images, labels[:, None]), images.shape[1:3])
+        found = readings(explain(variables, images, labels[:, None]), images.shape[1:3])
+        return found if 'absolute' in found else {**found, 'absolute': jnp.abs(found['as_is'])}
 
     compare = jax.jit(lambda old, new: {name: spearman(old[name], new[name])[:, 0] for name in old})
     batches = list(image_batches(trained, most, size=fitting(trained, 100)))

@@ -8,6 +8,7 @@ from scipy.stats import spearmanr
 from ikd import data, models
 from ikd.config import default
 from ikd.evaluation.sanity import cascade, parts_in_order
+from ikd.explainers import EXPLAINERS
 from ikd.trained import Trained, explain_function
 from ikd.validation import resolve
 
@@ -58,6 +59,16 @@ def test_randomised_from_the_top_down():
     absolute = np.mean([spearmanr(abs(a), abs(b)).statistic for a, b in zip(before, after)])
     assert steps[-1]['signed']['rho'] == pytest.approx(signed, abs=1e-5)
     assert steps[-1]['absolute']['rho'] == pytest.approx(absolute, abs=1e-5)
+
+
+def test_maps_without_colours_are_read_without_signs_too(monkeypatch):
+    """Here the gradient, of images that have one colour: the readings are those of the gradient."""
+    monkeypatch.setitem(EXPLAINERS, 'flat', lambda *args, **options: EXPLAINERS['grad'](*args, **options)[..., 0])
+    trained = trained_of('mlp', 0)
+    for flat, grad in zip(cascade(trained, 'flat', most=20), cascade(trained, 'grad', most=20)):
+        assert flat['absolute']['rho'] == pytest.approx(grad['absolute']['rho'], abs=1e-5)
+        assert flat['as_is']['rho'] == pytest.approx(grad['signed']['rho'], abs=1e-5)
+    assert abs(grad['absolute']['rho'] - grad['signed']['rho']) > 0.01
 
 
 def test_new_weights_that_are_the_old_ones_change_nothing():
