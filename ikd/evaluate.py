@@ -23,13 +23,13 @@ import jax
 from absl import logging
 
 from ikd.compiled import keep_compiled
-from ikd.config import default, explainer_options
+from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES, RANKED, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
-from ikd.explainers import EXPLAINERS, applicable
+from ikd.explainers import EXPLAINERS, applicable, explainer_options
 from ikd.files import replace_text, save_figure
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL

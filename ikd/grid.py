@@ -238,9 +238,8 @@ def missing(grid, found, i=1, n=1, together=1):
 
     All cells of a seed (of `together` seeds) before the next, in the grid's order, so that what is done is paired.
     """
-    place = {id(cell): place for place, cell in enumerate(grid.cells)}
-    part = [pair for family in share(families(grid), i, n) for pair in family]
-    cells = sorted(part, key=lambda pair: place[id(pair[1])])
+    order = [cell_name(cell.config) for cell in grid.cells]
+    cells = sorted(sum(share(families(grid), i, n), []), key=lambda pair: order.index(pair[0]))
     blocks = [range(grid.trials)[first:first + together] for first in range(0, grid.trials, together)]
     todo = [(name, cell, [seed for seed in block if not is_done(cell, found[name].get(seed))])
             for block in blocks for name, cell in cells]

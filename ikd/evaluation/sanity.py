@@ -5,6 +5,7 @@ those of the trained network by Spearman's rho. An explainer whose maps stay ali
 """
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ikd import models
