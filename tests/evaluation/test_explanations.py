@@ -14,7 +14,7 @@ from ikd.evaluation.network import of_pixels
 from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby
 from ikd.evaluation.sparseness import gini
-from ikd.experiment import MATMUL
+from ikd.parallel import MATMUL
 from ikd.trained import Trained
 from ikd.validation import resolve
 from tests.evaluation.linear import Linear
