@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, models, parallel, processes
+from ikd import data, models, parallel, processes, store
 from ikd.config import digest, identity
+from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, save_figure, write_json
 from ikd.recipes import EXPLAINED, recipe
@@ -24,6 +25,8 @@ from ikd.run_data import checks_pixels, load_data
 from ikd.training import state_shapes, variables_of
 from ikd.trials import adopt, final_model, make_job, make_model, prepare_stages, train_group
 from ikd.validation import resolve, usual
+
+OWN_CODE = 'own_code.json'  # of a run with code of its user's
 
 
 def default_workdir(config, name):
@@ -90,16 +93,25 @@ def draw_results(job, state):
 
 
 def check_identity(config, workdir):
-    """RunError if the workdir was made by a config that says something else."""
+    """RunError if the workdir was made by a config that says something else, from other images or by other code."""
     there = read_json(workdir / 'config.json')
     if there is None:
         return
     old, new = usual() | identity(there), identity(config)
-    changed = [f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in sorted({*old, *new})
-               if old.get(field) != new.get(field)]
+    changed = [field for field in sorted({*old, *new}) if old.get(field) != new.get(field)]
+    if changed == ['data.fingerprint']:
+        if config.data.fingerprint is None:
+            return  # the folder is not there, which is said where it is read
+        raise RunError(f'the data is not what {workdir} was begun with: files were added, removed or changed in '
+                       f'{printable(config.data.dir)}; put them back, or choose another --workdir')
     if changed:
-        raise RunError(f"{workdir} holds another experiment: {', '.join(changed)}; choose another --workdir, or "
-                       'leave it out')
+        said = ', '.join(f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in changed)
+        raise RunError(f'{workdir} holds another experiment: {said}; choose another --workdir, or leave it out')
+    began, now = read_json(workdir / OWN_CODE), store.own_code(config)
+    if began and now and began['digest'] != now:
+        raise RunError('your own code (recipe, objective, network, explainer or data) is not what '
+                       f'{workdir} was begun with; choose another --workdir, or remove {workdir / OWN_CODE} if it '
+                       'does the same')
 
 
 def check_fits(config, dataset):
@@ -145,7 +157,7 @@ def check_step(prepared, teacher, job):
 
 
 def open_workdir(config, workdir, described):
-    """Create the directory, write config.json and data.json, what is known of the data beside its images.
+    """Create the directory, write config.json, data.json, what is known of the data, and the digest of own code.
 
     described: `data.description`. InputError if that can't be done, if another experiment has begun there meanwhile,
     or if its data was other.
@@ -160,6 +172,8 @@ def open_workdir(config, workdir, described):
                                'are others now; put it back, or choose another --workdir')
             write_json(workdir / 'config.json', json.loads(config.to_json()))
             write_json(workdir / 'data.json', described)
+            if own := store.own_code(config):
+                write_json(workdir / OWN_CODE, {'digest': own})
     except Unwritable as error:
         raise InputError(f'{error}; make room there, or choose another --workdir') from error
 

@@ -59,8 +59,8 @@ def adapt(grid, argument):
 
     `smoke`: two epochs of few images. `epochs=N`: a shorter schedule, of N epochs where the longest cells have most;
     milestones and warm-ups keep their shares. `images=N`: only the first N training images. For none of these has the
-    paper numbers. `model=NAME`: only the cells of that network. The title and the names of files say so; cells have
-    other names by themselves. Raises InputError for a word that means nothing.
+    paper numbers. `model=NAME`: only the cells of that network. Title and files are named so, cells by themselves.
+    Raises InputError for a word that means nothing.
     """
     words = [*filter(None, argument.split(','))]
     # One order of names, and the network first, as the schedule is that of its longest cell.
@@ -215,8 +215,7 @@ def families(grid):
     """The grid's cells, each once, in lists: those that share a teacher or a warm-up are in the same list."""
     lists = []
     for name, cell in {cell_name(cell.config): cell for cell in grid.cells}.items():
-        config = resolve(cell.config)
-        stages = recipe(config)
+        stages = recipe(config := resolve(cell.config))
         shared = {store.stage_name(config, stages, i) for i, stage in enumerate(stages[:-1]) if not stage.given}
         relatives = [family for family in lists if family[0] & shared]
         cells = [old for family in relatives for old in family[1]]

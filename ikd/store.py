@@ -22,6 +22,7 @@ from ikd.explainers import EXPLAINERS
 from ikd.files import holding, read_json, write_json
 from ikd.models import MODELS
 from ikd.own_code import source
+from ikd.recipes import RECIPES, recipe
 from ikd.stages import common, fresh
 
 # Of a config, what a stage's result depends on besides the stage itself.
@@ -59,6 +60,13 @@ def _code(config, stage):
     named = [(MODELS, stage.network or config.model.name), (READERS, config.data.name),
              (AUGMENTATIONS, config.data.augment), (EXPLAINERS, explainer)]
     return [*filter(callable, stage), *(table[name] for table, name in named if name in table)]
+
+
+def own_code(config):
+    """Twelve hexadecimal digits of the user's own code in a config's recipe and stages; None where there is none."""
+    text = source(RECIPES[config.method.name]) + ''.join(
+        source(code) for stage in recipe(config) for code in _code(config, stage))
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else None
 
 
 def _network(config):

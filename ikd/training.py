@@ -84,7 +84,7 @@ def make_step(prepared, teacher, data, config, axis_name):
             progress = state.step / (steps * (stage.span or stage.epochs))
             batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
                           state.step // steps + 1, updates.get('attention', {}), state.extra)
-            values, parts, *extra = stage.objective(batch)
+            values, parts, *extra = losses_of(stage, batch)
             parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1).T == y), **parts}
             return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts), *extra)
 
@@ -100,6 +100,20 @@ def make_step(prepared, teacher, data, config, axis_name):
         return State(state.seed, state.step + 1, params, batch_stats, opt_state, *(extra or [state.extra])), report
 
     return step
+
+
+def losses_of(stage, batch):
+    """What a stage's objective gives for a Batch: losses [b], their parts, and `extra` anew if the stage has some.
+
+    InputError if it is anything else.
+    """
+    found = stage.objective(batch)
+    if (isinstance(found, tuple) and len(found) in (2, 3) and isinstance(found[1], dict)
+            and jnp.shape(found[0]) == batch.labels.shape and not found[1].keys() & {'loss', 'accuracy'}):
+        return found
+    raise InputError(f"the objective of stage '{stage.name}' must return (losses, parts), or (losses, parts, extra): "
+                     "a loss for each example, and a dict of what is told beside it, in which 'loss' and 'accuracy' "
+                     'are taken')
 
 
 def prepare(stage, model, teacher, data, config, layout):

@@ -6,8 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import data, models
+from ikd import data, experiment, models
+from ikd.errors import RunError
 from ikd.explainers import EXPLAINERS, ONE_PASS
+from ikd.modules import module_of
 from ikd.objectives import Batch
 from ikd.recipes import RECIPES
 from ikd.report.journal import read_records
@@ -21,9 +23,33 @@ def block_after(heading):
     return re.search(r'```python\n(.*?)```', text, re.DOTALL).group(1)
 
 
-def test_add_your_own_method(tmp_path, monkeypatch, request):
+def test_add_your_own_method(tmp_path, request):
+    """The very file: gamma 0 is cross-entropy, bit for bit; and a run does not go on with another loss."""
+    request.addfinalizer(lambda: RECIPES.pop('focal', None))
+    path, text = tmp_path / 'focal.py', block_after('Add your own method')
+    path.write_text(text)
+    small = {'data.limit': 256, 'model.name': 'cnn2', 'epochs': 2, 'data.size': 8}
+
+    def trained(module, name, **fields):
+        config = module.get_config()
+        config.update_from_flattened_dict({**small, **fields})
+        experiment.run(config, tmp_path / name)
+        return [record['train_cross_entropy'] for record in read_records(tmp_path / name)]
+
+    focal = module_of(str(path))
+    plain = trained(focal, 'plain', **{'method.name': 'ce'})
+    assert trained(focal, 'zero', **{'own.gamma': 0.0}) == plain
+    assert trained(focal, 'two') != plain == trained(focal, 'zero', **{'own.gamma': 0.0})
+    path.write_text(text.replace('** gamma', '** (gamma / 2)'))
+    with pytest.raises(RunError, match='your own code .* is not what .*two was begun with; choose another --workdir'):
+        trained(module_of(str(path)), 'two')
+    (tmp_path / 'two' / 'own_code.json').unlink()
+    trained(module_of(str(path)), 'two')
+
+
+def test_a_method_with_a_memory(tmp_path, monkeypatch, request):
     """The very text: under 30 lines, it trains, and only the means of the classes in a batch move."""
-    code = block_after('Add your own method')
+    code = block_after('A method with a memory')
     assert len(code.splitlines()) < 30
     (tmp_path / 'configs').symlink_to(pathlib.Path('configs').absolute())
     monkeypatch.chdir(tmp_path)

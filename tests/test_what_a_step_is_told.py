@@ -1,11 +1,13 @@
 """What an objective is told at every step: its images, random numbers of its own, its place on the schedule."""
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ikd import parallel, run_data, training, trials
 from ikd.data.resident import AUGMENTATIONS, epoch_order
-from ikd.objectives import cross_entropy
+from ikd.errors import InputError
+from ikd.objectives import Batch, cross_entropy
 from ikd.recipes import RECIPES
 from ikd.stages import Stage, continued
 from ikd.validation import resolve
@@ -79,3 +81,15 @@ def test_a_stage_goes_on_where_the_one_before_it_ended():
     begun = second.stage.start(new, [earlier])
     jax.tree.map(np.testing.assert_array_equal, begun._replace(extra={}), earlier._replace(extra={}))
     assert begun.extra is new.extra
+
+
+@pytest.mark.parametrize('given', [
+    lambda losses, parts: losses, lambda losses, parts: (losses, None), lambda losses, parts: (losses.mean(), parts),
+    lambda losses, parts: (losses, {**parts, 'loss': losses}), lambda losses, parts: [losses, parts]])
+def test_an_objective_that_gives_something_else_is_refused_in_a_line(given):
+    batch = Batch(jnp.arange(3), jnp.eye(3), {}, None, None, None)
+    losses, parts = cross_entropy(batch)
+    assert training.losses_of(Stage('mine', lambda batch: (losses, parts), 1), batch) == (losses, parts)
+    with pytest.raises(InputError, match=r"stage 'mine' must return \(losses, parts\), or") as error:
+        training.losses_of(Stage('mine', lambda batch: given(losses, parts), 1), batch)
+    assert '\n' not in str(error.value)
