@@ -5,8 +5,10 @@ import shlex
 import signal
 import sys
 import threading
+import time
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ONE = 0.5  # seconds: `timeout` and others send a signal to a process and then to its group, which is meant once
 
 
 @contextlib.contextmanager
@@ -14,9 +16,10 @@ def stopping():
     """Gives a function that says whether SIGINT (Ctrl-C) or SIGTERM has come; the second ends the process.
 
     Its exit code is then 128 plus the signal's number. That happens at once, whatever the main thread is doing, as
-    Python tells of a signal only between its own instructions, and a compilation can take a minute. Afterwards the
-    handlers are those of before. Signals that the process ignores, as under nohup, stay ignored; in a thread other
-    than the main one, where Python allows no handlers, nothing is changed and no signal is heard.
+    Python tells of a signal only between its own instructions, and a compilation can take a minute; but the same
+    signal again within half a second is no second. Afterwards the handlers are those of before. Signals that the
+    process ignores, as under nohup, stay ignored; in a thread other than the main one, where Python allows no
+    handlers, nothing is changed and no signal is heard.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -43,11 +46,13 @@ def stopping():
 
 def listen(pipe, asked, numbers):
     """Set `asked` at the first of the signals whose numbers come through a pipe, end the process at the second."""
+    first, since = None, 0.0
     while byte := os.read(pipe, 1):
-        if byte[0] not in numbers:
+        if byte[0] not in numbers or (byte == first and time.monotonic() - since < ONE):
             continue
         if asked.is_set():
             os._exit(128 + byte[0])
+        first, since = byte, time.monotonic()
         asked.set()
         print(f'ikd: {signal.Signals(byte[0]).name}: this step is finished and saved; a second signal ends the run '
               'at once', file=sys.stderr, flush=True)

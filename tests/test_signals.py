@@ -53,10 +53,14 @@ def test_the_first_signal_asks(number):
 @pytest.mark.parametrize('numbers, code', [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,) * 2, 143),
                                            ((signal.SIGTERM, signal.SIGINT), 130)])
 def test_the_second_ends_the_process_at_once(numbers, code):
-    """Though the main thread hears nothing."""
+    """Though the main thread hears nothing. The same one at once again is the first."""
     process = start(DEAF)
     process.send_signal(numbers[0])
     assert 'a second signal' in process.stderr.readline()
+    if numbers[0] == numbers[1]:
+        process.send_signal(numbers[1])  # as `timeout` does, to the process and to its group
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
     process.send_signal(numbers[1])
     assert process.wait(timeout=60) == code
     assert process.communicate() == ('', '')
