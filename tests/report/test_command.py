@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from configs import ce_cifar, digits, kdexplainer, le_folder, le_mnist
-from ikd.config import digest
+from ikd.config import default, digest, flatten
 from ikd.report.command import command
 from ikd.validation import resolve
 
@@ -36,11 +36,16 @@ def test_it_is_short_and_says_the_same(case, monkeypatch):
     found = command(json.loads(config.to_json()))
     if expected:
         assert found == f'python -m ikd.main --config={expected}'
-    monkeypatch.setattr('sys.argv', shlex.split(found)[2:])
+    typed = shlex.split(found)[2:]
+    unset = [word for word in typed if word.endswith('=None')]  # which `ikd.main.parse` sees to
+    assert all(flatten(default())[word[len('--config.'):-len('=None')]] is None for word in unset)
+    monkeypatch.setattr('sys.argv', [word for word in typed if word not in unset])
     values = flags.FlagValues()
     holder = config_flags.DEFINE_config_file('config', None, '', flag_values=values)
     values(sys.argv)
-    again = resolve(values[holder.name].value)
+    again = values[holder.name].value
+    again.update_from_flattened_dict({word[len('--config.'):-len('=None')]: None for word in unset})
+    again = resolve(again)
     assert digest(again) == digest(config) and again.trials == config.trials and again.data.dir == config.data.dir
 
 
