@@ -130,9 +130,9 @@ def flatten(config):
     return dict(sorted(flat.items()))
 
 
-def no_field(name):
-    """What to say of a dotted name that is no field of a config."""
-    fields = flatten(default())
+def no_field(name, fields=None):
+    """What to say of a dotted name that is no field of a config; fields: those there are, if not the default ones."""
+    fields = fields or flatten(default())
     last = name.rpartition('.')[2]
     close = [field for field in fields if field.rpartition('.')[2] == last][:1] or difflib.get_close_matches(
         name, fields, 1)

@@ -60,12 +60,21 @@ def parse(argv):
 
 
 def unknown_field(argv):
-    """What to say of the first `--config.field` in argv that no config has; None if there is none."""
-    fields = flatten(default())
+    """What to say of the first `--config.field` in argv that the config has not; None if there is none."""
+    fields, has_own = fields_of_file(argv)
     for argument in argv:
         name = argument.partition('=')[0].removeprefix('--config.')
-        if argument.startswith('--config.') and name not in fields:
-            return no_field(name)
+        if argument.startswith('--config.') and name not in fields and (has_own or not name.startswith('own.')):
+            return no_field(name, fields)
+
+
+def fields_of_file(argv):
+    """(The fields of what `--config` names, True), or (those every config has, False) if it can't be had."""
+    named = [argument.removeprefix('--config=') for argument in argv if argument.startswith('--config=')]
+    try:  # once more: the flag keeps nothing of a file whose fields it could not set
+        return flatten(flags.FLAGS['config'].parser.parse(named[0])), True
+    except Exception:  # whatever a file raises; what is to be told of has been caught before
+        return flatten(default()), False
 
 
 def name_of_config():

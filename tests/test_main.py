@@ -58,6 +58,21 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, tmp_path):
     assert not workdir.exists()
 
 
+def test_fields_of_ones_own_are_known(tmp_path):
+    """Those that the file has; and it is the mistyped flag that is blamed."""
+    file = tmp_path / 'mine.py'
+    file.write_text('from configs import digits\n\n\ndef get_config(argument):\n    config = digits.get_config('
+                    'argument)\n    config.own.gamma = 2.0\n    return config\n')
+    mine = f'--config={file}:ce,smoke'
+    own = '--config.own.gamma=3'
+    assert_one_line(ikd(mine, own, '--config.epoch=3'), 'no field config.epoch; did you mean config.epochs?\n')
+    assert_one_line(ikd(mine, own, '--config.own.gama=3'), 'no field config.own.gama; did you mean config.own.gamma?')
+    assert_one_line(ikd(mine, f'{own}x'), '--config.own.gamma=3x')
+    file.write_text('raise AttributeError("a mistake in the file")')
+    assert_one_line(ikd(mine, own), 'a mistake in the file')
+    assert_one_line(ikd(mine, own, '--config.zzzz=3'), 'no field config.zzzz; the fields are: batch_size, ')
+
+
 def test_an_unwritable_workdir(tmp_path):
     (tmp_path / 'file').write_text('in the way')
     assert_one_line(ikd(DIGITS, f'--workdir={tmp_path}/file/run'), 'cannot write', '--workdir')
