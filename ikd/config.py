@@ -104,8 +104,9 @@ def apply_arguments(config, argument, methods=()):
         elif word in methods:
             config.method.name = word
         else:
+            elsewhere = '' if methods else f'; if it is a method, give --config.method.name={word}'
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: "
-                             f"{', '.join(dict.fromkeys((*ARGUMENTS, *methods)))}")
+                             f"{', '.join(dict.fromkeys((*ARGUMENTS, *methods)))}{elsewhere}")
     return config
 
 

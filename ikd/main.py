@@ -12,6 +12,7 @@ import os
 import pathlib
 import sys
 import time
+import types
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -49,7 +50,10 @@ def parse(argv):
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
         raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error
     except (AttributeError, KeyError) as error:
-        raise InputError(unknown_field(argv) or f'{error}') from error
+        raise InputError(no_config(argv, error) or unknown_field(argv) or f'{error}') from error
+    except SystemExit as error:  # absl ends --help with 1
+        asked = {'help', 'helpshort', 'helpfull', '?'} & {argument.lstrip('-') for argument in argv}
+        sys.exit(0 if asked else error.code)
     except (flags.Error, TypeError, ValueError) as error:
         raise InputError(unknown_field(argv) or ' '.join(f'{error}'.split())) from error
     if config is None:
@@ -57,6 +61,14 @@ def parse(argv):
     if rest[1:]:
         raise InputError(f"don't know what to do with {' '.join(rest[1:])}; flags are written --name=value")
     return rest
+
+
+def no_config(argv, error):
+    """What to say of a file that has no get_config, as a grid has none; None if that isn't the error."""
+    if isinstance(error, AttributeError) and error.name == 'get_config' and isinstance(error.obj, types.ModuleType):
+        named = next((arg.removeprefix('--config=') for arg in argv if arg.startswith('--config=')), 'FILE')
+        return (f'{named} is a grid of runs; train it with: python -m ikd.reproduce --config={named} --workdir=DIR'
+                if hasattr(error.obj, 'grid') else f'{named} has no function get_config(argument)')
 
 
 def unknown_field(argv):

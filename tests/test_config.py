@@ -254,6 +254,10 @@ def test_words_for_a_method_and_its_network():
 def test_unknown_argument():
     with pytest.raises(InputError, match="unknown argument 'smok' after the colon of --config; choose from: smoke"):
         apply_arguments(default(), 'smoke,smok')
+    with pytest.raises(InputError, match='hme, vam; if it is a method, give --config.method.name=ce$'):
+        apply_arguments(default(), 'ce')
+    with pytest.raises(InputError, match='hme, vam, kd$'):
+        apply_arguments(default(), 'ce', ('kd',))
 
 
 @pytest.mark.parametrize('name', [pytest.param(name, marks=() if name == 'le_mnist' else pytest.mark.slow)

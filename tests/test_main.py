@@ -37,6 +37,9 @@ def assert_one_line(result, *parts):
 @pytest.mark.parametrize('arguments, parts', [
     ([], ['--config=configs/le_digits.py']),
     (['--config=configs/nowhere.py'], ['configs/nowhere.py']),
+    (['--config=configs/tables/table3.py:smoke'], [
+        'a grid', 'python -m ikd.reproduce --config=configs/tables/table3.py:smoke --workdir=DIR']),
+    (['--config=configs/common.py'], ['configs/common.py has no function get_config']),
     (['--config=configs/le_digits.py:smok'], ["unknown argument 'smok'", 'smoke']),
     ([DIGITS, '--config.method.alfa=1'], ['config.method.alfa', 'config.method.alpha?']),
     ([DIGITS, '--config.epochs=2.5'], ['epochs', '2.5']),
@@ -141,6 +144,7 @@ def test_exit_codes(error, code, monkeypatch, capsys):
 def test_help_shows_examples():
     result = ikd('--help')
     assert 'python -m ikd.main --config=configs/le_digits.py' in result.stdout and '--workdir' in result.stdout
+    assert result.returncode == 0 and not result.stderr
 
 
 @pytest.mark.slow
