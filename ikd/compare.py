@@ -13,6 +13,8 @@ from ikd.errors import InputError, ending_in_a_line
 from ikd.files import read_json
 from ikd.report.comparison import comparison, labels_of
 
+LEGEND = '+-: the standard deviation over seeds; of a difference, half of its 95 % interval, paired by seed.'
+
 
 def parse(argv):
     """The command line's options; argparse exits with 2 for what it doesn't know."""
@@ -23,16 +25,22 @@ def parse(argv):
 
 
 def main(argv):
-    """Print the table of the runs named; InputError if one is not finished."""
+    """Print the table of the runs named, without folders that are none; InputError if no finished run is left."""
     workdirs = [*dict.fromkeys(map(os.path.normpath, parse(argv).runs))]
     if not workdirs:
         raise InputError('give the directories of finished runs: python -m ikd.compare RUN RUN...')
-    summaries = [read_json(pathlib.Path(workdir) / 'summary.json') for workdir in workdirs]
-    for workdir, summary in zip(workdirs, summaries):
-        if not summary:
+    summaries = []
+    for workdir in [*workdirs]:
+        if summary := read_json(pathlib.Path(workdir) / 'summary.json'):
+            summaries.append(summary)
+        elif len(workdirs) > 1 and os.path.exists(workdir):  # as `runs/*` names runs/store, and runs that go on
+            workdirs.remove(workdir)
+            print(f'ikd: {workdir} has no summary.json and is left out', file=sys.stderr)
+        else:
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
     settings = [identity(read_json(pathlib.Path(workdir) / 'config.json') or {}) for workdir in workdirs]
-    print(comparison(summaries, labels_of(summaries, workdirs, settings)), end='')
+    print(comparison(summaries, labels_of(summaries, workdirs, settings)))
+    print(LEGEND)
 
 
 def cli():

@@ -53,11 +53,20 @@ def test_the_command(tmp_path, capsys):
     for name in ('ce', 'le'):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'summary.json').write_text(json.dumps(summary(name, [90, 91])))
-    compare.main([str(tmp_path / 'ce'), str(tmp_path / 'le')])
-    assert capsys.readouterr().out.count('\n') == 4
-    compare.main([str(tmp_path / 'ce'), *map(str, sorted(tmp_path.iterdir()))])  # as ce and a star name it
-    assert capsys.readouterr().out.count('\n') == 4
-    with pytest.raises(InputError, match='missing has no summary.json'):
-        compare.main([str(tmp_path / 'missing')])
+    ce, le = str(tmp_path / 'ce'), str(tmp_path / 'le')
+    compare.main([ce, le])
+    table, legend = capsys.readouterr().out.split('\n\n')
+    assert len(table.splitlines()) == 4 and legend == f'{compare.LEGEND}\n'
+    compare.main([ce, *map(str, sorted(tmp_path.iterdir()))])  # as ce and a star name it
+    assert capsys.readouterr().out.partition('\n\n')[0] == table
+    (tmp_path / 'store').mkdir()
+    compare.main([ce, *map(str, sorted(tmp_path.iterdir()))])
+    told = capsys.readouterr()
+    assert told.out.partition('\n\n')[0] == table
+    assert told.err == f'ikd: {tmp_path}/store has no summary.json and is left out\n'
+    (tmp_path / 'empty').mkdir()
+    for names in (['missing'], ['store'], ['ce', 'missing'], ['store', 'missing'], ['store', 'empty']):
+        with pytest.raises(InputError, match=f'{names[-1]} has no summary.json; give the directory'):
+            compare.main([str(tmp_path / name) for name in names])
     with pytest.raises(InputError, match='give the directories'):
         compare.main([])
