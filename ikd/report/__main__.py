@@ -8,6 +8,7 @@ Results with intervals, curves, Figures 1 and 2, evaluation, what the configs di
 needs nothing else and loads nothing. An unfinished run has a report, too.
 """
 import argparse
+import os
 import pathlib
 import sys
 from os.path import expanduser
@@ -23,7 +24,8 @@ def parse(argv):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--workdir', required=True, type=expanduser, help='the directory of the run')
     take_config(parser)
-    parser.add_argument('--compare', default='', help='directories of other runs, separated by commas')
+    parser.add_argument('--compare', nargs='+', action='extend', default=[], metavar='RUN',
+                        help='directories of other runs, several words or separated by commas')
     parser.add_argument('--data', type=expanduser,
                         help='where the data is, for Figure 2, if no longer where the runs found it')
     return parser.parse_args(argv)
@@ -36,7 +38,8 @@ def main(argv):
 
     run_config(options)
     path = pathlib.Path(options.workdir) / 'report.html'
-    others = [expanduser(part) for part in options.compare.split(',') if part]
+    others = [expanduser(part) for word in options.compare
+              for part in ([word] if os.path.isdir(word) else word.split(',')) if part]
     replace_text(path, report(options.workdir, others, options.data))
     print(f'written to {path} ({size_of(path)})')
 

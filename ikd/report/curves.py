@@ -104,14 +104,13 @@ def plot(title, runs, names, last, percent=False):
         return None
     epochs = sorted({epoch for epoch, _ in every})
     place, marks, logarithmic = scale([value for _, (_, value) in every], percent)
-    first = min(epochs[0], 1)  # a teacher that is given has epoch 0
-    x = lambda epoch: LEFT + (WIDTH - LEFT - RIGHT) * (epoch - first) / max(last - first, 1)
+    x = lambda epoch: LEFT + (WIDTH - LEFT - RIGHT) * (epoch - 1) / max(last - 1, 1)
     y = lambda value: TOP + (HEIGHT - TOP - BOTTOM) * (1 - place(value))
     axes = [join(element('line', x1=LEFT, x2=WIDTH - RIGHT, y1=f'{y(mark):.1f}', y2=f'{y(mark):.1f}', class_='grid'),
                  element('text', shown, x=LEFT - 6, y=f'{y(mark) + 3.5:.1f}', text_anchor='end'))
             for mark, shown in zip(marks, apart(marks))]
     axes += [element('text', short(mark), x=f'{x(mark):.1f}', y=HEIGHT - 6, text_anchor='middle')
-             for mark in round_steps(first, last, 7) if mark == int(mark)]
+             for mark in round_steps(1, last, 7) if mark == int(mark)]
     drawn, means = [], [mean_over_trials(trials) for trials in runs]
     for i, (trials, mean) in enumerate(zip(runs, means)):
         thin = [element('g', draw(curve, x, y), class_='trial') for curve in trials.values()]

@@ -109,13 +109,19 @@ def every_trial(runs):
 
 
 def differences(runs):
-    """The first run minus each other on the same data, on the seeds that both have finished; None without any."""
+    """The first run minus each other on the same data, on the seeds that both have finished; None without any.
+
+    Runs on other data are named.
+    """
     first, *others = runs
     data = lambda run: [run.fields.get(field) for field in SAME_DATA]
+    elsewhere = [run.name for run in others if data(run) != data(first)]
+    note = paragraph(f"Not subtracted, as the data are others: {', '.join(elsewhere)}.",
+                     class_='note') if elsewhere else None
     pairs = [(run, seeds) for run in others if first.summary and run.summary and data(run) == data(first)
              and (seeds := sorted(first.values('test_accuracy').keys() & run.values('test_accuracy').keys()))]
     if not pairs:
-        return None
+        return note
     of = lambda run, seeds, measure: [run.values(measure)[seed] for seed in seeds]
     both = [(of(first, seeds, 'test_accuracy'), of(run, seeds, 'test_accuracy')) for run, seeds in pairs]
     rows = []
@@ -131,4 +137,5 @@ def differences(runs):
                'true difference in accuracy that so many seeds with this scatter detect with 80 % power. '
                'One seed, and differences that are all alike, have no interval.')
     return join(element('h3', 'Differences on the same seeds'),
-                table(['', 'accuracy (points)', 'NLL (nats)', 'ECE', 'p', 'detectable', 'of seeds'], rows, caption))
+                table(['', 'accuracy (points)', 'NLL (nats)', 'ECE', 'p', 'detectable', "seeds' numbers"], rows,
+                      caption), note)

@@ -59,11 +59,12 @@ def unfinished(runs):
 
 def curves(runs):
     """Every curve of every run, and a legend whose boxes hide runs."""
-    fields = [*dict.fromkeys(field for run in runs for record in run.records for field in record)]
+    trained = [[record for record in run.records if 'given' not in record] for run in runs]  # no point of a curve
+    fields = [*dict.fromkeys(field for records in trained for record in records for field in record)]
     parts = [field for field in fields if field.startswith('train_') and field not in CURVES]
-    names, last = [run.name for run in runs], max((r['epoch'] for run in runs for r in run.records), default=1)
+    names, last = [run.name for run in runs], max((r['epoch'] for records in trained for r in records), default=1)
     draw = lambda titles: [drawn for field, title in titles.items() if (drawn := plot(
-        title, [values_of(run.records, field) for run in runs], names, last, field.endswith('accuracy')))]
+        title, [values_of(records, field) for records in trained], names, last, field.endswith('accuracy')))]
     main = draw(CURVES)
     loss = draw({field: field.removeprefix('train_').replace('_', ' ') for field in parts})
     if not main:

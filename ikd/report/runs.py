@@ -89,8 +89,8 @@ def named_apart(runs):
 
 
 def stages(run):
-    """`warmup to epoch 2, introspective to epoch 10`."""
+    """`warmup to epoch 2, introspective to epoch 10`, or `teacher given, student to epoch 10`."""
     last = {}
     for record in run.records:
         last[record['stage']] = max(record['epoch'], last.get(record['stage'], 0))
-    return ', '.join(f'{stage} to epoch {epoch}' for stage, epoch in last.items())
+    return ', '.join(f'{stage} to epoch {epoch}' if epoch else f'{stage} given' for stage, epoch in last.items())

@@ -3,6 +3,7 @@ import base64
 import json
 import re
 import shutil
+from html import unescape
 
 import jax
 import numpy as np
@@ -121,6 +122,42 @@ def test_one_trial_has_the_interval_of_its_test_images(runs, tmp_path):
     text = text_of(report(workdir))
     assert '75.00 % test accuracy of one trial; 95 % interval for 100 test images: 65.70 to 82.45' in text  # Wilson
     assert 'Needs the trained network and its data' in text and 'no checkpoint of seed 0' in text
+
+
+def test_a_given_teacher_is_no_point_of_the_curve(runs, tmp_path):
+    """And the axis begins with the student's first epoch."""
+    shutil.copytree(runs[1], tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns('checkpoints'))
+    of_epochs = lambda html: {tuple(json.loads(unescape(values))['epochs'])
+                              for values in re.findall('data-values="([^"]*)"', html)}
+    lines = (tmp_path / 'metrics.jsonl').read_text()
+    given = {'seed': 0, 'stage': 'teacher', 'epoch': 0, 'given': 'runs/t', 'test_accuracy': 12.0, 'test_nll': 2.0}
+    (tmp_path / 'metrics.jsonl').write_text(json.dumps(given) + '\n' + lines)
+    html = report(tmp_path)
+    assert of_epochs(html) == {(1, 2, 3)} and 'teacher given, ce to epoch 3.' in text_of(html)
+
+
+def test_runs_on_other_data_are_named(runs, tmp_path):
+    """Below the differences to the others, or in their place; seeds are told by their numbers."""
+    elsewhere = tmp_path / 'elsewhere'
+    shutil.copytree(runs[1], elsewhere, ignore=shutil.ignore_patterns('checkpoints'))
+    config = json.loads((elsewhere / 'config.json').read_text())
+    config['data']['limit'] = 7
+    (elsewhere / 'config.json').write_text(json.dumps(config))
+    named = 'Not subtracted, as the data are others: ce (data.limit=7).'
+    assert 'Not subtracted, as the data are others: ce.' in (alone := text_of(report(runs[0], [elsewhere])))
+    assert 'Differences' not in alone and 'Not subtracted' not in text_of(report(runs[0], runs[1:]))
+    both = text_of(report(runs[0], [runs[1], elsewhere]))
+    assert named in both.partition('Differences on the same seeds')[2] and "detectable seeds' numbers" in both
+
+
+def test_other_runs_are_several_words_or_have_commas_between(monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr('ikd.report.page.report', lambda workdir, others, data: told.append(others) or '')
+    (tmp_path / 'a,b').mkdir()
+    for words in (['x', 'y'], ['x,y'], ['x', '--compare=y'], [f'{tmp_path}/a,b']):
+        main([f'--workdir={tmp_path}', '--compare', *words])
+    main([f'--workdir={tmp_path}'])
+    assert told == [['x', 'y']] * 3 + [[f'{tmp_path}/a,b'], []]
 
 
 @pytest.mark.parametrize('arguments, message', [
