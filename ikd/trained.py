@@ -38,6 +38,10 @@ class Trained(NamedTuple):
     variables: dict
     seed: int
 
+    def __repr__(self):  # a notebook would show every weight
+        config = self.config
+        return f'Trained({config.model.name} after {config.method.name} on {config.data.name}, seed {self.seed})'
+
     @property
     def class_names(self):
         return self.dataset.class_names

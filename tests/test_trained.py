@@ -29,6 +29,7 @@ def test_it_predicts_what_the_run_was_tested_with(finished, seed):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob('*')}
     trained = load(finished, seed)
     assert trained.seed == (seed or 3) and trained.class_names == tuple('0123456789')
+    assert f'{trained}' == repr(trained) == f'Trained(cnn2 after ce on digits, seed {seed or 3})'
     assert trained.config.method.tap == 'conv2'
     apply = jax.jit(lambda images: trained.model.apply(trained.variables, images, train=False)[0])
     found = [(apply(images)[real], labels[real]) for images, labels, real in image_batches(trained, size=100)]
