@@ -13,6 +13,7 @@ from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
 from ikd.data.images import FORMATS, GREY, SUFFIXES, decode, opened, quiet
+from ikd.data.left_out import left_out
 from ikd.data.limits import check_memory, printable
 from ikd.data.stream import Images, select
 from ikd.errors import InputError
@@ -104,8 +105,8 @@ def read(directory, size=None, room=None):
     if not streamed:
         check_memory(printable(directory), n, shape)
     print(f"{'Streaming' if streamed else 'Reading'} {n} images of {len(listing.class_names)} classes in "
-          f"{printable(directory)} as {'x'.join(map(str, shape))}: {split} for training, {n - split} for test",
-          file=sys.stderr)
+          f"{printable(directory)} as {'x'.join(map(str, shape))}: {split} for training, {n - split} for test"
+          f'{left_out(Path(directory), (path.parent for path in paths))}', file=sys.stderr)
     faults = [fault for _, fault in headers]
     if streamed:
         images = Images(functools.partial(_decoded, paths, shape), np.arange(n), shape)
