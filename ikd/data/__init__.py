@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ikd.data import digits, folder, official, tfds
+from ikd.data.check import check
 from ikd.data.images import quiet, resize
 from ikd.data.limits import check_memory
 from ikd.data.stream import Images, select, unread
@@ -144,7 +145,9 @@ def hold_out(dataset, count):
 def _read(name, directory, size, room):
     """The first source that has the set."""
     if name in READERS:
-        return READERS[name]()
+        found = READERS[name]()
+        check(name, found)
+        return found
     if name == 'folder':
         if directory is None:
             raise InputError('data.name=folder needs a folder with a folder of images for each class: name it with '
