@@ -63,10 +63,16 @@ def parse(argv):
     return rest
 
 
+def file_named(argv):
+    """`FILE:ARGUMENT` of `--config`, None without one."""
+    return next((argument.partition('=')[2] or after for argument, after in zip(argv, [*argv[1:], ''])
+                 if argument.partition('=')[0] == '--config'), None)
+
+
 def no_config(argv, error):
     """What to say of a file that has no get_config, as a grid has none; None if that isn't the error."""
     if isinstance(error, AttributeError) and error.name == 'get_config' and isinstance(error.obj, types.ModuleType):
-        named = next((arg.removeprefix('--config=') for arg in argv if arg.startswith('--config=')), 'FILE')
+        named = file_named(argv)
         return (f'{named} is a grid of runs; train it with: python -m ikd.reproduce --config={named} --workdir=DIR'
                 if hasattr(error.obj, 'grid') else f'{named} has no function get_config(argument)')
 
@@ -82,9 +88,8 @@ def unknown_field(argv):
 
 def fields_of_file(argv):
     """(The fields of what `--config` names, True), or (those every config has, False) if it can't be had."""
-    named = [argument.removeprefix('--config=') for argument in argv if argument.startswith('--config=')]
     try:  # once more: the flag keeps nothing of a file whose fields it could not set
-        return flatten(flags.FLAGS['config'].parser.parse(named[0])), True
+        return flatten(flags.FLAGS['config'].parser.parse(file_named(argv))), True
     except Exception:  # whatever a file raises; what is to be told of has been caught before
         return flatten(default()), False
 

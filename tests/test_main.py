@@ -39,7 +39,7 @@ def assert_one_line(result, *parts):
     (['--config=configs/nowhere.py'], ['configs/nowhere.py']),
     (['--config=configs/tables/table3.py:smoke'], [
         'a grid', 'python -m ikd.reproduce --config=configs/tables/table3.py:smoke --workdir=DIR']),
-    (['--config=configs/common.py'], ['configs/common.py has no function get_config']),
+    (['--config', 'configs/common.py'], ['configs/common.py has no function get_config']),
     (['--config=configs/le_digits.py:smok'], ["unknown argument 'smok'", 'smoke']),
     ([DIGITS, '--config.method.alfa=1'], ['config.method.alfa', 'config.method.alpha?']),
     ([DIGITS, '--config.epochs=2.5'], ['epochs', '2.5']),
@@ -69,7 +69,8 @@ def test_fields_of_ones_own_are_known(tmp_path):
     mine = f'--config={file}:ce,smoke'
     own = '--config.own.gamma=3'
     assert_one_line(ikd(mine, own, '--config.epoch=3'), 'no field config.epoch; did you mean config.epochs?\n')
-    assert_one_line(ikd(mine, own, '--config.own.gama=3'), 'no field config.own.gama; did you mean config.own.gamma?')
+    typo = ikd(*mine.split('='), own, '--config.own.gama=3')
+    assert_one_line(typo, 'no field config.own.gama; did you mean config.own.gamma?')
     assert_one_line(ikd(mine, f'{own}x'), '--config.own.gamma=3x')
     file.write_text('raise AttributeError("a mistake in the file")')
     assert_one_line(ikd(mine, own), 'a mistake in the file')

@@ -1,7 +1,7 @@
 """Write the report of a run, one HTML file: `python -m ikd.report --workdir=RUN` writes RUN/report.html.
 
   python -m ikd.report --workdir=runs/le_digits-0a1b2c3d
-  python -m ikd.report --workdir=RUN --compare=RUN2,RUN3     beside other runs, paired by seed
+  python -m ikd.report --workdir=RUN --compare=RUN2,RUN3     beside other runs, paired by seed; RUN2 RUN3 is as good
   python -m ikd.report --workdir=RUN --data=DIR              the data is in DIR now
 
 Results with intervals, curves, Figures 1 and 2, evaluation, what the configs differ in, and how it was run. The file
