@@ -39,8 +39,8 @@ def main(argv):
         else:
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
     settings = [identity(read_json(pathlib.Path(workdir) / 'config.json') or {}) for workdir in workdirs]
-    print(comparison(summaries, labels_of(summaries, workdirs, settings)))
-    print(LEGEND)
+    table = comparison(summaries, labels_of(summaries, workdirs, settings))
+    print(f'{table}\n{LEGEND}' if '+-' in table else table.rstrip())
 
 
 def cli():

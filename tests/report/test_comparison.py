@@ -59,6 +59,10 @@ def test_the_command(tmp_path, capsys):
     assert len(table.splitlines()) == 4 and legend == f'{compare.LEGEND}\n'
     compare.main([ce, *map(str, sorted(tmp_path.iterdir()))])  # as ce and a star name it
     assert capsys.readouterr().out.partition('\n\n')[0] == table
+    (tmp_path / 'le' / 'summary.json').write_text(json.dumps(summary('le', [90])))
+    compare.main([le])  # one seed, and nothing that a legend could be about
+    assert capsys.readouterr().out.count('\n') == 3
+    (tmp_path / 'le' / 'summary.json').write_text(json.dumps(summary('le', [90, 91])))
     (tmp_path / 'store').mkdir()
     compare.main([ce, *map(str, sorted(tmp_path.iterdir()))])
     told = capsys.readouterr()
