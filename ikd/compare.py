@@ -29,16 +29,15 @@ def main(argv):
     workdirs = [*dict.fromkeys(map(os.path.normpath, parse(argv).runs))]
     if not workdirs:
         raise InputError('give the directories of finished runs: python -m ikd.compare RUN RUN...')
-    summaries = []
-    for workdir in [*workdirs]:
-        if summary := read_json(pathlib.Path(workdir) / 'summary.json'):
-            summaries.append(summary)
-        elif len(workdirs) > 1 and os.path.exists(workdir):  # as `runs/*` names runs/store, and runs that go on
-            workdirs.remove(workdir)
-            print(f'ikd: {workdir} has no summary.json and is left out', file=sys.stderr)
-        else:
+    found = {workdir: read_json(pathlib.Path(workdir) / 'summary.json') for workdir in workdirs}
+    summaries = {workdir: summary for workdir, summary in found.items() if summary}
+    for workdir in found:
+        if not summaries or not os.path.exists(workdir):
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
-    settings = [identity(read_json(pathlib.Path(workdir) / 'config.json') or {}) for workdir in workdirs]
+        if workdir not in summaries:  # as `runs/*` names runs/store, and runs that go on
+            print(f'ikd: {workdir} has no summary.json and is left out', file=sys.stderr)
+    settings = [identity(read_json(pathlib.Path(workdir) / 'config.json') or {}) for workdir in summaries]
+    summaries, workdirs = [*summaries.values()], [*summaries]
     table = comparison(summaries, labels_of(summaries, workdirs, settings))
     print(f'{table}\n{LEGEND}' if '+-' in table else table.rstrip())
 

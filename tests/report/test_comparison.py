@@ -69,8 +69,9 @@ def test_the_command(tmp_path, capsys):
     assert told.out.partition('\n\n')[0] == table
     assert told.err == f'ikd: {tmp_path}/store has no summary.json and is left out\n'
     (tmp_path / 'empty').mkdir()
-    for names in (['missing'], ['store'], ['ce', 'missing'], ['store', 'missing'], ['store', 'empty']):
-        with pytest.raises(InputError, match=f'{names[-1]} has no summary.json; give the directory'):
+    for names, said in ((['missing'],) * 2, (['store'],) * 2, (['ce', 'missing'], ['missing']),
+                        (['store', 'missing'], ['store']), (['store', 'empty'], ['store'])):
+        with pytest.raises(InputError, match=f'{said[0]} has no summary.json; give the directory'):
             compare.main([str(tmp_path / name) for name in names])
     with pytest.raises(InputError, match='give the directories'):
         compare.main([])
