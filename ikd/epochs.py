@@ -71,16 +71,17 @@ def is_final_network(job, stage):
 def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports):
     """Test after a stage's epoch if that is due, check that all is finite, and tell of it: records, lines, a picture.
 
-    state: the trials', on the devices. epoch: of the stage, before which `before` came; seconds: it took. reports: of
-    each seed, what its steps told.
+    state: the trials', on the devices. epoch: of the stage, before which `before` came; seconds: it took, of which
+    each seed has its share. reports: of each seed, what its steps told.
     """
     job, stage, epoch_of_run = group.job, prepared.stage, before + epoch
     tests = [{}] * len(group.seeds)
     if is_due(epoch, stage.epochs, job.config.test_every):
         tests = run_evaluation(prepared.program, job.layout, state, job.test_images, job.dataset.test_labels)
     check_finite(group.seeds, prepared, epoch, before, reports, tests)
+    share = seconds / len(group.seeds)
     for seed, journal, report, test in zip(group.seeds, group.journals, reports, tests):
-        record = epoch_record(job, seed, stage, epoch_of_run, rate, seconds, report, test)
+        record = epoch_record(job, seed, stage, epoch_of_run, rate, share, report, test)
         journal.write(record)
         group.progress.epoch(epoch_line(job, record))
     due = epoch_of_run * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)

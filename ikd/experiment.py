@@ -15,6 +15,7 @@ from ikd.config import digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, save_figure, write_json
+from ikd.own_code import source
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.journal import locked, read_records
@@ -108,7 +109,8 @@ def check_identity(config, workdir):
         said = ', '.join(f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in changed)
         raise RunError(f'{workdir} holds another experiment: {said}; choose another --workdir, or leave it out')
     began, now = read_json(workdir / OWN_CODE), store.own_code(config)
-    if began and now and began['digest'] != now:
+    trained = read_records(workdir) or any((workdir / 'checkpoints').glob('*/*/[0-9]*'))
+    if trained and began and now and began['digest'] != now:
         raise RunError('your own code (recipe, objective, network, explainer or data) is not what '
                        f'{workdir} was begun with; choose another --workdir, or remove {workdir / OWN_CODE} if it '
                        'does the same')
@@ -117,6 +119,8 @@ def check_identity(config, workdir):
 def check_fits(config, dataset):
     """InputError if the networks, the explainer and the data do not go together; nothing is computed."""
     n, *image_shape = dataset.train_images.shape
+    if not len(dataset.test_images):
+        raise InputError(f'{config.data.name} has no test images; set data.holdout to test on some of the others')
     if config.batch_size > n:
         raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
     model = final_model(config, dataset)
@@ -128,9 +132,10 @@ def check_fits(config, dataset):
 
 
 def check_teachers(job, seeds):
-    """InputError if a given teacher can't be had, or a stage can't learn from its teacher; nothing is computed.
+    """InputError if a given teacher can't be had, a stage can't learn from its teacher, or an objective of the user's
+    own gives no losses; nothing is computed.
 
-    What an objective asks of two networks shows when its step is traced.
+    What an objective asks and gives shows when its step is traced.
     """
     one = parallel.Layout(job.layout.devices[:1], 'data')
     stages = job.stages if job.layout == one else prepare_stages(job.config, job.dataset, one)
@@ -139,14 +144,14 @@ def check_teachers(job, seeds):
         if stage.given:
             for seed in seeds:
                 adopt(job, prepared, seed)
-        if stage.teacher is not None:
-            check_step(prepared, stages[stage.teacher], job)
+        if stage.teacher is not None or source(stage.objective):
+            check_step(prepared, None if stage.teacher is None else stages[stage.teacher], job)
 
 
 def check_step(prepared, teacher, job):
-    """Trace a step of a stage with a teacher, on one device; JAX remembers the trace."""
+    """Trace a step of a stage with its teacher, a Prepared stage, or None; on one device. JAX remembers the trace."""
     state = state_shapes(prepared, job.image_shape)
-    knowledge = variables_of(state_shapes(teacher, job.image_shape))
+    knowledge = {} if teacher is None else variables_of(state_shapes(teacher, job.image_shape))
     images, labels = job.dataset.train_images, job.dataset.train_labels
     if job.dataset.streamed:
         block = prepared.program.chunk, job.config.batch_size

@@ -161,11 +161,10 @@ def read_cell(results, cell, seed):
     return record
 
 
-def write_cell(results, cell, summary, seed, measured=None, together=1):
+def write_cell(results, cell, summary, seed, measured=None):
     """Write the file of a cell and seed from the summary of the run that trained it; returns its contents.
 
-    What was measured of the same network before is kept. So many seeds were trained `together`: each has its share of
-    the seconds that they took.
+    What was measured of the same network before is kept.
     """
     config = resolve(cell.config)
     name = cell_name(config)
@@ -176,8 +175,7 @@ def write_cell(results, cell, summary, seed, measured=None, together=1):
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     record = {
-        'cell': name, **trial, 'train_seconds': round(trial['train_seconds'] / together, 2),
-        **({} if measured is None else {'measured': measured}),
+        'cell': name, **trial, **({} if measured is None else {'measured': measured}),
         'data': {'name': config.data.name, 'train_images': summary['train_images'],
                  'test_images': summary['test_images'], 'checksum': summary.get('data_checksum')},
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],

@@ -122,13 +122,11 @@ def train(grid, cell, seeds, workdir, options, found, stop):
     directory = workdir / grids.cell_name(config)
 
     def finished(summary):
-        done = {trial['seed'] for trial in summary['trials']} & {*seeds}
-        together = max(1, sum(not grids.is_done(cell, found.get(seed)) for seed in done))
-        for seed in done:
+        for seed in {trial['seed'] for trial in summary['trials']} & {*seeds}:
             if not grids.is_done(cell, found.get(seed)):
                 measured = cell.measure(directory, seed) if cell.measure else None
                 there = grids.read_cell(options.results, cell, seed)  # perhaps of another table's command by now
-                found[seed] = grids.write_cell(options.results, cell, summary, seed, measured, together)
+                found[seed] = grids.write_cell(options.results, cell, summary, seed, measured)
                 if there and there['test_accuracy'] != found[seed]['test_accuracy']:
                     say(f"{cell.row}, seed {seed}: trained anew, as {directory} did not hold its network; its file "
                         f"now says {found[seed]['test_accuracy']:.2f} % in the place of {there['test_accuracy']:.2f}")

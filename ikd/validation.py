@@ -15,7 +15,7 @@ from ikd.models import MODELS, create
 from ikd.recipes import EXPLAINED, RECIPES, WITHOUT_WARMUP, recipe
 
 CHOICES = {
-    'method.name': RECIPES, 'model.name': MODELS, 'teacher.model': MODELS, 'teacher.assistant': MODELS,
+    'model.name': MODELS, 'teacher.model': MODELS, 'teacher.assistant': MODELS,
     'method.similarity': SIMILARITIES, 'method.bn': ('batch', 'running'),
     'srdl.restart': ('random', 'weights'), 'srdl.schedule': ('complete', 'global'),
     'srdl.targets': ('augmented', 'plain'), 'hme.loss': ('ce', 'ls', 'kd'), 'hme.outputs': (1, 2),
@@ -60,6 +60,7 @@ def resolve(config):
     for part, field in (config.data, 'dir'), (config.teacher, 'checkpoint'), (config, 'store'), (config, 'cache_dir'):
         part[field] = part[field] and os.path.normpath(os.path.expanduser(part[field]))
     config.data.dir = config.data.dir and os.path.abspath(config.data.dir)  # a run is looked at from anywhere
+    _one_of(config, 'method.name', RECIPES)  # on which defaults depend
     fill_in(config)
     for field, choices in CHOICES.items():
         _one_of(config, field, choices)

@@ -171,10 +171,6 @@ def test_all_of_a_seed_before_the_next():
                        ('ce', [2]), ('le', [2]), ('le_uniform', [2])]
 
 
-def test_seeds_trained_together_share_their_time(tmp_path):
-    assert write_cell(tmp_path, small('ce').cells[0], SUMMARY, 3, together=5)['train_seconds'] == 0.8
-
-
 def test_a_cells_file(tmp_path):
     cell = small('le').cells[0]
     assert read_cell(tmp_path, cell, 3) is None

@@ -1,4 +1,7 @@
 """Stored stages know the code of a user's own networks and objectives, and nothing of ikd's."""
+import os
+import subprocess
+import sys
 from functools import partial
 
 import flax.linen as nn
@@ -9,6 +12,36 @@ from ikd.objectives import attentive, cross_entropy, distil
 from ikd.own_code import source
 from ikd.recipes import recipe
 from tests.test_store import make_config
+
+TOLD = """
+from functools import partial
+import flax.linen as nn
+from ikd.own_code import source
+
+class Net(nn.Module):
+    num_classes: int
+    activation: object = partial(nn.leaky_relu, negative_slope=0.2)
+    kinds: frozenset = frozenset('abcdefgh')
+
+    def __call__(self, x, train):
+        return x, {}
+
+def loss(batch, gamma):
+    return batch
+
+print(repr([source(Net), source(partial(loss, gamma=2.0)), source(partial(Net, num_classes=3))]))
+"""
+
+
+def test_ones_own_code_is_the_same_in_every_process(tmp_path):
+    """Addresses and the order of sets are not; what a partial function is given is part of it."""
+    (tmp_path / 'told.py').write_text(TOLD)
+    first, second = (subprocess.run(
+        [sys.executable, tmp_path / 'told.py'], check=True, capture_output=True, text=True,
+        env={**os.environ, 'PYTHONHASHSEED': seed, 'PYTHONPATH': os.getcwd()}).stdout for seed in '12')
+    assert first == second and 'leaky_relu' in first and '0.2' in first
+    own = partial(test_ones_own_code_is_the_same_in_every_process, 1)
+    assert source(own) != source(partial(own.func, 2)) != source(own.func)
 
 
 def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ikd import data, experiment, models
-from ikd.errors import RunError
+from ikd.errors import InputError, RunError
 from ikd.explainers import EXPLAINERS, ONE_PASS
 from ikd.modules import module_of
 from ikd.objectives import Batch
@@ -36,6 +36,11 @@ def test_add_your_own_method(tmp_path, request):
         experiment.run(config, tmp_path / name)
         return [record['train_cross_entropy'] for record in read_records(tmp_path / name)]
 
+    path.write_text(text.replace('** gamma, parts', '** gamma, None'))
+    with pytest.raises(InputError, match="the objective of stage 'focal' must return"):
+        trained(module_of(str(path)), 'two')
+    assert not (tmp_path / 'two').exists()  # and so, mended, it goes on
+    path.write_text(text)
     focal = module_of(str(path))
     plain = trained(focal, 'plain', **{'method.name': 'ce'})
     assert trained(focal, 'zero', **{'own.gamma': 0.0}) == plain

@@ -120,8 +120,9 @@ def load(name, directory=None, size=None, room=None):
         check_memory(name, len(arrays[0]) + len(arrays[2]), (size, size, arrays[0].shape[-1]), streams=False)
         for i in (0, 2):
             arrays[i] = _resize_all(arrays[i], size)
-    if room is not None and not isinstance(arrays[0], Images) and arrays[0].nbytes + arrays[2].nbytes > room:
-        arrays[::2] = map(unread, arrays[::2])
+    resident = [images for images in arrays[::2] if not isinstance(images, Images)]
+    if len(resident) == 1 or (resident and room is not None and sum(images.nbytes for images in resident) > room):
+        arrays[::2] = [images if isinstance(images, Images) else unread(images) for images in arrays[::2]]
     mean, std = STATISTICS.get(name) or _statistics(arrays[0])
     return Dataset(*arrays, class_names, mean, std)
 

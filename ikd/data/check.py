@@ -1,6 +1,4 @@
 """Whether what a reader of `data.READERS` gives, which may be a user's own, is a data set."""
-import numpy as np
-
 from ikd.errors import InputError
 
 
@@ -10,6 +8,8 @@ def check(name, found):
         raise InputError(f'the reader of data.name={name} must return five things: images and labels to train, '
                          'images and labels to test, names of classes')
     *arrays, names = found
+    if names is None or not all(isinstance(one, str) for one in names):
+        raise InputError(f'the classes of data.name={name} are not named in words: its reader must return strings')
     for part, images, labels in ('training', *arrays[:2]), ('test', *arrays[2:]):
         if _type(images) != 'uint8' or len(images.shape) != 4:
             raise InputError(f'the {part} images of data.name={name} are {_told(images)}: its reader must return '
@@ -17,6 +17,9 @@ def check(name, found):
         if not _type(labels).startswith(('int', 'uint')) or getattr(labels, 'shape', None) != (len(images),):
             raise InputError(f'the {part} labels of data.name={name} are {_told(labels)}: its reader must return '
                              f'int32 [{len(images)}], one for each image')
+        if images.shape[1:] != arrays[0].shape[1:] or not len(arrays[0]):
+            raise InputError(f'the images of data.name={name} are {_told(arrays[0])} and, to test, {_told(images)}: '
+                             'its reader must return some to train, and all of one size')
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
             raise InputError(f'the {part} labels of data.name={name} are {labels.min()} to {labels.max()}, but its '
                              f'reader names {len(names)} classes: count them from 0')
@@ -24,8 +27,8 @@ def check(name, found):
 
 def _type(array):
     """The name of an array's dtype; that of streamed images, which are bytes; of anything else that of its type."""
-    dtype = getattr(array, 'dtype', np.uint8 if hasattr(array, 'image_shape') else None)
-    return type(array).__name__ if dtype is None else str(np.dtype(dtype))
+    dtype = getattr(array, 'dtype', 'uint8' if hasattr(array, 'image_shape') else type(array).__name__)
+    return getattr(dtype, 'name', str(dtype))
 
 
 def _told(array):

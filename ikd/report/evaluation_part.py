@@ -96,7 +96,7 @@ def explainers(found):
     measures = [*dict.fromkeys(measure for of in measured.values() for measure in of)]
     rows = [[name, *(estimate(of.get(measure)) for measure in measures)] for name, of in measured.items()]
     parts = [element('h3', 'Explainers')] if rows or found.get('not_applicable') else []
-    if rows:
+    if rows and measures:
         parts.append(table(['explainer', *(measure.replace('_', ' ') for measure in measures)], rows,
                            f"Mean over {found.get('run', {}).get('images', 'the')} test images, its 95 % interval. "
                            f"{directions(measures).replace('_', ' ')}{own_options(found)}"))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ikd.data import READERS, load
-from ikd.data.stream import unread
+from ikd.data.stream import Images, unread
 from ikd.errors import InputError
 
 
@@ -23,6 +23,9 @@ def arrays(**changed):
     (arrays(answers=np.zeros(4)), r'the test labels of data.name=own are float64 \[4\]: its reader must return'),
     (arrays(labels=np.zeros(3, int)), r'the training labels .* are int64 \[3\]: .* int32 \[4\], one for each image'),
     (arrays(labels=np.arange(1, 5)), 'the training labels .* are 1 to 4, but its reader names 2 classes: count them'),
+    (arrays(tests=np.zeros((4, 9, 8, 1), np.uint8)), r'uint8 \[4, 8, 8, 1\] and, to test, uint8 \[4, 9, 8, 1\]: its'),
+    (arrays(images=np.zeros((0, 8, 8, 1), np.uint8), labels=np.zeros(0, int)), 'must return some to train'),
+    (arrays(names=range(2)), 'not named in words'), (arrays(names=None), 'not named in words'),
     (arrays()[:4], 'must return five things'), (None, 'must return five things')])
 def test_what_is_no_data_set(found, message, monkeypatch):
     monkeypatch.setitem(READERS, 'own', lambda: found)
@@ -35,4 +38,6 @@ def test_what_is_no_data_set(found, message, monkeypatch):
                                      {'images': unread(np.ones((4, 8, 8, 1), np.uint8))}])
 def test_what_is_one(changed, monkeypatch):
     monkeypatch.setitem(READERS, 'own', lambda: arrays(**changed))
-    assert load('own').train_images.shape == (4, 8, 8, 1)
+    found = load('own')
+    assert found.train_images.shape == (4, 8, 8, 1)
+    assert isinstance(found.test_images, Images) == isinstance(found.train_images, Images)
