@@ -48,7 +48,10 @@ def check_finite(seeds, prepared, epoch, before, reports, tests):
 
 
 def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
-    """The line of metrics.jsonl for an epoch, counted from 1 at the recipe's start. Accuracies in percent."""
+    """The line of metrics.jsonl for an epoch, counted from 1 at the recipe's start. Accuracies in percent.
+
+    `seconds` are the seed's share of those of the seeds trained together, `images_per_second` the speed of all these.
+    """
     steps = len(report['loss'])
     return {'seed': seed, 'stage': stage.name, 'epoch': epoch, 'step': epoch * steps,
             'learning_rate': rate, 'seconds': round(seconds, 4),
@@ -71,17 +74,16 @@ def is_final_network(job, stage):
 def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports):
     """Test after a stage's epoch if that is due, check that all is finite, and tell of it: records, lines, a picture.
 
-    state: the trials', on the devices. epoch: of the stage, before which `before` came; seconds: it took, of which
-    each seed has its share. reports: of each seed, what its steps told.
+    state: the trials', on the devices. epoch: of the stage, before which `before` came. seconds: of each seed, its
+    share of the epoch's. reports: of each seed, what its steps told.
     """
     job, stage, epoch_of_run = group.job, prepared.stage, before + epoch
     tests = [{}] * len(group.seeds)
     if is_due(epoch, stage.epochs, job.config.test_every):
         tests = run_evaluation(prepared.program, job.layout, state, job.test_images, job.dataset.test_labels)
     check_finite(group.seeds, prepared, epoch, before, reports, tests)
-    share = seconds / len(group.seeds)
     for seed, journal, report, test in zip(group.seeds, group.journals, reports, tests):
-        record = epoch_record(job, seed, stage, epoch_of_run, rate, share, report, test)
+        record = epoch_record(job, seed, stage, epoch_of_run, rate, seconds, report, test)
         journal.write(record)
         group.progress.epoch(epoch_line(job, record))
     due = epoch_of_run * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)

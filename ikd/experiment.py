@@ -15,7 +15,7 @@ from ikd.config import digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, save_figure, write_json
-from ikd.own_code import source
+from ikd.own_code import is_own
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
 from ikd.report.journal import locked, read_records
@@ -109,8 +109,8 @@ def check_identity(config, workdir):
         said = ', '.join(f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in changed)
         raise RunError(f'{workdir} holds another experiment: {said}; choose another --workdir, or leave it out')
     began, now = read_json(workdir / OWN_CODE), store.own_code(config)
-    trained = read_records(workdir) or any((workdir / 'checkpoints').glob('*/*/[0-9]*'))
-    if trained and began and now and began['digest'] != now:
+    if (began and now and began['digest'] != now
+            and (read_records(workdir) or any((workdir / 'checkpoints').glob('*/*/[0-9]*')))):
         raise RunError('your own code (recipe, objective, network, explainer or data) is not what '
                        f'{workdir} was begun with; choose another --workdir, or remove {workdir / OWN_CODE} if it '
                        'does the same')
@@ -144,7 +144,7 @@ def check_teachers(job, seeds):
         if stage.given:
             for seed in seeds:
                 adopt(job, prepared, seed)
-        if stage.teacher is not None or source(stage.objective):
+        if stage.teacher is not None or is_own(stage.objective):
             check_step(prepared, None if stage.teacher is None else stages[stage.teacher], job)
 
 

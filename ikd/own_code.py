@@ -4,48 +4,68 @@ import functools
 import inspect
 import re
 
+from ml_collections import ConfigDict
+
 LIBRARIES = ('ikd', 'flax', 'jax', 'optax', 'numpy', 'builtins')
 FLAX = ('parent', 'name')  # fields that every Flax module has
+PLAIN = (bool, int, float, str, tuple, list, dict, set, frozenset, type(None))
+
+
+def is_own(thing):
+    """Whether a function, a partial one, a class or an object is, or is made with, what is of no library."""
+    if isinstance(thing, functools.partial):
+        return any(map(is_own, filter(callable, (thing.func, *thing.args, *thing.keywords.values()))))
+    return (getattr(thing, '__module__', None) or 'builtins').partition('.')[0] not in LIBRARIES
 
 
 def source(thing):
-    """The source of a function, a partial one or a class, '' for one of ikd or of a library.
+    """The source of a function, a partial one, a class or an object of one, '' for one of ikd or of a library.
 
-    Of a class that of its methods and the defaults of its fields, with what it inherits; of a partial function of
-    one's own its other arguments, too. The same in every process. What a function calls is not looked into. '' too
-    where Python keeps no source, as for what was typed at a prompt.
+    Of a class that of its methods, its constants and the defaults of its fields, with what it inherits; of a partial
+    function of one's own all that it is given, too. The same in every process. What a function calls is not looked
+    into. '' too where Python keeps no source, as for what was typed at a prompt.
     """
-    if isinstance(thing, functools.partial):
-        given = (thing.func, *thing.args, *thing.keywords.values())
-        text = ''.join(map(source, filter(callable, given)))
-        return text and ' '.join([text, *(told(value) for value in given if not callable(value))])
-    if getattr(thing, '__module__', None) is None or thing.__module__.partition('.')[0] in LIBRARIES:
+    if not is_own(thing):
         return ''
+    if isinstance(thing, functools.partial):
+        text = ''.join(map(source, filter(callable, (thing.func, *thing.args, *thing.keywords.values()))))
+        return text and f'{text} {told(thing)}'
     if not inspect.isclass(thing):
-        return text_of(thing)
-    defaults = {field.name: told(field.default)
-                for field in (dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ())
+        function = inspect.unwrap(thing)
+        return text_of(function) if inspect.isroutine(function) else source(type(function))
+    fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
+    defaults = {field.name: told(field.default) for field in fields
                 if field.default is not dataclasses.MISSING and field.name not in FLAX}
-    methods = [text_of(value) for value in vars(thing).values() if inspect.isfunction(value)]
-    return '\n'.join([repr(defaults), *methods, *map(source, thing.__bases__)])
+    constants = {name: told(value) for name, value in vars(thing).items()
+                 if isinstance(value, PLAIN) and name not in (*defaults, *FLAX) and not name.startswith('_')}
+    functions = [getattr(value, '__func__', None) or getattr(value, 'fget', None) or value
+                 for value in vars(thing).values()]
+    methods = [text_of(inspect.unwrap(value)) for value in functions if inspect.isfunction(value)]
+    return '\n'.join([repr(defaults), *([repr(constants)] if constants else []), *methods,
+                      *map(source, thing.__bases__)])
 
 
 def told(value):
-    """A value as text that is the same in every process: functions by name, sets sorted, no addresses."""
+    """A value as text that is the same in every process: functions by name, sets sorted, no addresses.
+
+    Nothing of a config: what it says has names and a digest of its own.
+    """
+    if isinstance(value, ConfigDict):
+        return 'a config'
     if isinstance(value, functools.partial):
         return told([value.func, *value.args, value.keywords])
     if isinstance(value, (list, tuple)):
         return f'[{", ".join(map(told, value))}]'
     if isinstance(value, dict):
-        return told([[name, value[name]] for name in value])
+        return told([[name, value[name]] for name in sorted(value, key=str)])
     if isinstance(value, (set, frozenset)):
         return told(sorted(map(told, value)))
     return getattr(value, '__name__', None) or re.sub(' at 0x[0-9a-f]+', '', repr(value))
 
 
 def text_of(function):
-    """Its source, below its decorators; '' where there is none."""
+    """Its source; '' where there is none."""
     try:
-        return inspect.getsource(inspect.unwrap(function))
+        return inspect.getsource(function)
     except (OSError, TypeError):
         return ''

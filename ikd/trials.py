@@ -206,9 +206,9 @@ def train_stage(group, index, before):
             started = time.perf_counter()
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,
                                                 group.progress.tick, group.stop, first)
-            seconds = time.perf_counter() - started
+            seconds = (time.perf_counter() - started) / len(group.seeds)  # a seed's share
             whole = [join(rest, report, seconds) for rest, report in zip(rests, reports)]
-            reports, seconds = [report for report, _ in whole], whole[0][1]  # the trials' time is the same
+            reports, seconds = [report for report, _ in whole], whole[0][1]
             first, rests = 0, [None] * len(group.seeds)
             if (steps := len(reports[0]['loss'])) < program.steps:
                 check_finite(group.seeds, prepared, epoch, before, reports, [{}] * len(reports))

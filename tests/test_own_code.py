@@ -7,9 +7,10 @@ from functools import partial
 import flax.linen as nn
 
 from ikd import store
+from ikd.config import default
 from ikd.models import MODELS, Taps
 from ikd.objectives import attentive, cross_entropy, distil
-from ikd.own_code import source
+from ikd.own_code import is_own, source
 from ikd.recipes import recipe
 from tests.test_store import make_config
 
@@ -40,8 +41,59 @@ def test_ones_own_code_is_the_same_in_every_process(tmp_path):
         [sys.executable, tmp_path / 'told.py'], check=True, capture_output=True, text=True,
         env={**os.environ, 'PYTHONHASHSEED': seed, 'PYTHONPATH': os.getcwd()}).stdout for seed in '12')
     assert first == second and 'leaky_relu' in first and '0.2' in first
-    own = partial(test_ones_own_code_is_the_same_in_every_process, 1)
-    assert source(own) != source(partial(own.func, 2)) != source(own.func)
+
+
+def test_whatever_is_given_to_ones_own_code_is_part_of_it():
+    """But a config, which is named by itself."""
+    own = test_whatever_is_given_to_ones_own_code_is_part_of_it
+    given = [partial(own), partial(own, 1), partial(own, 2), partial(own, a=1, b=2), partial(own, a=2, b=1),
+             partial(own, nn.relu), partial(own, nn.tanh)]
+    assert len({*map(source, given)}) == len(given) and all(map(is_own, given))
+    assert source(partial(own, default())) == source(partial(own, make_config('ce')))
+    assert source(partial(own, b=1, a=2)) == source(partial(own, a=2, b=1))
+
+
+def test_all_that_a_class_holds_is_part_of_it():
+    """Constants, and methods of every kind; of an object that is called, its class."""
+    class Plain:
+        K = 1
+
+        @staticmethod
+        def f():
+            return 1
+
+        @classmethod
+        def g(cls):
+            return 1
+
+        @property
+        def h(self):
+            return 1
+
+        def __call__(self, batch):
+            return 1
+
+    class Constant(Plain):
+        K = 2
+
+    class Static(Plain):
+        @staticmethod
+        def f():
+            return 2
+
+    class OfClass(Plain):
+        @classmethod
+        def g(cls):
+            return 2
+
+    class Property(Plain):
+        @property
+        def h(self):
+            return 2
+
+    classes = [Plain, Constant, Static, OfClass, Property]
+    assert len({*map(source, classes)}) == len(classes)
+    assert source(Plain()) == source(Plain) and 'return 1' in source(Plain) and is_own(Plain())
 
 
 def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):

@@ -147,7 +147,7 @@ def _read(name, directory, size, room):
     """The first source that has the set."""
     if name in READERS:
         found = READERS[name]()
-        check(name, found)
+        check(name, found, size)
         return found
     if name == 'folder':
         if directory is None:
@@ -171,6 +171,8 @@ def _read(name, directory, size, room):
 def _resize_all(images, size):
     if images.shape[1:3] == (size, size):
         return images
+    if not len(images):
+        return np.empty((0, size, size, images.shape[-1]), np.uint8)
     return np.stack([resize(image, size) for image in images])
 
 

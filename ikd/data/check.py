@@ -2,13 +2,16 @@
 from ikd.errors import InputError
 
 
-def check(name, found):
-    """InputError if `found` is not what `digits.read` gives; labels may be integers of any size."""
+def check(name, found, size=None):
+    """InputError if `found` is not what `digits.read` gives; labels may be integers of any size.
+
+    size: what images that are not streamed are resized to, or None.
+    """
     if not isinstance(found, tuple | list) or len(found) != 5:
         raise InputError(f'the reader of data.name={name} must return five things: images and labels to train, '
                          'images and labels to test, names of classes')
     *arrays, names = found
-    if names is None or not all(isinstance(one, str) for one in names):
+    if not hasattr(names, '__len__') or not all(isinstance(one, str) for one in names):
         raise InputError(f'the classes of data.name={name} are not named in words: its reader must return strings')
     for part, images, labels in ('training', *arrays[:2]), ('test', *arrays[2:]):
         if _type(images) != 'uint8' or len(images.shape) != 4:
@@ -17,7 +20,8 @@ def check(name, found):
         if not _type(labels).startswith(('int', 'uint')) or getattr(labels, 'shape', None) != (len(images),):
             raise InputError(f'the {part} labels of data.name={name} are {_told(labels)}: its reader must return '
                              f'int32 [{len(images)}], one for each image')
-        if images.shape[1:] != arrays[0].shape[1:] or not len(arrays[0]):
+        alike = images.shape[3:] == arrays[0].shape[3:] if size else images.shape[1:] == arrays[0].shape[1:]
+        if not alike or not len(arrays[0]):
             raise InputError(f'the images of data.name={name} are {_told(arrays[0])} and, to test, {_told(images)}: '
                              'its reader must return some to train, and all of one size')
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):

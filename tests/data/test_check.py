@@ -25,13 +25,22 @@ def arrays(**changed):
     (arrays(labels=np.arange(1, 5)), 'the training labels .* are 1 to 4, but its reader names 2 classes: count them'),
     (arrays(tests=np.zeros((4, 9, 8, 1), np.uint8)), r'uint8 \[4, 8, 8, 1\] and, to test, uint8 \[4, 9, 8, 1\]: its'),
     (arrays(images=np.zeros((0, 8, 8, 1), np.uint8), labels=np.zeros(0, int)), 'must return some to train'),
-    (arrays(names=range(2)), 'not named in words'), (arrays(names=None), 'not named in words'),
+    *((arrays(names=names), 'the classes of data.name=own are not named in words') for names in (range(2), 2, None)),
     (arrays()[:4], 'must return five things'), (None, 'must return five things')])
 def test_what_is_no_data_set(found, message, monkeypatch):
     monkeypatch.setitem(READERS, 'own', lambda: found)
     with pytest.raises(InputError, match=message) as caught:
         load('own')
     assert '\n' not in str(caught.value)
+
+
+def test_images_of_a_reader_may_be_resized(monkeypatch):
+    """Of unlike sizes, and none to test on."""
+    monkeypatch.setitem(READERS, 'own', lambda: arrays(tests=np.zeros((4, 9, 8, 1), np.uint8)))
+    assert load('own', size=4).test_images.shape == (4, 4, 4, 1)
+    nothing = {'tests': np.zeros((0, 8, 8, 1), np.uint8), 'answers': np.zeros(0, int)}
+    monkeypatch.setitem(READERS, 'own', lambda: arrays(**nothing))
+    assert load('own', size=4).test_images.shape == (0, 4, 4, 1)
 
 
 @pytest.mark.parametrize('changed', [{}, {'labels': np.zeros(4, np.uint8)},
