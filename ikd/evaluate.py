@@ -12,7 +12,6 @@ run reads, or with --seed=S into RUN/evaluation/seedS/; what was there before go
 """
 import argparse
 import datetime
-import json
 import pathlib
 import sys
 import time
@@ -30,7 +29,7 @@ from ikd.evaluation.explanations import MEASURES, RANKED, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable, explainer_options
-from ikd.files import replace_text, save_figure
+from ikd.files import save_figure, write_json
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
 from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
@@ -162,7 +161,7 @@ def main(argv):
         with writing(out / 'faithfulness.png'):
             (out / 'faithfulness.png').unlink(missing_ok=True)
     many = len(trained.class_names) > MOST_NAMED  # whose confusions would be a line each
-    replace_text(out / 'evaluation.json', json.dumps(result, indent=None if many else 2, allow_nan=False) + '\n')
+    write_json(out / 'evaluation.json', result, indent=None if many else 2)
     for name, figure in figures.items():
         save_figure(figure, out / name)
     print(text(result, title), end='')

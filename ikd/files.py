@@ -79,9 +79,9 @@ def save_figure(figure, path):
         figure.savefig(new, format='png')
 
 
-def write_json(path, value):
-    """Replace the file at `path` by `value` as JSON, whole or not at all."""
-    replace_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
+def write_json(path, value, indent=2):
+    """Replace the file at `path` by `value` as JSON, whole or not at all; indent None: in one line."""
+    replace_text(path, json.dumps(value, indent=indent, allow_nan=False) + '\n')
 
 
 def read_json(path):

@@ -14,7 +14,7 @@ PLAIN = (bool, int, float, str, tuple, list, dict, set, frozenset, type(None))
 def is_own(thing):
     """Whether a function, a partial one, a class or an object is, or is made with, what is of no library."""
     if isinstance(thing, functools.partial):
-        return any(map(is_own, filter(callable, (thing.func, *thing.args, *thing.keywords.values()))))
+        return any(map(is_own, made_of(thing)))
     return (getattr(thing, '__module__', None) or 'builtins').partition('.')[0] not in LIBRARIES
 
 
@@ -28,7 +28,7 @@ def source(thing):
     if not is_own(thing):
         return ''
     if isinstance(thing, functools.partial):
-        text = ''.join(map(source, filter(callable, (thing.func, *thing.args, *thing.keywords.values()))))
+        text = ''.join(map(source, made_of(thing)))
         return text and f'{text} {told(thing)}'
     if not inspect.isclass(thing):
         function = inspect.unwrap(thing)
@@ -43,6 +43,11 @@ def source(thing):
     methods = [text_of(inspect.unwrap(value)) for value in functions if inspect.isfunction(value)]
     return '\n'.join([repr(defaults), *([repr(constants)] if constants else []), *methods,
                       *map(source, thing.__bases__)])
+
+
+def made_of(partial):
+    """The functions, classes and objects that can be called in a partial function."""
+    return filter(callable, (partial.func, *partial.args, *partial.keywords.values()))
 
 
 def told(value):
