@@ -46,9 +46,15 @@ def writing(path):
 
 @contextlib.contextmanager
 def ending_in_a_line(advice=''):
-    """Ends a command with a line and exit code 2 for an InputError, 1 for Unwritable, after which `advice` stands."""
+    """Ends a command with a line and an exit code: 2 for an InputError, 1 for Unwritable, 130 for Ctrl-C.
+
+    advice: what stands after the line of Unwritable.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        print('ikd: stopped', file=sys.stderr, flush=True)
+        sys.exit(130)
     except (InputError, Unwritable) as error:
         bad_input = isinstance(error, InputError)
         print(f"ikd: {error}{'' if bad_input else advice}", file=sys.stderr, flush=True)

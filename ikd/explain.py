@@ -200,12 +200,8 @@ def main(argv):
 
 def cli():
     """The command line. A line and exit code 2 for bad input, 1 for a file that can't be written, 130 for Ctrl-C."""
-    try:
-        with ending_in_a_line('; make room, or choose another --out'):
-            main(sys.argv[1:])
-    except KeyboardInterrupt:
-        print('ikd: stopped', file=sys.stderr)
-        sys.exit(130)
+    with ending_in_a_line('; make room, or choose another --out'):
+        main(sys.argv[1:])
 
 
 if __name__ == '__main__':

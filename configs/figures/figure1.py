@@ -12,9 +12,8 @@ anew, from the network in the workdir or else from one that is trained.
 from functools import partial
 
 from configs.tables.shared import RESTORED, cells
-from ikd.evaluation.measure import examples
 from ikd.grid import Grid, adapt
-from ikd.report.paper_figures import figure1
+from ikd.report.paper_figures import examples, figure1
 
 NOTES = ('The paper does not say which networks it explains. Here the MLP has learnt by LE(Grad), as for Table 3, '
          'and ResNet14 by LE(Grad-CAM), as for Table 2.', RESTORED)

@@ -1,14 +1,10 @@
-"""What the figures need of a trained network: numbers for its cell's file, and the picture of its maps."""
-import functools
-
-import jax
+"""What Figures 2 and 3 need of a trained network, for its cell's file, and what explainers are called."""
 import numpy as np
 
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.explainers import EXPLAINERS
-from ikd.report.explanations import draw, explanations
-from ikd.trained import at_precision, load
+from ikd.trained import load
 
 # In the paper's order, from the least to the most class-discriminative (2009.09140, section 5.4.2).
 NAMES = {'grad_input': 'Grad*Input', 'guided_backprop': 'GuidedBP', 'grad': 'Grad', 'grad_cam': 'Grad-CAM'}
@@ -44,16 +40,6 @@ def rounded(values):
     if values is None or isinstance(values, int | str):
         return values
     return None if np.isnan(values) else round(float(values), 5)
-
-
-def examples(workdir, seed, explainer):
-    """Figure 1: the first test image of each class, its maps by an explainer, their cosines. A matplotlib Figure."""
-    trained = load(workdir, seed)
-    config = trained.config.copy_and_resolve_references()
-    config.method.explainer = explainer
-    explain = jax.jit(at_precision(trained, functools.partial(explanations, config, trained.model)))
-    title = f'{describe(trained.config)}: {called(explainer)}, its cosine to the map of the true class'
-    return draw(explain, trained.dataset, trained.variables, title)
 
 
 def describe(config):

@@ -31,6 +31,17 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
+def is_another(folder, workdir):
+    """Whether a folder is to be compared with the run in workdir: not itself, nor one that is no run, as runs/store.
+
+    What is there and no run is named on stderr; what is not there is left for `report` to refuse.
+    """
+    if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, 'config.json')):
+        print(f'ikd: {folder} has no config.json and is left out', file=sys.stderr)
+        return False
+    return os.path.realpath(folder) != os.path.realpath(workdir)
+
+
 def main(argv):
     """Write the report and say where it is."""
     options = parse(argv)
@@ -40,7 +51,8 @@ def main(argv):
     path = pathlib.Path(options.workdir) / 'report.html'
     others = [expanduser(part) for word in options.compare
               for part in ([word] if os.path.isdir(word) else word.split(',')) if part]
-    replace_text(path, report(options.workdir, others, options.data))
+    others = [other for other in others if is_another(other, options.workdir)]
+    replace_text(path, report(options.workdir, others, options.data, options.config))
     print(f'written to {path} ({size_of(path)})')
 
 

@@ -1,10 +1,13 @@
 """The command that makes a run again, found from what its config says."""
+import contextlib
 import importlib
 import json
 import shlex
 
 from ikd.config import default, flatten
 from ikd.errors import InputError
+from ikd.modules import module_of
+from ikd.store import own_code
 from ikd.validation import resolve
 
 FILES = ('digits', 'mnist', 'cifar', 'kdexplainer', 'le_folder')  # of configs/
@@ -12,29 +15,40 @@ FILES = ('digits', 'mnist', 'cifar', 'kdexplainer', 'le_folder')  # of configs/
 LEFT_OUT = ('profile', 'cache_dir', 'store', 'checkpoint_every', 'test_every', 'data.placement', 'data.fingerprint')
 
 
-def command(fields):
-    """`python -m ikd.main --config=...` for the contents of a run's config.json; None if ikd has no config for it.
+def command(fields, own_file=None):
+    """`python -m ikd.main --config=...` for the contents of a run's config.json; None if there is no config for it.
 
-    The file and argument of configs/ to which the fewest fields have to be added, and those fields.
+    The file and argument of configs/ to which the fewest fields have to be added, and those fields. own_file: what
+    `--config` named to train it; a run with code of the user's own has no command without it.
     """
     config = default()
     try:
         config.update(fields)
-        wanted = said(resolve(config))
-        getters = {name: importlib.import_module(f'configs.{name}').get_config for name in FILES}
+        config = resolve(config)
+        wanted = said(config)
+        found = named(own_file) if own_code(config) else shipped(wanted['method.name'])
+        name, base, changes = min(((name, base, differing(wanted, said(base))) for name, base in found),
+                                  key=lambda one: len(one[2]))
     except (InputError, ImportError, AttributeError, TypeError, ValueError):
         return None
-    method, found = wanted['method.name'], []
-    for name, get_config in getters.items():
-        for argument in (method, f'{method},smoke', '', 'smoke'):
-            try:
-                base = get_config(argument)
-            except InputError:  # not every file takes every method
-                continue
-            found.append((f"configs/{name}.py{':' * bool(argument)}{argument}", base, differing(wanted, said(base))))
-    name, base, changes = min(found, key=lambda one: len(one[2]))
     flags = [f'--config.{field}={value}' for field, value in needed(base, changes, wanted).items()]
     return shlex.join(['python', '-m', 'ikd.main', f'--config={name}', *flags])
+
+
+def shipped(method):
+    """(what `--config` may name, its config) of ikd's own files for a method."""
+    for name in FILES:
+        get_config = importlib.import_module(f'configs.{name}').get_config
+        for argument in (method, f'{method},smoke', '', 'smoke'):
+            with contextlib.suppress(InputError):  # not every file takes every method
+                yield f"configs/{name}.py{':' * bool(argument)}{argument}", get_config(argument)
+
+
+def named(own_file):
+    """The same of a file of the user's own, with or without a colon and an argument; nothing for None."""
+    if own_file:
+        path, colon, argument = own_file.partition(':')
+        yield own_file, module_of(path).get_config(*[argument] * bool(colon))
 
 
 def said(config):

@@ -18,11 +18,11 @@ CURVES = {'train_loss': 'Loss, training', 'train_accuracy': 'Accuracy, training 
 MOST_PARTS = 9  # of the loss, before the others are folded away
 
 
-def report(workdir, others=(), data_dir=None):
+def report(workdir, others=(), data_dir=None, own_file=None):
     """The HTML of the report of the run in the directory workdir, with the runs in `others` beside it.
 
-    data_dir: where the data is now, if not where the runs' configs say. InputError for a directory that holds no run,
-    and for more than eight.
+    data_dir: where the data is now, if not where the runs' configs say. own_file: what `--config` named to train runs
+    with code of the user's own. InputError for a directory that holds no run, and for more than eight.
     """
     if len(others) >= MOST_RUNS:
         raise InputError(f'{len(others)} runs to compare with; a report has room for {MOST_RUNS - 1}')
@@ -40,7 +40,7 @@ def report(workdir, others=(), data_dir=None):
         *([section('Trees', of_each(grown, trees))] if (grown := [one for one in runs if trees(one)]) else []),
         section('Evaluation', of_each(runs, evaluation)),
         *([section('What the runs do differently', config_difference(runs))] if others else []),
-        section('How it was run', of_each(runs, facts)))
+        section('How it was run', of_each(runs, lambda one: facts(one, own_file))))
     return document(title, body, STYLE, SCRIPT)
 
 
@@ -90,10 +90,12 @@ def config_difference(runs):
     return table(['field', *(run_name(i, run) for i, run in enumerate(runs))], rows, words=True)
 
 
-def facts(run):
+def facts(run, own_file=None):
     """How a run was made: its command, commit, versions, devices, data, times; every field of its config."""
-    again, summary = command(run.config), run.summary
-    how = element('pre', command_line(again)) if again else paragraph('No config of ikd fits; its fields are below.')
+    again, summary = command(run.config, own_file), run.summary
+    how = element('pre', command_line(again)) if again else paragraph(
+        'No config of ikd fits; its fields are below. The file with your own code, where there is some, is named by '
+        '--config=FILE.')
     found = {'directory': run.workdir, 'data': f"{run.fields['data.name']}"}
     if summary:
         device = summary['device']

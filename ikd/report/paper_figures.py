@@ -3,19 +3,23 @@
 The grids of `configs/figures/` name these functions, and `python -m ikd.reproduce` calls them as `Grid.report`. Each
 writes <name>.md, and <name>.json with the numbers, into the folder `results` and returns the former's text.
 """
+import functools
 import pathlib
 
+import jax
 import numpy as np
 
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
-from ikd.evaluation.measure import NAMES, describe, rounded
+from ikd.evaluation.measure import NAMES, called, describe, rounded
 from ikd.files import replace_text, save_figure, write_json
 from ikd.grid import cell_name, picture_path
 from ikd.report import tables
+from ikd.report.explanations import draw, explanations
 from ikd.report.markdown import compared, explain, lines_of, number
 from ikd.report.matrix import matrix_figure
 from ikd.report.ordering import agreement, ordering_figure
 from ikd.report.provenance import sources
+from ikd.trained import at_precision, load
 from ikd.validation import resolve
 
 ROWS = {'by_true_class': 'true class', 'all_images': 'class'}  # of a matrix of cosines
@@ -49,6 +53,16 @@ def records_of(found, cell, measured=False):
 def measured(found, cell, what):
     """What was measured of a cell's trials, in the order of seeds."""
     return [record['measured'][what] for record in records_of(found, cell, measured=True)]
+
+
+def examples(workdir, seed, explainer):
+    """Figure 1: the first test image of each class, its maps by an explainer, their cosines. A matplotlib Figure."""
+    trained = load(workdir, seed)
+    config = trained.config.copy_and_resolve_references()
+    config.method.explainer = explainer
+    explain = jax.jit(at_precision(trained, functools.partial(explanations, config, trained.model)))
+    title = f'{describe(trained.config)}: {called(explainer)}, its cosine to the map of the true class'
+    return draw(explain, trained.dataset, trained.variables, title)
 
 
 def figure1(grid, found, results):

@@ -9,6 +9,8 @@ from ml_collections import config_flags
 
 from configs import ce_cifar, digits, kdexplainer, le_folder, le_mnist
 from ikd.config import default, digest, flatten
+from ikd.modules import module_of
+from ikd.recipes import RECIPES
 from ikd.report.command import command
 from ikd.validation import resolve
 
@@ -58,6 +60,30 @@ def test_what_follows_is_not_named():
     config.method.warmup_epochs = 2
     assert command(json.loads(resolve(config).to_json())).endswith(
         '--config.epochs=20 --config.method.warmup_epochs=2')
+
+
+def test_a_run_with_code_of_ones_own_needs_its_file(tmp_path, monkeypatch):
+    """ikd's files know nothing of the method, so a command with one of them could not train it."""
+    file = tmp_path / 'mine.py'
+    file.write_text("""
+from configs import common
+from ikd.recipes import RECIPES
+
+RECIPES['mine'] = lambda config: RECIPES['ce'](config)
+
+def get_config(argument='plain'):
+    config = common.digits()
+    config.method.name, config.own.what = 'mine', argument
+    return config
+""")
+    monkeypatch.setitem(RECIPES, 'mine', None)  # and away with it afterwards
+    config = module_of(str(file)).get_config('big')
+    config.epochs = 7
+    fields = json.loads(resolve(config).to_json())
+    assert command(fields) is None
+    assert command(fields, f'{file}:big') == f'python -m ikd.main --config={file}:big --config.epochs=7'
+    assert command(fields, str(file)) == (
+        f'python -m ikd.main --config={file} --config.epochs=7 --config.own.what=big')
 
 
 @pytest.mark.parametrize('fields', [{}, {'method': {'name': 'averaged'}}, {'epochs': 'many'}, {'method': 3}])

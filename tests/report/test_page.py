@@ -152,8 +152,9 @@ def test_runs_on_other_data_are_named(runs, tmp_path):
 
 def test_other_runs_are_several_words_or_have_commas_between(monkeypatch, tmp_path):
     told = []
-    monkeypatch.setattr('ikd.report.page.report', lambda workdir, others, data: told.append(others) or '')
+    monkeypatch.setattr('ikd.report.page.report', lambda workdir, others, *rest: told.append(others) or '')
     (tmp_path / 'a,b').mkdir()
+    (tmp_path / 'a,b' / 'config.json').touch()
     for words in (['x', 'y'], ['x,y'], ['x', '--compare=y'], [f'{tmp_path}/a,b']):
         main([f'--workdir={tmp_path}', '--compare', *words])
     main([f'--workdir={tmp_path}'])
@@ -210,6 +211,21 @@ def test_the_command(tmp_path, runs, capsys, monkeypatch):
     with pytest.raises(SystemExit, match='1'):
         run(workdir)
     assert capsys.readouterr().err.startswith(f'ikd: cannot write {workdir}/report.html')
+
+
+def test_compare_takes_what_a_shell_makes_of_a_star(tmp_path, runs, capsys):
+    """`--compare runs/*` names the run itself, and runs/store: both are left out."""
+    for run in runs:
+        shutil.copytree(run, tmp_path / run.name, ignore=shutil.ignore_patterns('checkpoints'))
+    (tmp_path / 'store').mkdir()
+    folders = sorted(map(str, tmp_path.iterdir()))
+    main([f'--workdir={tmp_path / runs[0].name}', '--compare', *folders])
+    told = capsys.readouterr()
+    assert told.err == f'ikd: {tmp_path}/store has no config.json and is left out\n'
+    text = text_of((tmp_path / runs[0].name / 'report.html').read_text())
+    assert f'Beside it: {read_run(runs[1]).name}.' in text
+    with pytest.raises(InputError, match=f'{tmp_path}/gone is not the directory of a run'):
+        main([f'--workdir={tmp_path / runs[0].name}', '--compare', f'{tmp_path}/gone'])
 
 
 def test_help_shows_examples(capsys):
