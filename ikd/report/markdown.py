@@ -20,10 +20,15 @@ def markdown(title, result, notes, facts, error=False):
     """The whole text. result: of `report.tables.table`; facts: sentences of where the numbers come from."""
     columns = [*dict.fromkeys(row['column'] for row in result['rows'])]
     parts = [[f'# {title}'], overview(result['rows'], columns, error), absent(result['rows'], columns)]
-    if any(row['measured'] for row in result['rows']):
+    if any(row['teachers'] or row['measured'] for row in result['rows']):
         parts += [['## Also measured'], measured(result['rows'], columns)]
+    for name, comparisons in result['measured'].items():
+        if comparisons:
+            parts += [[f'## Differences of the {name}'], [explain(comparisons, f'The {name}')],
+                      compared({'rows': result['rows'], 'comparisons': comparisons}, columns, decimals=3)]
     if result['comparisons']:
-        parts += [['## Differences on the same seeds'], [explain(result['comparisons'], error)],
+        parts += [['## Differences on the same seeds'],
+                  [explain(result['comparisons'], f"Points, {'below' if error else 'above'} 0 is better")],
                   compared(result, columns)]
     if result['orderings']:
         parts += [["## The paper's order"], [ORDER],
@@ -75,30 +80,30 @@ def spans(numbers):
 
 
 def measured(rows, columns):
-    """Mean and deviation of everything else that was measured."""
-    names = [*dict.fromkeys(name for row in rows for name in row['measured'])]
+    """Mean and deviation of what else was measured, and of the accuracies of the networks that were learnt from."""
+    found = [{f'{name} (%)': values for name, values in row['teachers'].items()} | row['measured'] for row in rows]
+    names = [*dict.fromkeys(name for values in found for name in values)]
 
-    def cell(row, name):
-        values = [*row['measured'].get(name, {}).values()]
+    def cell(values):
         spread = statistics.stdev(values) if len(values) > 1 else None
         return number(statistics.fmean(values), spread, 3) if values else ''
 
-    return lines_of([*heading(columns), *names], [[*label(row, columns), *(cell(row, name) for name in names)]
-                                                  for row in rows if row['measured']])
+    return lines_of([*heading(columns), *names], [
+        [*label(row, columns), *(cell([*values.get(name, {}).values()]) for name in names)]
+        for row, values in zip(rows, found) if values])
 
 
-def explain(comparisons, error):
-    """How to read the comparisons of a table; error: whether it shows errors, not accuracies."""
-    better = 'below 0 is better' if error else 'above 0 is better'
+def explain(comparisons, what):
+    """How to read the comparisons of a table, which begins with what is compared."""
     tests = sum(comparison['p'] is not None for comparison in comparisons)
     if not tests:
-        return f'Points, {better}. Differences that do not scatter have no interval.'
-    return (f'Points, {better}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In '
+        return f'{what}. Differences that do not scatter have no interval.'
+    return (f'{what}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In '
             f"brackets p after Holm's correction for this table's {tests} comparisons, and the smallest true "
             'difference that so many trials with this scatter detect with 80 % power (two-sided, 5 %, uncorrected).')
 
 
-def compared(result, columns):
+def compared(result, columns, decimals=2):
     """A row for each method, a column for each reference."""
     references = [*dict.fromkeys(comparison['reference'] for comparison in result['comparisons'])]
     found = {(c['column'], c['row'], c['reference']): c for c in result['comparisons']}
@@ -106,7 +111,7 @@ def compared(result, columns):
     for row in result['rows']:
         own = [found.get((row['column'], row['row'], reference)) for reference in references]
         if any(own):
-            body.append([*label(row, columns), *map(difference, own)])
+            body.append([*label(row, columns), *(difference(one, decimals) for one in own)])
     return lines_of([*heading(columns), *(f'minus {reference}' for reference in references)], body)
 
 
@@ -115,14 +120,14 @@ def unscattered(trials):
     return 'one seed' if trials == 1 else f'alike on {trials} seeds'
 
 
-def difference(comparison):
+def difference(comparison, decimals=2):
     """`-0.29 +- 0.05 (p 0.003; 0.07)`."""
     if comparison is None:
         return ''
     if comparison['p'] is None:
-        return f"{number(comparison['difference'], sign='+')} ({unscattered(comparison['trials'])})"
-    return (f"{number(comparison['difference'], comparison['half_interval'], sign='+')} "
-            f"({corrected(comparison)}; {comparison['detectable']:.2f})")
+        return f"{number(comparison['difference'], None, decimals, '+')} ({unscattered(comparison['trials'])})"
+    return (f"{number(comparison['difference'], comparison['half_interval'], decimals, '+')} "
+            f"({corrected(comparison)}; {comparison['detectable']:.{decimals}f})")
 
 
 def corrected(test):

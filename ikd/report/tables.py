@@ -16,17 +16,21 @@ def table(cells, error=False, references=(), ordered=(), trials=5):
     ...]. Accuracies in percent; with `error` every number is an error, 100 - accuracy. NLL in nats, ECE in [0, 1].
     references: rows that the others of their column are compared with, on common seeds. ordered: rows whose order
     with the others in the paper is checked. The p values of either are corrected over all of their kind (Holm).
-    trials: how many seeds there should be.
+    trials: how many seeds there should be. What was measured besides is compared likewise, each measure by itself.
     """
     rows = [describe(*cell, error, trials) for cell in cells]
     comparisons = [compare(ours, theirs) for ours, theirs in pairs(rows, references)]
+    measured = {}
+    for name in dict.fromkeys(name for row in rows for name in row['measured']):
+        have = [{**row, 'values': row['measured'][name]} for row in rows if name in row['measured']]
+        measured[name] = [compare(ours, theirs) for ours, theirs in pairs(have, references)]
     orderings = [order(a, b, error) for a, b in ordered_pairs(rows, ordered)]
-    for tests in comparisons, orderings:
+    for tests in comparisons, orderings, *measured.values():
         for test, p in zip(tests, holm([test.get('p') for test in tests])):
             test['p_holm'] = p
     for test in orderings:
         test['verdict'] = verdict(test, error)
-    return {'rows': rows, 'comparisons': comparisons, 'orderings': orderings}
+    return {'rows': rows, 'comparisons': comparisons, 'measured': measured, 'orderings': orderings}
 
 
 def describe(row, column, name, paper, records, error, trials):
@@ -35,7 +39,8 @@ def describe(row, column, name, paper, records, error, trials):
     values = {seed: shown(record['test_accuracy']) for seed, record in records.items()}
     mean = statistics.fmean(values.values()) if values else None
     paper_mean = paper and shown(paper[0])
-    extras = {seed: extras_of(record) for seed, record in records.items()}
+    teachers = {seed: record.get('teachers', {}) for seed, record in records.items()}
+    measured = {seed: numbers_of(record.get('measured', {})) for seed, record in records.items()}
     return {'row': row, 'column': column, 'cell': name, 'paper_mean': paper_mean, 'paper_std': paper and paper[1],
             'mean': mean, 'std': statistics.stdev(values.values()) if len(values) > 1 else None,
             'difference': mean - paper_mean if values and paper else None,
@@ -43,15 +48,18 @@ def describe(row, column, name, paper, records, error, trials):
             'beyond': [seed for seed in values if seed >= trials],
             'nll': statistics.fmean(r['test_nll'] for r in records.values()) if values else None,
             'ece': statistics.fmean(r['test_ece'] for r in records.values()) if values else None,
-            'measured': {name: {seed: extra[name] for seed, extra in extras.items() if name in extra}
-                         for name in dict.fromkeys(name for extra in extras.values() for name in extra)},
-            'values': values}
+            'teachers': by_name(teachers), 'measured': by_name(measured), 'values': values}
 
 
-def extras_of(record):
-    """The further numbers of a cell's file: what was measured, and how good the networks are that it learnt from."""
-    numbers = {name: value for name, value in record.get('measured', {}).items() if isinstance(value, (int, float))}
-    return {**{f'{name} (%)': value for name, value in record.get('teachers', {}).items()}, **numbers}
+def numbers_of(measured):
+    """Of what was measured of a trial the numbers; the rest is for figures."""
+    return {name: value for name, value in measured.items() if isinstance(value, (int, float))}
+
+
+def by_name(of_seeds):
+    """{name: {seed: value}} of {seed: {name: value}}."""
+    names = dict.fromkeys(name for values in of_seeds.values() for name in values)
+    return {name: {seed: values[name] for seed, values in of_seeds.items() if name in values} for name in names}
 
 
 def pairs(rows, references):
