@@ -25,7 +25,7 @@ from ikd.compiled import keep_compiled
 from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
-from ikd.evaluation.explanations import MEASURES, RANKED, examiner
+from ikd.evaluation.explanations import MEASURES, RANKED, at_a_time, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable, explainer_options
@@ -35,7 +35,7 @@ from ikd.parallel import MATMUL
 from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
 from ikd.report.progress import Progress
 from ikd.report.provenance import provenance
-from ikd.trained import fitting, load
+from ikd.trained import load
 
 ROBUSTNESS = ('adversarial', 'corruptions')
 BATCH = 50  # images that are explained together, where they fit
@@ -93,7 +93,7 @@ def evaluate(trained, options):
     names = [name for name in names if name in asked]
     measures = [name for name in options.only if name in MEASURES]
     names, ranked = names if measures else [], len({*RANKED} & {*measures})
-    batches = -(-min(options.images, len(trained.dataset.test_images)) // fitting(trained, BATCH))
+    batches = -(-min(options.images, len(trained.dataset.test_images)) // at_a_time(trained, BATCH))
     each = ranked + batches * (len(measures) > ranked)
     total = len(names) * each + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * (
         'corruptions' in options.only)

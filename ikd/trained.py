@@ -106,9 +106,12 @@ def own_variables(model, dataset, tree):
             'extra': tree['extra']}
 
 
-def fitting(trained, most):
-    """How many images go together, at most `most`: as many as have MOST_FLOATS numbers in the maps of all classes."""
-    floats = len(trained.class_names) * int(np.prod(trained.dataset.test_images.shape[1:]))
+def fitting(trained, most, copies=0):
+    """How many images go together, at most `most`: as many as have MOST_FLOATS numbers in the maps of all classes.
+
+    copies: of each image that the network is given together; they have no more numbers either.
+    """
+    floats = max(len(trained.class_names), copies) * int(np.prod(trained.dataset.test_images.shape[1:]))
     return max(1, min(most, MOST_FLOATS // floats))
 
 

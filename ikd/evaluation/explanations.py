@@ -31,6 +31,11 @@ COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit 
 RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
 
 
+def at_a_time(trained, size=50):
+    """How many images `examiner` looks at together, at most `size`: infidelity covers each of them 50 times."""
+    return fitting(trained, size, copies=len(squares((1, 1))))
+
+
 def examiner(trained, measures, most=100, size=50):
     """The function judge(explainer, tick), which takes `measures` of explainers on the first `most` test images.
 
@@ -76,7 +81,7 @@ def examiner(trained, measures, most=100, size=50):
         return pixels, images, trained.inputs(blurred), *facts(variables, images), real
 
     few = dataset.test_images[:most], dataset.test_labels[:most]
-    batches = [looked_at(*batch) for batch in pixel_batches(*few, fitting(trained, size))] if batched else []
+    batches = [looked_at(*batch) for batch in pixel_batches(*few, at_a_time(trained, size))] if batched else []
 
     change = jax.jit(relative_change)
 
