@@ -33,7 +33,11 @@ def digits():
 
 
 def kdexplainer():
-    """CIFAR-10, a ResNet50 teaches a ResNet18, 240 epochs: the protocol of KDExplainer's code (RepDistiller)."""
+    """CIFAR-10, a ResNet50 teaches a ResNet18, 240 epochs: the protocol of KDExplainer's code (RepDistiller).
+
+    That code divides CIFAR-10 by other deviations (0.2023, 0.1994, 0.2010), and trains trees for 300 epochs, in
+    batches of 128.
+    """
     config = default()
     config.model.name, config.teacher.model, config.teacher.assistant = 'resnet18', 'resnet50', 'resnet18'
     config.data.update(name='cifar10', augment='crop_flip')

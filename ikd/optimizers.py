@@ -3,14 +3,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+LOGITS = ('attention', 'routing')  # parameters of KDExplainer's VAM and trees, which decay would make uniform
+
 
 def decayed(path, leaf):
-    """Whether weight decay acts on a parameter: on all but attention logits (KDExplainer's VAM)."""
-    return path[-1].key != 'attention'
+    """Whether weight decay acts on a parameter: on all but those called as LOGITS are."""
+    return path[-1].key not in LOGITS
 
 
 def sgd(settings, steps, epochs, factor=0.1, offset=0, **changes):
-    """SGD with momentum and coupled weight decay on every parameter.
+    """SGD with momentum and coupled weight decay on every parameter but LOGITS.
 
     The learning rate is multiplied by `factor` at each milestone, a share of `epochs` of `steps` steps
     (2009.09140, section 5), the first `offset` epochs left out. settings: `config.optimizer`, of which `changes`

@@ -34,8 +34,9 @@ def test_a_stage_may_change_its_settings():
 
 
 def test_sgd_against_its_formula():
-    """v <- m v + (g + d w); w <- w - r v, and no decay on attention logits."""
-    params = {'layer': {'kernel': jnp.array([2.0]), 'attention': jnp.array([3.0])}}
+    """v <- m v + (g + d w); w <- w - r v, and no decay on the logits of attention and routing."""
+    params = {'layer': {'kernel': jnp.array([2.0]), 'attention': jnp.array([3.0])},
+              'branch3': {'routing': jnp.array([3.0])}}
     gradients = jax.tree.map(jnp.ones_like, params)
     optimizer, _ = sgd(SETTINGS, steps=10, epochs=10)
     state = optimizer.init(params)
@@ -45,7 +46,8 @@ def test_sgd_against_its_formula():
         params = jax.tree.map(jnp.add, params, change)
         v, u = 0.9 * v + 1 + 0.01 * w, 0.9 * u + 1
         w, a = w - 0.1 * v, a - 0.1 * u
-    assert params['layer']['kernel'][0] == pytest.approx(w) and params['layer']['attention'][0] == pytest.approx(a)
+    assert params['layer']['kernel'][0] == pytest.approx(w)
+    assert params['layer']['attention'][0] == params['branch3']['routing'][0] == pytest.approx(a)
 
 
 def test_the_rate_of_a_soft_tree():

@@ -26,7 +26,7 @@ NOTES = (
     'end; the temperature is 1 throughout. Attention entropy: in nats, the mean over the rows of the kernels of VAM.',
     'AT and Hint learn from the labels and the features, without KD, as in the code that KDExplainer builds on: '
     'weight 1000 of attention in all groups; weight 100 of the mean squared difference of the second groups (512 '
-    'channels) through a regressor, in one stage.',
+    'channels) through a regressor, in one stage; the regressor has no BatchNorm here.',
     'VAM is a reconstruction, as its text and code could not be had: blocks of 8 channels, its entropy weighs 0.001.',
     RESTORED,
 )

@@ -33,6 +33,8 @@ UNIFORM = ('LE-Uniform is not in the paper: the loss, warm-up and schedule of LE
            'classes, which is what is left of LE without explanations.')
 FROZEN = ('LE-Frozen is not in the paper: the targets come from the maps of the network as the warm-up left it, so '
           'they keep what cross-entropy has learnt of which classes are alike, and do not change with training.')
+AVERAGES = ('cifar10', "The maps that LE-Frozen learns from are of BatchNorm's running averages, LE's own of the "
+                       'statistics of the batch.')
 TURNED = ('LE-Frozen-Turned is LE-Frozen with the response of each wrong class given to the next one, always alike: '
           'as constant and as unequal, but of the wrong classes.')
 RESTORED = ('cifar10', 'CIFAR-10 is, in results/cells, a copy in which 93 of the 60,000 images (73 for training, 20 '

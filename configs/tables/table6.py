@@ -9,12 +9,12 @@ DIR has folders `mnist` and `cifar10` with the official files. The paper, MLP, R
 LE-Frozen and LE-Frozen-Turned are added. The cells are those of Tables 2 and 3, and LE(Grad) with ResNets. A job for
 an accelerator.
 """
-from configs.tables.shared import FROZEN, RESTORED, TURNED, UNIFORM, WARM_UP, cells
+from configs.tables.shared import AVERAGES, FROZEN, RESTORED, TURNED, UNIFORM, WARM_UP, cells
 from ikd.grid import Grid, adapt
 
 ROWS = ('CE', 'LS', 'LE-Uniform', 'LE-Permut', 'LE-Frozen', 'LE-Frozen-Turned', 'LE(Grad)')
 NOTES = (
-    UNIFORM, FROZEN, TURNED,
+    UNIFORM, FROZEN, AVERAGES, TURNED,
     ('paper', 'The numbers of LS are from Tables 2 and 3 of the paper.'),
     'LE-Permut permutes the targets of Grad for the MLP, of Grad-CAM for ResNets. The paper does not say which.',
     ('paper', 'In the paper LE is above LE-Permut by 0.30 and 0.48 with Grad-CAM (ResNet14, ResNet8), by 0.10 and '

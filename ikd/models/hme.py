@@ -172,8 +172,8 @@ class HMEResNet18(nn.Module):
     the first group; those of the third and fourth have `width` and twice `width` channels and read mixtures of the
     level before (`Branch`). Each class's two numbers come of its own mixture, pooled: the maps are pooled before
     they are mixed, which is the same, as both are linear, and cheaper. Routing starts at zero, every alpha alike,
-    so all that is missing in its entropy was learnt; its temperature is tau t (t: `outer_temperature`). With 10
-    classes and 3 channels 2,975,388 parameters. Dropout, if any, follows each level.
+    and has no weight decay, so all that is missing in its entropy was learnt; its temperature is tau t (t:
+    `outer_temperature`). With 10 classes and 3 channels 2,975,388 parameters. Dropout, if any, follows each level.
 
     images [b, h, w, c] -> logits float32 [b, k], the first (positive) number of each class minus the second
     (negative); taps `stem`, `group1` [b, h, w, width], `group2`, `group3`, `group4` [b, sub, h', w', c'], `binary`

@@ -14,9 +14,10 @@ def introspective(batch, explainer, alpha=0.9, lam=0.1, similarity='cosine', per
 
     permute shuffles the entries of q but the true class's, for each example anew at every step, which leaves the
     responses and takes the similarity away: LE-Permut (section 5.4.1). frozen takes the maps of the stage's teacher
-    instead, so that the targets do not depend on what is learnt from them; turn gives each class's response to the
-    next class, always alike, so that they are as constant as they were, but of the wrong class: controls of ours.
-    `options` go to the explainer.
+    instead, so that the targets do not depend on what is learnt from them (in evaluation mode: BatchNorm has its
+    running averages, where the network's own maps may be of the batch's statistics); turn gives each class's response
+    to the next class, always alike, so that they are as constant as they were, but of the wrong class: controls of
+    ours. `options` go to the explainer.
     Per-example loss [b] and its parts, with the rate of all-zero maps.
     """
     explain = batch.teacher.explain if frozen else batch.explain
