@@ -28,6 +28,8 @@ from ikd.benchmarks import (
     together,
     whole_distillation,
 )
+from ikd.compiled import keep_compiled
+from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line
 from ikd.report.provenance import provenance
 from ikd.report.timing import PAIRS, median_interval
@@ -96,7 +98,7 @@ def main(argv):
     if options.pairs < 1:
         raise InputError(f'--pairs={options.pairs}: give at least 1')
     on_cpu = jax.default_backend() == 'cpu'
-    benchmarks = BENCHMARKS if on_cpu else ON_ACCELERATORS | BENCHMARKS
+    benchmarks = BENCHMARKS if on_cpu else BENCHMARKS | ON_ACCELERATORS
     if options.peer:
         if not on_cpu:
             raise InputError('--peer runs PyTorch on the CPU, and ikd would not; set JAX_PLATFORMS=cpu')
@@ -110,6 +112,7 @@ def main(argv):
     unknown = [name for name in names if name not in benchmarks]
     if unknown:
         raise InputError(f"no benchmark {unknown[0]}; there are: {', '.join(benchmarks)}")
+    keep_compiled(default().cache_dir)
     with jax.default_matmul_precision('highest'):
         return 1 if measure_all(names, options.pairs, benchmarks) else 0
 

@@ -21,7 +21,7 @@ from ikd.config import default
 from ikd.data.stream import ahead, unread
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
-from ikd.report.device_time import busy_share, device_events
+from ikd.report.device_time import busy_seconds, busy_share, device_events
 from ikd.report.timing import paired_times, times_of
 from ikd.trials import prepare_stages
 from ikd.validation import resolve
@@ -218,24 +218,26 @@ def large_memory(pairs, size=224, classes=1000, limit=2 ** 30 * 80):
 
 
 def device_busy(pairs, model, method, **fields):
-    """The time that an accelerator was busy with a method's steps within an epoch: all of it over that, from a trace.
+    """The time that a method's steps of an epoch take over that in which the accelerator is busy with them.
 
-    Also how many operations a step takes. An epoch is as long as CIFAR-10's or MNIST's.
+    Busy as a trace of as many says. While one is taken XLA launches operations one by one, which it else puts
+    together, so the time is that of steps without a trace; `share_traced` is the share within the trace. Also how
+    many operations a step takes. An epoch is as long as CIFAR-10's or MNIST's.
     """
     images = dataset(28, 1, copies=EPOCH) if model == 'mlp' else dataset(32, 3, copies=EPOCH)
     steps = Steps(settings(model, method, **fields), images)
-    shares, counts = [], []
-    for _ in range(min(pairs, 5)):
+    thrice = lambda: [steps() for _ in range(3)]
+    seconds, busy, shares, counts = times_of(thrice, min(pairs, 5)), [], [], []
+    for _ in seconds:
         with tempfile.TemporaryDirectory() as directory:
-            steps()
             with jax.profiler.trace(directory):
-                for _ in range(3):
-                    steps()
+                thrice()
             events = device_events(directory)
+        busy.append(busy_seconds(events))
         shares.append(busy_share(events))
         counts.append(len(events) / 3 / steps.steps)
-    return np.stack([np.ones(len(shares)), shares], 1), {'unit': 'share',
-                                                         'operations_a_step': float(np.median(counts))}
+    return np.stack([seconds, busy], 1), {'share_traced': float(np.median(shares)),
+                                          'operations_a_step': float(np.median(counts))}
 
 
 def table_2(pairs, precision, minutes, steps_an_epoch=390, epochs=160, trials=5):

@@ -37,8 +37,17 @@ def backward(stride, pad, kept, g):
     if x is None:
         return *by_x(g), None
 
+    @jax.custom_batching.custom_vmap
     def as_jax_does(x, g):
-        return jax.linear_transpose(lambda kernel: plain(x, kernel, stride, pad), kernel)(g)[0]
+        shape = jax.ShapeDtypeStruct(kernel.shape, kernel.dtype)
+        return jax.linear_transpose(lambda kernel: plain(x, kernel, stride, pad), shape)(g)[0]
+
+    # Of trials together, else one grouped convolution with kernels as large as images, which cuDNN does not take for
+    # a gradient.
+    @as_jax_does.def_vmap
+    def one_by_one(n, batched, *arrays):
+        of_trial = lambda i: [array[i] if its else array for array, its in zip(arrays, batched)]
+        return jnp.stack([as_jax_does(*of_trial(i)) for i in range(n)]), True
 
     return *by_x(g), jax.lax.platform_dependent(
         x, g, cpu=partial(by_kernel, stride=stride, pad=pad, size=kernel.shape[0]), default=as_jax_does)

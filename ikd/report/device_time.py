@@ -26,13 +26,21 @@ def device_events(directory):
 def busy_share(events):
     """The share of the time from the first event's start to the last's end in which any ran: in [0, 1].
 
-    events: (start, end), sorted by start; they may overlap, as those of several streams do. InputError if there are
-    none.
+    events: as for `busy_seconds`.
+    """
+    return 1e9 * busy_seconds(events) / (max(end for _, end in events) - events[0][0])
+
+
+def busy_seconds(events):
+    """The time in which any event ran.
+
+    events: (start, end) in nanoseconds, sorted by start; they may overlap, as those of several streams do. InputError
+    if there are none.
     """
     if not events:
         raise InputError('the trace has no operation of an accelerator; may this user profile it?')
-    busy, begun, until = 0, events[0][0], events[0][0]
+    busy, until = 0, events[0][0]
     for start, end in events:
         busy += max(0, end - max(start, until))
         until = max(until, end)
-    return busy / (until - begun)
+    return busy / 1e9
