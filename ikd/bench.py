@@ -108,10 +108,10 @@ def main(argv):
             raise InputError(f'--peer needs PyTorch and tests/peers of the repository ({error}); run it there'
                              ) from error
         benchmarks = benchmarks | PEERS
-    names = options.only.split(',') if options.only else list(benchmarks)
+    names = list(benchmarks) if options.only is None else options.only.split(',')
     unknown = [name for name in names if name not in benchmarks]
     if unknown:
-        raise InputError(f"no benchmark {unknown[0]}; there are: {', '.join(benchmarks)}")
+        raise InputError(f"no benchmark '{unknown[0]}'; there are: {', '.join(benchmarks)}")
     keep_compiled(default().cache_dir)
     with jax.default_matmul_precision('highest'):
         return 1 if measure_all(names, options.pairs, benchmarks) else 0

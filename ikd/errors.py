@@ -11,6 +11,10 @@ class InputError(Exception):
     """
 
 
+class Unmet(InputError):
+    """Processes that have not met, so that each speaks for itself."""
+
+
 class Unreadable(InputError):
     """Data that turned out damaged when it was read during training. Of several processes this one alone knows."""
 

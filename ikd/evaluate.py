@@ -25,11 +25,11 @@ from ikd.compiled import keep_compiled
 from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
-from ikd.evaluation.explanations import MEASURES, RANKED, at_a_time, examiner
+from ikd.evaluation.explanations import COMPLETE, MEASURES, RANKED, at_a_time, examiner
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable, explainer_options
-from ikd.files import save_figure, write_json
+from ikd.files import open_folder, save_figure, write_json
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
 from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
@@ -63,6 +63,7 @@ def parse(argv):
     parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of '
                         'RUN/evaluation, or RUN/evaluation/seedS with --seed=S')
     options = parser.parse_args(argv)
+    options.complete = options.only is not None and 'completeness' in options.only.split(',')
     options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
     try:
         options.epsilons = [float(word) for word in options.epsilons.split(',')]
@@ -87,11 +88,11 @@ def chosen(flag, text, choices):
 
 def evaluate(trained, options):
     """What evaluation.json has beside `run`; options: of `parse`. Progress is shown on stderr."""
-    asked = options.explainers or (*NAMES, trained.config.method.explainer)
+    asked = options.explainers or (*NAMES, trained.config.method.explainer, *COMPLETE * options.complete)
     image_shape = trained.dataset.test_images.shape[1:]
     names, reasons = applicable(trained.model, trained.variables, image_shape)
-    names = [name for name in names if name in asked]
     measures = [name for name in options.only if name in MEASURES]
+    names = [name for name in names if name in asked and (name in COMPLETE or {*measures} - {'completeness'})]
     names, ranked = names if measures else [], len({*RANKED} & {*measures})
     batches = -(-min(options.images, len(trained.dataset.test_images)) // at_a_time(trained, BATCH))
     each = ranked + batches * (len(measures) > ranked)
@@ -132,13 +133,16 @@ def main(argv):
     run_config(options)  # which may bring an explainer
     if options.explainers is not None:
         options.explainers = chosen('explainers', options.explainers, EXPLAINERS)
+        if options.complete and not {*options.explainers} & {*COMPLETE}:
+            raise InputError(f"completeness is measured of {', '.join(COMPLETE)} alone; add it to --explainers, or "
+                             'leave completeness out of --only')
     trained = load(options.workdir, options.seed, options.data)
     config = trained.config
     keep_compiled(config.cache_dir)
     of_seed = '' if options.seed is None else f'seed{options.seed}'
     out = pathlib.Path(options.out or pathlib.Path(options.workdir, 'evaluation', of_seed))
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+        open_folder(out)
     found = evaluate(trained, options)
     facts = provenance()
     run = {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,
@@ -170,7 +174,7 @@ def main(argv):
 
 def cli():
     """The command line. A line and exit code 2 for bad input, 1 for a file that can't be written, 130 for Ctrl-C."""
-    with ending_in_a_line():
+    with ending_in_a_line('; make room, or choose another --out'):
         main(sys.argv[1:])
 
 

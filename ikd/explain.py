@@ -13,11 +13,11 @@ import argparse
 import os
 import pathlib
 import sys
-import warnings
+from contextlib import closing
 from os.path import expanduser
 
 from ikd.errors import InputError, ending_in_a_line
-from ikd.files import replacing, save_figure
+from ikd.files import open_folder, replacing, save_figure
 from ikd.modules import run_config, take_config
 
 EXAMPLES = 10  # test images
@@ -50,7 +50,7 @@ def listed(words, out):
     """
     from ikd.data.images import SUFFIXES
 
-    paths = []
+    paths, own = [], pathlib.Path(os.path.realpath(out))
     parts = [part for word in words for part in ([word] if os.path.exists(word) else word.split(',')) if part]
     if not parts:
         raise InputError('--images names nothing; give files or folders, or leave it out for some test images')
@@ -61,7 +61,7 @@ def listed(words, out):
             continue
         inside = [path for path in sorted(top.rglob('*')) if path.suffix.lower() in SUFFIXES
                   and not any(name.startswith('.') for name in path.relative_to(top).parts)
-                  and out.resolve() not in path.resolve().parents]
+                  and own not in pathlib.Path(os.path.realpath(path)).parents]  # where links go round, too
         if not inside:
             raise InputError(f"{top} has no image ({', '.join(SUFFIXES)}); correct --images")
         paths += inside
@@ -110,7 +110,7 @@ def chosen(asked, trained):
     """(names of explainers, notes on those that were asked for and do not apply). InputError if none is left."""
     from ikd.explainers import EXPLAINERS, applicable
 
-    asked = (asked or trained.config.method.explainer).split(',')
+    asked = (trained.config.method.explainer if asked is None else asked).split(',')
     for name in asked:
         if name != 'all' and name not in EXPLAINERS:
             raise InputError(f"unknown --explainers={name}; choose from: all, {', '.join(EXPLAINERS)}")
@@ -154,11 +154,11 @@ def main(argv):
     """Explain, draw, write."""
     options = parse(argv)
     import numpy as np  # loaded, like JAX, after the flags have been read, so that a typing error shows at once
-    from tqdm import tqdm
 
     from ikd.compiled import keep_compiled
     from ikd.evaluation.images import explain_images
     from ikd.report.overlays import overlay_figure
+    from ikd.report.progress import Progress
     from ikd.trained import load
 
     of_seed = '' if options.seed is None else f'seed{options.seed}'
@@ -172,23 +172,26 @@ def main(argv):
     names, images, labels = read(paths, dataset.train_images.shape[1:], trained.class_names) if paths else examples(
         trained)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        open_folder(out)
     except OSError as error:
         raise InputError(f'cannot write to {out} ({error.strerror}); choose another --out') from error
-    with tqdm(total=len(explainers) * len(names), desc='explaining', disable=None) as bar:
-        explained = explain_images(trained, images, labels, explainers, bar.update)
-    save_arrays(out / 'explanations.npz', trained, names, images, labels, explained)
     title = f'{config.model.name} after {config.method.name} on {config.data.name}, seed {trained.seed}'
     pictures = picture_names(names, (options.explainers or explainers[0]).replace(',', '-'))
-    for i, picture in enumerate(tqdm(pictures, desc='drawing', disable=None)):
-        rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
-        truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''
-        figure = overlay_figure(pathlib.PurePath(names[i]).name, images[i], explained.classes[i], rows,
-                                explained.probabilities[i], int(labels[i]), trained.class_names, title + truth,
-                                config.method.similarity, notes)
-        with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'Glyph .* missing from font')  # names in scripts that it has not
+    with closing(Progress((len(explainers) + 1) * len(names), unit='image')) as progress:
+        def done(images, text='explained'):
+            progress.tick(images)
+            progress.epoch(text)
+
+        explained = explain_images(trained, images, labels, explainers, done)
+        save_arrays(out / 'explanations.npz', trained, names, images, labels, explained)
+        for i, picture in enumerate(pictures):
+            rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
+            truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''
+            figure = overlay_figure(pathlib.PurePath(names[i]).name, images[i], explained.classes[i], rows,
+                                    explained.probabilities[i], int(labels[i]), trained.class_names, title + truth,
+                                    config.method.similarity, notes)
             save_figure(figure, out / picture)
+            done(1, 'drawn')
     for name, picture, probabilities in zip(names, pictures, explained.probabilities):
         likeliest = np.argsort(-probabilities, kind='stable')[:LIKELIEST]
         says = ', '.join(f'{trained.class_names[label]} {probabilities[label]:.2f}' for label in likeliest)

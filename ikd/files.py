@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import socket
+import tempfile
+import warnings
 
 from ikd.errors import Busy, RunError, writing
 
@@ -73,9 +75,23 @@ def replace_text(path, text):
         new.write_text(text)
 
 
+def open_folder(path):
+    """Create a folder if need be, and try to write into it: OSError shows before the work does."""
+    path.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=path).close()
+
+
+@contextlib.contextmanager
+def any_script():
+    """Meanwhile letters that matplotlib's font lacks are drawn as boxes without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Glyph .* missing from font')
+        yield
+
+
 def save_figure(figure, path):
     """Replace the file at `path` by a matplotlib Figure as PNG, whole or not at all."""
-    with replacing(path) as new:
+    with replacing(path) as new, any_script():
         figure.savefig(new, format='png')
 
 

@@ -10,8 +10,10 @@ started once on every host, is one run: see launch/.
 """
 import os
 import pathlib
+import re
 import sys
 import time
+import traceback
 import types
 
 from absl import app, flags, logging
@@ -19,7 +21,7 @@ from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten, no_field
-from ikd.errors import Diverged, InputError, Stopped, Unwritable
+from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable
 from ikd.signals import same_command, stopping
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
@@ -50,12 +52,12 @@ def parse(argv):
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
         raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error
     except (AttributeError, KeyError) as error:
-        raise InputError(no_config(argv, error) or unknown_field(argv) or f'{error}') from error
+        raise InputError(no_config(argv, error) or unknown_field(argv) or mistake(argv, error)) from error
     except SystemExit as error:  # absl ends --help with 1
         asked = {'help', 'helpshort', 'helpfull', '?'} & {argument.lstrip('-') for argument in argv}
         sys.exit(0 if asked else error.code)
     except (flags.Error, TypeError, ValueError) as error:
-        raise InputError(unknown_field(argv) or ' '.join(f'{error}'.split())) from error
+        raise InputError(unknown_field(argv) or mistake(argv, error)) from error
     if config is None:
         raise InputError('no --config; try --config=configs/le_digits.py')
     if rest[1:]:
@@ -75,6 +77,16 @@ def no_config(argv, error):
         named = file_named(argv)
         return (f'{named} is a grid of runs; train it with: python -m ikd.reproduce --config={named} --workdir=DIR'
                 if hasattr(error.obj, 'grid') else f'{named} has no function get_config(argument)')
+
+
+def mistake(argv, error):
+    """What an error says, in a line; of one in the file that `--config` names also where."""
+    file = (file_named(argv) or '').partition(':')[0]
+    told = ''.join(traceback.format_exception(error)) if file else ''  # libraries put what they caught into a message
+    lines = re.findall(rf'File "[^"]*{re.escape(file)}", line (\d+)', told)
+    text = f'{error.args[0]}' if error.args else f'{error}'
+    text = text.strip().splitlines()[-1] if 'Traceback' in text else ' '.join(text.split())
+    return f'{file}, line {lines[-1]}: {text}' if lines else text
 
 
 def unknown_field(argv):
@@ -163,12 +175,15 @@ def cli():
     """The command line: one line on stderr for what ends a run early.
 
     Exit code 2 for bad input, 3 for a run that diverged, which would do so again, 1 for one that could not write,
-    --exit_stopped for one that was asked to stop.
+    --exit_stopped for one that was asked to stop, 130 for Ctrl-C while it was starting.
     """
     try:
         app.run(main, flags_parser=parse)
+    except KeyboardInterrupt:  # before it is listened for
+        print('ikd: stopped before anything was trained', file=sys.stderr)
+        sys.exit(130)
     except (InputError, Diverged) as error:
-        if not spoken_for():
+        if isinstance(error, Unmet) or not spoken_for():
             print(f'ikd: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 3)
     except Unwritable as error:

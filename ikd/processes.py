@@ -8,7 +8,9 @@ Under `parallel=trials` they share nothing but the run's directory: each is a pr
 import contextlib
 import json
 import os
+import socket
 import sys
+import time
 import traceback
 from time import monotonic as now
 from typing import NamedTuple
@@ -17,9 +19,10 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from ikd.errors import Diverged, InputError, Stopped, Unreadable, Unwritable
+from ikd.errors import Diverged, InputError, Stopped, Unmet, Unreadable, Unwritable
 
 ARRIVE = 300  # seconds that the first to start waits for the last
+PATIENCE = 10  # seconds without a word
 EVERY, MOST_CALLS = 1.0, 64  # seconds, and calls, after which processes tell each other if they are to stop
 
 
@@ -35,7 +38,7 @@ def join(mode, coordinator=None, count=None, index=None, timeout=60):
     coordinator (HOST:PORT of the first process), count and index: all given, or all None and found out from Slurm,
     Cloud TPU, GKE or Open MPI; mode `trials` needs no coordinator, and finds out from Slurm only. Under `data` a
     process that has not answered for `timeout` seconds takes all others down. Of this machine's GPUs a process uses
-    those of the variable JAX_LOCAL_DEVICE_IDS, or all. InputError if that is not enough.
+    those of the variable JAX_LOCAL_DEVICE_IDS, or all. Unmet if that is not enough, or they do not meet.
     """
     if mode == 'trials':
         if own := os.environ.get('JAX_LOCAL_DEVICE_IDS'):  # which JAX reads where processes meet only
@@ -44,13 +47,15 @@ def join(mode, coordinator=None, count=None, index=None, timeout=60):
         return Place(*_own_place(count, index))
     given = (coordinator, count, index)
     if None in given and given != (None, None, None):
-        raise InputError('give all of --coordinator=HOST:PORT, --processes=N and --process=I, or none of them on a '
-                         'cluster that says so itself')
+        raise Unmet('give all of --coordinator=HOST:PORT, --processes=N and --process=I, or none of them on a '
+                    'cluster that says so itself')
     place = {}
     if coordinator:
         if not coordinator.rpartition(':')[2].isdecimal() or not coordinator.rpartition(':')[0]:
-            raise InputError(f'--coordinator={coordinator}: give HOST:PORT of the process 0')
+            raise Unmet(f'--coordinator={coordinator}: give HOST:PORT of the process 0')
         _check_place(count, index)
+        if index:
+            await_first(coordinator)
         place = {'coordinator_address': coordinator, 'num_processes': count, 'process_id': index,
                  'cluster_detection_method': 'deactivate'}
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
@@ -58,9 +63,30 @@ def join(mode, coordinator=None, count=None, index=None, timeout=60):
         jax.distributed.initialize(**place, heartbeat_timeout_seconds=timeout, initialization_timeout=ARRIVE)
     except (RuntimeError, ValueError) as error:
         cause = ' '.join(f'{error}'.split())[:200]
-        raise InputError(f'--multihost: the processes did not meet ({cause}); outside Slurm, Cloud TPU and GKE give '
-                         '--coordinator=HOST:PORT --processes=N --process=I') from error
+        raise Unmet(f'--multihost: the processes did not meet ({cause}); outside Slurm, Cloud TPU and GKE give '
+                    '--coordinator=HOST:PORT --processes=N --process=I') from error
     return Place(jax.process_index(), jax.process_count())
+
+
+def await_first(coordinator):
+    """Wait until the first process listens at HOST:PORT; Unmet if it does not.
+
+    JAX would wait without a word, and then abort.
+    """
+    host, _, port = coordinator.rpartition(':')
+    began, told = now(), False
+    while True:
+        try:
+            return socket.create_connection((host.strip('[]'), int(port)), timeout=5).close()
+        except OSError as error:
+            waited, cause = now() - began, error
+        if waited > ARRIVE:
+            raise Unmet(f'--multihost: process 0 did not answer at {coordinator} for {ARRIVE} seconds ({cause}); '
+                        'start it there, or correct --coordinator') from cause
+        if waited > PATIENCE and not told:
+            print(f'ikd: waiting for process 0 at {coordinator} ({cause})', file=sys.stderr, flush=True)
+            told = True
+        time.sleep(0.5)
 
 
 def _own_place(count, index):
@@ -68,15 +94,15 @@ def _own_place(count, index):
     if count is None and index is None and 'SLURM_PROCID' in os.environ:
         count, index = int(os.environ['SLURM_NTASKS']), int(os.environ['SLURM_PROCID'])
     if count is None or index is None:
-        raise InputError('--multihost with config.parallel=trials: give --processes=N and --process=I, or start ikd '
-                         'with srun')
+        raise Unmet('--multihost with config.parallel=trials: give --processes=N and --process=I, or start ikd with '
+                    'srun')
     _check_place(count, index)
     return index, count
 
 
 def _check_place(count, index):
     if not 0 <= index < count:
-        raise InputError(f'--process={index} of --processes={count}: processes are counted from 0')
+        raise Unmet(f'--process={index} of --processes={count}: processes are counted from 0')
 
 
 def own_seeds(config, place=Place(0, 1)):

@@ -144,10 +144,10 @@ def chosen(grid, rows, columns):
     cells = grid.cells
     for field, wanted in ('row', rows), ('column', columns):
         there = [*dict.fromkeys(getattr(cell, field) for cell in grid.cells)]
-        names = wanted.split(',') if wanted else there
+        names = there if wanted is None else wanted.split(',')
         unknown = [name for name in names if name not in there]
         if unknown:
-            raise InputError(f"--{field}s: no {unknown[0]}; there are: {', '.join(there)}")
+            raise InputError(f"--{field}s: no '{unknown[0]}'; there are: {', '.join(there)}")
         cells = tuple(cell for cell in cells if getattr(cell, field) in names)
     return grid._replace(cells=cells)
 
@@ -202,6 +202,8 @@ def main(argv):
         value = getattr(options, flag)
         if value is not None and value < 1:
             raise InputError(f'--{flag}={value}: give at least 1')
+    if options.minutes is not None and not 0 <= options.minutes < float('inf'):
+        raise InputError(f'--minutes={options.minutes}: give a number that is not negative')
     grid = load(options.config)
     if options.data:
         grid = grids.on_data(grid, options.data)

@@ -57,6 +57,7 @@ def resolve(config):
     """A copy with every default filled in and every value checked. Raises InputError naming the field."""
     config = ConfigDict(config).copy_and_resolve_references()
     check_fields(config)
+    _check(config.data.dir != '', 'data.dir is empty; give a folder, or leave it out')
     for part, field in (config.data, 'dir'), (config.teacher, 'checkpoint'), (config, 'store'), (config, 'cache_dir'):
         part[field] = part[field] and os.path.normpath(os.path.expanduser(part[field]))
     config.data.dir = config.data.dir and os.path.abspath(config.data.dir)  # a run is looked at from anywhere
@@ -95,6 +96,8 @@ def fill_in(config):
 def check_together(config):
     """InputError for values that do not go with one another."""
     method = config.method
+    _check(config.seed + config.trials <= 2 ** 31, f'seed is {config.seed} and trials {config.trials}; the last seed '
+           'must be below 2^31')
     _check(config.together == 1 or config.parallel == 'trials', f'together is {config.together}, but parallel=data '
            'trains one seed after another; choose parallel=trials')
     _check(method.name != 'cwtm_random' or method.beta < 1, f'method.beta is {method.beta}; cwtm_random draws '
@@ -118,9 +121,11 @@ def check_together(config):
 
 
 def check_fields(config):
-    """InputError for a field that there is not, and for a number that is none."""
-    there = flatten(default())
-    for field, value in flatten(config).items():
+    """InputError for a field that there is not, or that is not there, and for a number that is none."""
+    there, fields = flatten(default()), flatten(config)
+    missing = [field for field in there if field not in fields]
+    _check(not missing, f"the config has no field {', '.join(missing[:3])}; begin with ikd.config.default()")
+    for field, value in fields.items():
         if field not in there and not field.startswith('own.'):
             raise InputError(no_field(field))
         _check(not isinstance(value, float) or math.isfinite(value), f'{field} is {value}; it must be a number')

@@ -31,8 +31,10 @@ def test_the_command_prints_json(monkeypatch, capsys):
     assert [json.loads(line)['name'] for line in capsys.readouterr().out.splitlines()] == ['free', 'slow']
     with pytest.raises(InputError, match='--pairs=0: give at least 1'):
         bench.main(['--pairs=0'])
-    with pytest.raises(InputError, match='no benchmark fast; there are: slow, free'):
+    with pytest.raises(InputError, match="no benchmark 'fast'; there are: slow, free"):
         bench.main(['--only=fast'])
+    with pytest.raises(InputError, match="no benchmark ''"):
+        bench.main(['--only='])
 
 
 def test_a_benchmark_that_fails_does_not_end_the_others(monkeypatch, capsys):

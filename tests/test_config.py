@@ -84,6 +84,8 @@ def test_settings_of_the_paper():
     ('batch_size', -1, 'batch_size is -1'),
     ('trials', 0, 'trials is 0'),
     ('seed', -1, 'seed is -1'),
+    ('trials', 2 ** 31 + 1, 'seed is 0 and trials 2147483649; the last seed must be below'),
+    ('data.dir', '', 'data.dir is empty; give a folder'),
     ('class_chunk', 0, 'class_chunk is 0'),
     ('optimizer.milestones', (80, 120), r'optimizer.milestones is \(80, 120\); give rising shares'),
     ('optimizer.learning_rate', 0.0, 'optimizer.learning_rate is 0.0'),
@@ -144,6 +146,9 @@ def test_a_field_that_there_is_not_is_refused():
         (config[part[0]] if part else config)[name] = 1
         with pytest.raises(InputError, match=f'no field config.{path}; did you mean config.{meant}?'):
             resolve(config)
+    del (config := make()).optimizer
+    with pytest.raises(InputError, match='has no field optimizer.learning_rate, .*; begin with ikd.config.default'):
+        resolve(config)
     config, plain = make(), digest(resolve(make()))
     config.own.rho = 0.5
     assert resolve(config).own.rho == 0.5 and digest(resolve(config)) != plain

@@ -151,6 +151,16 @@ def test_corrupted_accuracy_is_that_of_corrupted_images(finished):
     assert values[4] == metrics.evaluate(predict(trained, apply, faint), labels)['test_accuracy']
 
 
+def test_completeness_is_of_integrated_gradients(finished, tmp_path, monkeypatch, capsys):
+    """Asked for by itself it brings the explainer that it is of; of others there is nothing to measure."""
+    arguments = f'--workdir={finished}', '--only=completeness', '--images=5', f'--out={tmp_path}'
+    run(monkeypatch, capsys, *arguments)
+    found = json.loads((tmp_path / 'evaluation.json').read_text())['explainers']
+    assert {*found} == {'integrated_gradients'} and 0 <= found['integrated_gradients']['completeness']['value'] < 1
+    with pytest.raises(InputError, match='completeness is measured of integrated_gradients alone; add it'):
+        run(monkeypatch, capsys, *arguments, '--explainers=grad')
+
+
 def test_mistakes_are_one_line(finished, tmp_path, monkeypatch, capsys):
     for arguments, message in [(['--only=fast'], "--only: no 'fast'; choose from adversarial"),
                                (['--explainers=gard'], "--explainers: no 'gard'; choose from grad"),

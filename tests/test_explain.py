@@ -221,17 +221,21 @@ def test_a_folder_that_has_changed_is_refused(run, digits_folder, tmp_path):
     (['--workdir=nowhere'], ['nowhere', '--workdir']),
     (['--workdir={run}', '--images={odd}/text.png,{odd}/none.png'], ['no image is left', '--images']),
     (['--workdir={run}', '--images={odd}/.hidden/none'], ['no image is left']),
-    (['--workdir={run}', '--images={odd}/empty'], ['has no image (.png']),
+    (['--workdir={run}', '--images={odd}/nothing'], ['has no image (.png']),
     (['--workdir={run}', '--images={odd}', '--explainers=gradcam'], ["unknown --explainers=gradcam", 'all, grad']),
     (['--workdir={run}', '--images={odd}', '--explainers=grad_cam'], ['does not go with', 'choose from']),
     (['--workdir={run}', '--images={odd}', '--explainers=grad,gradcam'], ['unknown --explainers=gradcam']),
     (['--workdir={run}', '--images='], ['--images names nothing']),
+    (['--workdir={run}', '--images={odd}', '--explainers='], ['unknown --explainers=;']),
+    (['--workdir={run}', '--images={odd}/empty/round'], ['no image is left']),
     (['--workdir={run}', '--images={odd}', '--config=nowhere.py'], ['there is no file nowhere.py']),
     (['--workdir={run}', '--images={odd}', '--seed=7'], ['no trial of seed 7']),
     (['--workdir={run}', '--images={odd}/grey.png', '--out={odd}/grey.png'], ['cannot write', '--out']),
 ])
 def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, run, odd, monkeypatch, capsys):
-    (odd[0] / 'empty').mkdir()
+    (odd[0] / 'nothing').mkdir()
+    (odd[0] / 'empty' / 'round').mkdir(parents=True)
+    (odd[0] / 'empty' / 'round' / 'loop.png').symlink_to('loop.png')
     code, said, told = command(monkeypatch, capsys, *(text.format(run=run, odd=odd[0]) for text in arguments))
     assert (code, said) == (2, '')
     *skipped, last = told.splitlines()

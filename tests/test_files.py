@@ -7,7 +7,22 @@ import pytest
 from matplotlib.figure import Figure
 
 from ikd.errors import Unwritable
-from ikd.files import read_json, replace_text, replacing, save_figure, temporary, write_json
+from ikd.files import open_folder, read_json, replace_text, replacing, save_figure, temporary, write_json
+
+
+def test_a_name_in_any_script_is_drawn_without_a_warning(tmp_path):
+    figure = Figure()
+    figure.suptitle('\u72ac')
+    save_figure(figure, tmp_path / 'dog.png')
+    assert (tmp_path / 'dog.png').stat().st_size
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
+def test_a_folder_that_is_there_and_read_only(tmp_path):
+    """Shows before any work is done."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError):
+        open_folder(tmp_path)
 
 
 def test_files_of_one_stem_and_of_two_writers_do_not_meet(tmp_path, monkeypatch):

@@ -77,6 +77,17 @@ def test_fields_of_ones_own_are_known(tmp_path):
     assert_one_line(ikd(mine, own, '--config.zzzz=3'), 'no field config.zzzz; the fields are: batch_size, ')
 
 
+@pytest.mark.parametrize('line, part', [
+    ('config.epochs = 2.5', '2.5'), ('config.modle.name = "mlp"', 'modle'), ('raise ValueError("why")', 'why')])
+def test_a_mistake_in_a_file_is_said_with_its_line(line, part, tmp_path):
+    file = tmp_path / 'mine.py'
+    file.write_text('from configs import digits\n\n\ndef get_config():\n    config = digits.get_config("ce")\n'
+                    f'    {line}\n    return config\n')
+    result = ikd(f'--config={file}', f'--workdir={tmp_path}/run')
+    assert_one_line(result, f'{file}, line 6: ', part)
+    assert 'Traceback' not in result.stderr and len(result.stderr) < 300
+
+
 def test_an_unwritable_workdir(tmp_path):
     (tmp_path / 'file').write_text('in the way')
     assert_one_line(ikd(DIGITS, f'--workdir={tmp_path}/file/run'), 'cannot write', '--workdir')

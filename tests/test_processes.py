@@ -1,6 +1,7 @@
 """How processes find each other and agree, without starting any."""
 import os
 import re
+import socket
 from types import SimpleNamespace
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 
 from ikd import main, processes
 from ikd.config import default
-from ikd.errors import InputError, Stopped, Unreadable, Unwritable
+from ikd.errors import InputError, Stopped, Unmet, Unreadable, Unwritable
 
 
 @pytest.mark.parametrize('given, part', [
@@ -20,6 +21,36 @@ def test_what_does_not_say_enough(given, part, monkeypatch):
     monkeypatch.delenv('SLURM_PROCID', raising=False)
     with pytest.raises(InputError, match=re.escape(part)):
         processes.join(*given)
+
+
+def test_a_first_process_that_does_not_come_is_told_of(monkeypatch, capsys):
+    """JAX alone would wait without a word, and then abort."""
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+        processes.await_first(f'127.0.0.1:{port}')
+    monkeypatch.setattr(processes, 'PATIENCE', -1)
+    monkeypatch.setattr(processes, 'ARRIVE', 0.1)
+    with pytest.raises(Unmet, match='process 0 did not answer at .* correct --coordinator'):
+        processes.join('data', f'127.0.0.1:{port}', 2, 1)
+    assert capsys.readouterr().err.startswith(f'ikd: waiting for process 0 at 127.0.0.1:{port} (')
+
+
+def test_who_has_met_nobody_speaks_for_itself(monkeypatch, capsys):
+    """Counted from 1, the last of the processes is none."""
+    monkeypatch.setattr(main, 'spoken_for', lambda: True)
+
+    def ending(error):
+        def run(*args, **options):
+            raise error
+        monkeypatch.setattr(main.app, 'run', run)
+        with pytest.raises(SystemExit, match='2'):
+            main.cli()
+        return capsys.readouterr().err
+
+    with pytest.raises(Unmet) as caught:
+        processes.join('data', 'here:1', 2, 2)
+    assert ending(caught.value) == 'ikd: --process=2 of --processes=2: processes are counted from 0\n'
+    assert ending(InputError('all meet it')) == ''
 
 
 @pytest.mark.parametrize('error, code', [

@@ -1,7 +1,7 @@
 """Write the report of a run, one HTML file: `python -m ikd.report --workdir=RUN` writes RUN/report.html.
 
   python -m ikd.report --workdir=runs/le_digits-0a1b2c3d
-  python -m ikd.report --workdir=RUN --compare=RUN2,RUN3     beside other runs, paired by seed; RUN2 RUN3 is as good
+  python -m ikd.report --workdir=RUN --compare=RUN2,RUN3     beside other runs, paired by seed; or --compare RUN2 RUN3
   python -m ikd.report --workdir=RUN --data=DIR              the data is in DIR now
 
 Results with intervals, curves, Figures 1 and 2, evaluation, what the configs differ in, and how it was run. The file
@@ -15,7 +15,7 @@ from os.path import expanduser
 
 from ikd.errors import ending_in_a_line
 from ikd.files import replace_text
-from ikd.modules import run_config, take_config
+from ikd.modules import run_config, shipped, take_config
 
 
 def parse(argv):
@@ -58,6 +58,7 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
+    sys.path.append(str(shipped()))  # configs/, for the command that makes a run again, from wherever this is called
     with ending_in_a_line():
         main(sys.argv[1:])
 

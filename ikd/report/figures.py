@@ -4,6 +4,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ikd.evaluation.faithfulness import SLOPES
+from ikd.files import any_script
 from ikd.report.markdown import number
 
 MOST_CLASSES = 10
@@ -85,5 +86,6 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
 def pixels(figure):
     """The figure as uint8 [height, width, 3]."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with any_script():
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -5,6 +5,7 @@ from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
 from ikd.evaluation.measure import called, describe
+from ikd.files import any_script
 from ikd.report.figures import colours
 from ikd.report.html import element, join, paragraph, picture
 from ikd.report.matrix import matrix_figure
@@ -77,5 +78,6 @@ def trees(run):
 def png(figure):
     """A matplotlib Figure as the bytes of a PNG."""
     written = io.BytesIO()
-    figure.savefig(written, format='png')
+    with any_script():
+        figure.savefig(written, format='png')
     return written.getvalue()

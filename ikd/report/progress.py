@@ -6,14 +6,14 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Shows `total` training steps going by on stderr, with the time left.
+    """Shows `total` training steps, or what else a `unit` is, going by on stderr, with the time left.
 
     Off a terminal there is a line when an epoch ends, at most one every `pause` seconds, and one at the end.
     Nothing at all if `quiet`.
     """
 
-    def __init__(self, total, pause=5, quiet=False):
-        self.bar = tqdm(total=total, unit='step', disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True)
+    def __init__(self, total, pause=5, quiet=False, unit='step'):
+        self.bar = tqdm(total=total, unit=unit, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True)
         self.total, self.done, self.skipped = total, 0, 0
         self.started, self.pause, self.spoke = time.monotonic(), pause, -pause
         self.quiet = quiet
