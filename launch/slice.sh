@@ -45,7 +45,9 @@ for cell in "$work"/results/cells/*.json; do
   [[ ! -e $cell ]] || done_with+=(--exclude="runs/${name%-*}/checkpoints/seed${name##*-}")
 done
 for name in results runs compiled; do
-  tar -cz -C "$work" --exclude=tensorboard "${done_with[@]}" $name | split -b 15M -d - "$out/$name.tar.gz."
-  [[ -e $out/$name.tar.gz.01 ]] || mv "$out/$name.tar.gz.00" "$out/$name.tar.gz"
+  tar -cz -C "$work" --exclude=tensorboard "${done_with[@]}" $name | split -b 15M -d - "$work/$name.tar.gz."
+  [[ -e $work/$name.tar.gz.01 ]] || mv "$work/$name.tar.gz.00" "$work/$name.tar.gz"
+  rm -f "$out/$name.tar.gz"* # STATE and OUT may be the same folder
+  mv "$work/$name.tar.gz"* "$out"
 done
 exit "$code"

@@ -78,9 +78,13 @@ echo said; exit 3
     assert 1.6 < float(done.stdout.partition('minutes ')[2].split()[0]) <= 1.75
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'compiled.tar.gz', 'results.tar.gz', 'runs.tar.gz.00', 'runs.tar.gz.01']
-    again = run_slice(tmp_path, tmp_path / 'out', tmp_path / 'again', tmp_path / 'python', 10, IKD_PACKING='60')
+    small = (tmp_path / 'python').read_text().replace('17M', '1M')
+    (tmp_path / 'python').write_text(small)
+    again = run_slice(tmp_path, tmp_path / 'out', tmp_path / 'out', tmp_path / 'python', 10, IKD_PACKING='60')
     assert 'minutes 0.00' in again.stdout and again.returncode == 3
-    results = unpacked(tmp_path / 'again', tmp_path / 'results')
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {
+        'compiled.tar.gz', 'results.tar.gz', 'runs.tar.gz'}
+    results = unpacked(tmp_path / 'out', tmp_path / 'results')
     assert (results / 'results' / 'said.txt').read_text().count('said\n') == 2
 
 
