@@ -11,6 +11,7 @@ from ikd.evaluation import measure
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.explainers import class_similarity, explain
+from ikd.report import paper_figures
 from ikd.trained import Trained
 from ikd.validation import resolve
 
@@ -23,7 +24,8 @@ def trained(monkeypatch):
     model, digits = models.create('mlp', 10), data.load('digits')
     digits = digits._replace(test_images=digits.test_images[:40], test_labels=digits.test_labels[:40])
     trained = Trained(resolve(config), digits, model, models.init(model, jax.random.key(0), (8, 8, 1)), 7)
-    monkeypatch.setattr(measure, 'load', lambda workdir, seed: {('run', 7): trained}[workdir, seed])
+    for module in measure, paper_figures:
+        monkeypatch.setattr(module, 'load', lambda workdir, seed: {('run', 7): trained}[workdir, seed])
     return trained
 
 
@@ -46,7 +48,7 @@ def test_rounding():
 
 def test_examples_have_the_scores_of_the_explainer_asked_for(trained):
     """Not of the one that the network has learnt from: the row of the first test image of class 2."""
-    figure = measure.examples('run', 7, 'grad_input')
+    figure = paper_figures.examples('run', 7, 'grad_input')
     assert 'mlp after le (Grad) on digits: Grad*Input' in figure.get_suptitle()
     place = np.flatnonzero(trained.dataset.test_labels == 2)[:1]
     images = trained.dataset.test_images[place] / np.float32(255)
