@@ -84,7 +84,10 @@ def mistake(argv, error):
     file = (file_named(argv) or '').partition(':')[0]
     told = ''.join(traceback.format_exception(error)) if file else ''  # libraries put what they caught into a message
     lines = re.findall(rf'File "[^"]*{re.escape(file)}", line (\d+)', told)
-    text = f'{error.args[0]}' if error.args else f'{error}'
+    said = error
+    while isinstance(said, AttributeError | KeyError) and said.args:  # a KeyError shows its text in quotes
+        said = said.args[0]
+    text = f'{said}'
     text = text.strip().splitlines()[-1] if 'Traceback' in text else ' '.join(text.split())
     return f'{file}, line {lines[-1]}: {text}' if lines else text
 
