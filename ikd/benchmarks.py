@@ -21,7 +21,7 @@ from ikd.config import default
 from ikd.data.stream import ahead, unread
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
-from ikd.report.device_time import busy_seconds, busy_share, device_events
+from ikd.report.device_time import busy_share, busy_time, device_events
 from ikd.report.timing import paired_times, times_of
 from ikd.trials import prepare_stages
 from ikd.validation import resolve
@@ -233,7 +233,7 @@ def device_busy(pairs, model, method, **fields):
             with jax.profiler.trace(directory):
                 thrice()
             events = device_events(directory)
-        busy.append(busy_seconds(events))
+        busy.append(busy_time(events) / 1e9)
         shares.append(busy_share(events))
         counts.append(len(events) / 3 / steps.steps)
     return np.stack([seconds, busy], 1), {'share_traced': float(np.median(shares)),

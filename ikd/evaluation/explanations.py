@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.faithfulness import (
+    SQUARES,
     area,
     contributions,
     drops,
@@ -32,8 +33,8 @@ RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
 
 
 def at_a_time(trained, size=50):
-    """How many images `examiner` looks at together, at most `size`: infidelity covers each of them 50 times."""
-    return fitting(trained, size, copies=len(squares((1, 1))))
+    """How many images `examiner` looks at together, at most `size`: infidelity takes squares out of each."""
+    return fitting(trained, size, copies=SQUARES)
 
 
 def examiner(trained, measures, most=100, size=50):

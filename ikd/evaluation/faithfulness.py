@@ -10,6 +10,7 @@ import numpy as np
 # Maps in logits per unit of the input; what they say of a change is their product with it. Others are in logits, or
 # in a unit of their own.
 SLOPES = ('grad', 'guided_backprop', 'smooth_grad', 'guided_grad_cam')
+SQUARES = 50  # that infidelity removes from each image
 
 
 def pixel_values(maps, size):
@@ -62,7 +63,7 @@ def area(curves, shares):
     return np.trapezoid(curves, shares, axis=-1)
 
 
-def squares(size, count=50, seed=0):
+def squares(size, count=SQUARES, seed=0):
     """`count` squares at random places of an image of size (h, w): bool [count, h, w].
 
     Their sides are spread evenly from 1 to half of the image's shorter side.

@@ -26,7 +26,7 @@ def command(fields, own_file=None):
         config.update(fields)
         config = resolve(config)
         wanted = said(config)
-        found = named(own_file) if own_code(config) else shipped(wanted['method.name'])
+        found = named(own_file) if own_code(config) else of_ikd(wanted['method.name'])
         name, base, changes = min(((name, base, differing(wanted, said(base))) for name, base in found),
                                   key=lambda one: len(one[2]))
     except (InputError, ImportError, AttributeError, TypeError, ValueError):
@@ -35,7 +35,7 @@ def command(fields, own_file=None):
     return shlex.join(['python', '-m', 'ikd.main', f'--config={name}', *flags])
 
 
-def shipped(method):
+def of_ikd(method):
     """(what `--config` may name, its config) of ikd's own files for a method."""
     for name in FILES:
         get_config = importlib.import_module(f'configs.{name}').get_config

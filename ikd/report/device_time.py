@@ -26,13 +26,13 @@ def device_events(directory):
 def busy_share(events):
     """The share of the time from the first event's start to the last's end in which any ran: in [0, 1].
 
-    events: as for `busy_seconds`.
+    events: as for `busy_time`.
     """
-    return 1e9 * busy_seconds(events) / (max(end for _, end in events) - events[0][0])
+    return busy_time(events) / (max(end for _, end in events) - events[0][0])
 
 
-def busy_seconds(events):
-    """The time in which any event ran.
+def busy_time(events):
+    """The time in which any event ran, in nanoseconds.
 
     events: (start, end) in nanoseconds, sorted by start; they may overlap, as those of several streams do. InputError
     if there are none.
@@ -43,4 +43,4 @@ def busy_seconds(events):
     for start, end in events:
         busy += max(0, end - max(start, until))
         until = max(until, end)
-    return busy / 1e9
+    return busy
