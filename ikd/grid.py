@@ -18,6 +18,8 @@ from ikd.files import write_json
 from ikd.recipes import EXPLAINED, recipe
 from ikd.validation import resolve, usual
 
+FASTER = 'tf32', 'bfloat16'  # than float32, on accelerators
+
 
 class Cell(NamedTuple):
     """One number of a table: a config, trained on several seeds.
@@ -59,7 +61,8 @@ def adapt(grid, argument):
 
     `smoke`: two epochs of few images. `epochs=N`: a shorter schedule, of N epochs where the longest cells have most;
     milestones and warm-ups keep their shares. `images=N`: only the first N training images. For none of these has the
-    paper numbers. `model=NAME`: only the cells of that network. Title and files are named so, cells by themselves.
+    paper numbers. `precision=tf32` or `bfloat16` instead of float32. `model=NAME`: only the cells of that network. Title
+    and files are named so, cells by themselves.
     Raises InputError for a word that means nothing.
     """
     words = [*filter(None, argument.split(','))]
@@ -75,13 +78,16 @@ def adapt(grid, argument):
         elif kind == 'images' and value.isdecimal() and int(value) > 0:
             grid = _each(grid, lambda config: config.data.update(train_images=int(value)), f'images{value}',
                          f'the first {int(value):,} training images')
+        elif kind == 'precision' and value in FASTER:
+            grid = _changed(grid, lambda config: config.update(precision=value))
+            grid = grid._replace(name=f'{grid.name}-{value}', title=f'{grid.title} ({value})')
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
         else:
             models = f"; the networks are {', '.join(there)}" if kind == 'model' else ''
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: smoke, epochs=N, "
-                             f'images=N, model=NAME{models}')
+                             f"images=N, precision={' or '.join(FASTER)}, model=NAME{models}")
     there = {'', *(cell.config.data.name for cell in grid.cells), *('paper' for cell in grid.cells if cell.paper)}
     notes = [('', note) if isinstance(note, str) else note for note in grid.notes]
     return grid._replace(notes=tuple(note for about, note in notes if about in there))

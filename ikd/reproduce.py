@@ -38,7 +38,7 @@ def parse(argv):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--config', required=True, type=expanduser,
                         help='a file of configs/tables/, configs/figures/ or configs/searches/, and after a colon '
-                        'smoke, epochs=N, images=N, model=NAME')
+                        'smoke, epochs=N, images=N, precision=NAME, model=NAME')
     parser.add_argument('--workdir', type=expanduser,
                         help='where runs, checkpoints and shared teachers go; keep it to go on with')
     parser.add_argument('--results', type=expanduser, default='results',

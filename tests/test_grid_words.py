@@ -53,6 +53,14 @@ def test_fewer_images():
         assert not any(cell.paper for cell in grid.cells)
 
 
+def test_another_precision_is_another_cell_beside_the_paper_s_numbers():
+    usual, fast = table(2, 'model=resnet8'), table(2, 'model=resnet8,precision=tf32')
+    assert fast.name == 'table2-resnet8-tf32' and fast.title.endswith('(tf32)')
+    for old, new in zip(usual.cells, fast.cells):
+        assert (old.config.precision, new.config.precision) == ('float32', 'tf32') and new.paper == old.paper
+        assert cell_name(old.config) != cell_name(new.config)
+
+
 def test_the_shortest_schedule_has_its_warm_up():
     """The MLP has two epochs here, a fifth of which is none."""
     configs = [resolve(cell.config) for cell in table(6, 'epochs=5').cells if cell.row.startswith('LE')]
@@ -61,7 +69,8 @@ def test_the_shortest_schedule_has_its_warm_up():
 
 @pytest.mark.parametrize('argument, message', [
     ('smok', "unknown argument 'smok' after the colon of --config; choose from: smoke, epochs=N, images=N, "
-     'model=NAME'),
+     'precision=tf32 or bfloat16, model=NAME'),
+    ('precision=float32', "unknown argument 'precision=float32'"),
     ('images=0', "unknown argument 'images=0'"), ('images=', "unknown argument 'images='"),
     ('epochs=1', "unknown argument 'epochs=1'"), ('epochs=x', "unknown argument 'epochs=x'"),
     ('model=vgg8', "unknown argument 'model=vgg8' .*; the networks are resnet14, resnet8"),
