@@ -21,7 +21,7 @@ from ikd.config import default
 from ikd.data.stream import ahead, unread
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
-from ikd.report.device_time import busy_share, busy_time, device_events
+from ikd.report.device_time import busy_share, busy_time, device_events, slowest
 from ikd.report.timing import paired_times, times_of
 from ikd.trials import prepare_stages
 from ikd.validation import resolve
@@ -222,7 +222,7 @@ def device_busy(pairs, model, method, **fields):
 
     Busy as a trace of as many says. While one is taken XLA launches operations one by one, which it else puts
     together, so the time is that of steps without a trace; `share_traced` is the share within the trace. Also how
-    many operations a step takes. An epoch is as long as CIFAR-10's or MNIST's.
+    many operations a step takes, and which take longest. An epoch is as long as CIFAR-10's or MNIST's.
     """
     images = dataset(28, 1, copies=EPOCH) if model == 'mlp' else dataset(32, 3, copies=EPOCH)
     steps = Steps(settings(model, method, **fields), images)
@@ -237,7 +237,7 @@ def device_busy(pairs, model, method, **fields):
         shares.append(busy_share(events))
         counts.append(len(events) / 3 / steps.steps)
     return np.stack([seconds, busy], 1), {'share_traced': float(np.median(shares)),
-                                          'operations_a_step': float(np.median(counts))}
+                                          'operations_a_step': float(np.median(counts)), 'slowest': slowest(events)}
 
 
 def table_2(pairs, precision, minutes, steps_an_epoch=390, epochs=160, trials=5):

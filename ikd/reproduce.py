@@ -50,8 +50,8 @@ def parse(argv):
     parser.add_argument('--columns', help='train only these networks, or searches, separated by commas')
     parser.add_argument('--trials', type=int, help='seeds 0, 1, ... of each cell; by default as many as the paper')
     parser.add_argument('--minutes', type=float, help='stop, everything saved, when so many have gone')
-    parser.add_argument('--together', type=int, help='seeds of a cell trained side by side; by default one on each '
-                        'GPU or TPU core, on a CPU one')
+    parser.add_argument('--together', type=int, help='seeds of a cell trained side by side; by default five on '
+                        'each GPU, one on each TPU core, on a CPU one')
     parser.add_argument('--render', action='store_true', help='run nothing')
     return parser.parse_args(argv)
 

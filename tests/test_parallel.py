@@ -20,8 +20,9 @@ def test_the_way_of_each_platform():
     assert parallel.way(CPU, False).compiler_options is None
 
 
-def test_a_grid_trains_a_seed_on_each_accelerator():
-    assert parallel.seeds_at_once(GPU.devices * 4) == 4
+def test_a_grid_trains_several_seeds_on_each_accelerator():
+    assert parallel.seeds_at_once(GPU.devices * 4) == 20
+    assert parallel.seeds_at_once((SimpleNamespace(platform='tpu'),) * 4) == 4
     assert parallel.seeds_at_once(jax.devices()) == parallel.seeds_at_once() == 1
 
 
