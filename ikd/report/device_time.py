@@ -1,4 +1,4 @@
-"""What an accelerator did while a trace was taken: its operations, the slowest, and how much of the time it was busy."""
+"""What an accelerator did while a trace was taken: its operations, the slowest, and the time it was busy."""
 import collections
 import pathlib
 
@@ -12,8 +12,8 @@ LINES = ('Stream', 'XLA Ops')  # of a GPU's plane, of a TPU's
 def device_events(directory):
     """(start, end, name) of every operation on the first accelerator in an XProf trace: a list, by start.
 
-    Times are in nanoseconds. directory: what `jax.profiler.trace` wrote to. Empty on a CPU, whose operations are not told apart from the
-    host's. Copies between host and device count as operations.
+    Times are in nanoseconds. directory: what `jax.profiler.trace` wrote to. Empty on a CPU, whose operations are not
+    told apart from the host's. Copies between host and device count as operations.
     """
     found = []
     for path in sorted(pathlib.Path(directory).glob('**/*.xplane.pb')):
