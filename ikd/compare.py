@@ -10,7 +10,7 @@ from os.path import expanduser
 
 from ikd.config import identity
 from ikd.errors import InputError, ending_in_a_line
-from ikd.files import read_json
+from ikd.files import read_json, read_summary
 from ikd.report.comparison import comparison, labels_of
 
 LEGEND = '+-: the standard deviation over seeds; of a difference, half of its 95 % interval, paired by seed.'
@@ -29,7 +29,7 @@ def main(argv):
     workdirs = [*dict.fromkeys(map(os.path.normpath, parse(argv).runs))]
     if not workdirs:
         raise InputError('give the directories of finished runs: python -m ikd.compare RUN RUN...')
-    found = {workdir: read_json(pathlib.Path(workdir) / 'summary.json') for workdir in workdirs}
+    found = {workdir: read_summary(workdir) for workdir in workdirs}
     summaries = {workdir: summary for workdir, summary in found.items() if summary}
     for workdir in found:
         if not summaries or not os.path.exists(workdir):

@@ -14,7 +14,7 @@ from ikd import data, models, parallel, processes, store
 from ikd.config import digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
-from ikd.files import read_json, save_figure, write_json
+from ikd.files import read_json, read_summary, save_figure, write_json
 from ikd.own_code import is_own
 from ikd.recipes import EXPLAINED, recipe
 from ikd.report.explanations import draw, explanations
@@ -49,7 +49,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     provenance()  # now, as the checkout may change while this runs
     config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
-    summary = processes.told(lambda: check_identity(config, workdir) or read_json(workdir / 'summary.json'))
+    summary = processes.told(lambda: check_identity(config, workdir) or read_summary(workdir))
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     missing = [seed for seed in (processes.own_seeds(config) if seeds is None else seeds) if seed not in done]
     if not missing:
@@ -190,7 +190,7 @@ def summarise(config, workdir, seeds, dataset, checksum):
     Accuracy in percent, NLL in nats, ECE in [0, 1]; sample standard deviation, None for one trial.
     """
     with locked(workdir):
-        there = read_json(workdir / 'summary.json') or {'trials': []}
+        there = read_summary(workdir) or {'trials': []}
         trials = {trial['seed']: trial for trial in there['trials']}
         trials |= {seed: last_of(config, read_records(workdir, seed)) for seed in seeds}
         trials = [trials[seed] for seed in sorted(trials)]

@@ -100,11 +100,26 @@ def write_json(path, value, indent=2):
     replace_text(path, json.dumps(value, indent=indent, allow_nan=False) + '\n')
 
 
-def read_json(path):
-    """The JSON value in a file, None if there is none; RunError if it can't be read."""
+def read_json(path, kind=dict):
+    """The JSON value in a file, None if there is no file; RunError if it can't be read or is no `kind`."""
     try:
-        return json.loads(pathlib.Path(path).read_text())
+        value = json.loads(pathlib.Path(path).read_text())
+        if not isinstance(value, kind):
+            raise ValueError(f'a {type(value).__name__} in the place of a {kind.__name__}')
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise RunError(f'{path} is damaged ({error}); choose another --workdir, or remove it') from error
+    return value
+
+
+def read_summary(workdir):
+    """A run's summary.json, None if there is none; RunError if it is damaged or does not tell of trials."""
+    path = pathlib.Path(workdir) / 'summary.json'
+    summary = read_json(path)
+    trials = summary and summary.get('trials')
+    if summary is not None and not (trials and isinstance(trials, list) and all(
+            isinstance(trial, dict) and {'seed', 'test_accuracy'} <= {*trial} for trial in trials)):
+        raise RunError(f'{path} is damaged (no trials with a seed and a test_accuracy); remove it, and the command '
+                       'of the run writes it again')
+    return summary

@@ -19,7 +19,7 @@ from ikd.data import READERS, noted_checksum
 from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError, writing
 from ikd.explainers import EXPLAINERS
-from ikd.files import holding, read_json, write_json
+from ikd.files import holding, read_json, read_summary, write_json
 from ikd.models import MODELS
 from ikd.own_code import source
 from ikd.recipes import RECIPES, recipe
@@ -39,7 +39,7 @@ def stage_name(config, stages, index):
 def _describe(config, stages, index):
     stage = stages[index]
     if stage.given:
-        return read_json(pathlib.Path(stage.given) / 'summary.json')
+        return read_summary(stage.given)
     own = ''.join(map(source, _code(config, stage)))
     return {
         **{field: _say(value) for field, value in stage._asdict().items()
@@ -109,12 +109,12 @@ def _entry(directory, name, seed):
 def _read(entry, example, data_checksum):
     """What `fetch` gives. Unusable if it is damaged, or of another network or other data."""
     try:
-        records, then = read_json(entry / 'records.json'), noted_checksum(entry)
+        records, then = read_json(entry / 'records.json', list), noted_checksum(entry)
     except InputError as error:
         raise Unusable(f'{error}'.partition(';')[0]) from error
     if records is None:
         return None
-    if not (isinstance(records, list) and all(isinstance(record, dict) and 'epoch' in record for record in records)):
+    if not all(isinstance(record, dict) and 'epoch' in record for record in records):
         raise Unusable(f'{entry}/records.json is damaged')
     if data_checksum and then and then != data_checksum:
         raise Unusable(f'{entry} was trained on other data than there is now')
@@ -132,7 +132,7 @@ def adopt(workdir, seed, example, before=None):
     there is no such run, if its network is another, or no longer what it was before.
     """
     workdir = pathlib.Path(workdir)
-    summary = read_json(workdir / 'summary.json')
+    summary = read_summary(workdir)
     trials = {trial['seed']: trial for trial in summary['trials']} if summary else {}
     if not trials:
         raise InputError(f'teacher.checkpoint={workdir} is not the directory of a finished run; give the --workdir '

@@ -6,8 +6,20 @@ import subprocess
 import pytest
 from matplotlib.figure import Figure
 
-from ikd.errors import Unwritable
-from ikd.files import open_folder, read_json, replace_text, replacing, save_figure, temporary, write_json
+from ikd import compare
+from ikd.errors import RunError, Unwritable
+from ikd.files import (
+    open_folder,
+    read_json,
+    read_summary,
+    replace_text,
+    replacing,
+    save_figure,
+    temporary,
+    write_json,
+)
+from ikd.report.runs import read_run
+from ikd.trained import load
 
 
 def test_a_name_in_any_script_is_drawn_without_a_warning(tmp_path):
@@ -59,10 +71,22 @@ def test_whole_or_not_at_all(tmp_path):
         with replacing(path) as new:
             new.write_text('[2')
             1 / 0
-    assert read_json(path) == [1]
+    assert read_json(path, list) == [1]
     write_json(path, [3])
-    assert read_json(path) == [3] and [*tmp_path.iterdir()] == [path]
+    assert read_json(path, list) == [3] and [*tmp_path.iterdir()] == [path]
     with pytest.raises(Unwritable, match=r'cannot write .*/nowhere/value.json \(No such file or directory\)'):
         write_json(tmp_path / 'nowhere' / 'value.json', [])
     save_figure(Figure(), tmp_path / 'figure.png')
     assert (tmp_path / 'figure.png').read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.parametrize('text', ['[]', '{}', '{"trials": 3}', '{"trials": []}', '{"trials": [1]}',
+                                  '{"trials": [{"seed": 0}]}'])
+def test_what_is_no_summary(text, tmp_path):
+    """In one line, whoever wants to know of the run."""
+    (tmp_path / 'summary.json').write_text(text)
+    (tmp_path / 'config.json').write_text('{}')
+    for read in read_summary, load, read_run, lambda run: compare.main([run]):
+        with pytest.raises(RunError, match='summary.json is damaged .*remove it') as error:
+            read(str(tmp_path))
+        assert '\n' not in str(error.value)

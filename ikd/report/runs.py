@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ikd.config import flatten, identity
 from ikd.errors import InputError
 from ikd.evaluation.measure import called
-from ikd.files import read_json
+from ikd.files import read_json, read_summary
 from ikd.recipes import EXPLAINED
 from ikd.report.comparison import MEASURES, told_apart
 from ikd.report.journal import read_records
@@ -39,10 +39,10 @@ class Run(NamedTuple):
 def read_run(workdir):
     """The Run in the directory workdir; InputError if there is none, or none that has been tested."""
     workdir = pathlib.Path(workdir)
-    config, summary = read_json(workdir / 'config.json'), read_json(workdir / 'summary.json')
+    config, summary = read_json(workdir / 'config.json'), read_summary(workdir)
     if config is None:
         raise InputError(f'{workdir} is not the directory of a run; give the --workdir of one that has a config.json')
-    fields = flatten(config) if isinstance(config, dict) else {}
+    fields = flatten(config)
     if missing := {*NEEDED} - {*fields}:
         raise InputError(f"{workdir}/config.json is no config of a run: it has no {', '.join(sorted(missing))}; put "
                          'back a copy')

@@ -75,6 +75,7 @@ def test_how_to_get_one(shown, tmp_path):
     assert f'python -m ikd.evaluate {shlex.quote(f"--workdir={tmp_path}/it{chr(39)}s mine")}' in said
 
 
-def test_a_damaged_one(shown):
+@pytest.mark.parametrize('text', ['{', '[]'])
+def test_a_damaged_one(text, shown):
     with pytest.raises(InputError, match='evaluation.json is damaged'):
-        shown('{')
+        shown(text)

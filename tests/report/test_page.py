@@ -171,8 +171,9 @@ def test_bad_input(arguments, message):
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('config, message', [('{', 'is damaged'), ('[]', 'is no config of a run'),
-                                             ('{"epochs": 3, "method": {"name": "ce"}}', 'it has no data.name')])
+@pytest.mark.parametrize('config, message', [
+    ('{', 'is damaged'), ('[]', 'is damaged .a list in the place of a dict'), ('{}', 'is no config of a run'),
+    ('{"epochs": 3, "method": {"name": "ce"}}', 'it has no data.name')])
 def test_a_damaged_config(config, message, tmp_path):
     (tmp_path / 'config.json').write_text(config)
     with pytest.raises(InputError, match=message):
