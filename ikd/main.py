@@ -58,6 +58,8 @@ def parse(argv):
         sys.exit(0 if asked else error.code)
     except (flags.Error, TypeError, ValueError) as error:
         raise InputError(unknown_field(argv) or mistake(argv, error)) from error
+    except (NameError, SyntaxError, ImportError) as error:
+        raise InputError(mistake(argv, error)) from error
     if config is None:
         raise InputError('no --config; try --config=configs/le_digits.py')
     if rest[1:]:
@@ -84,7 +86,7 @@ def mistake(argv, error):
     file = (file_named(argv) or '').partition(':')[0]
     told = ''.join(traceback.format_exception(error)) if file else ''  # libraries put what they caught into a message
     lines = re.findall(rf'File "[^"]*{re.escape(file)}", line (\d+)', told)
-    said = error
+    said = getattr(error, 'msg', error)  # a SyntaxError's text has the place too
     while isinstance(said, AttributeError | KeyError) and said.args:  # a KeyError shows its text in quotes
         said = said.args[0]
     text = f'{said}'

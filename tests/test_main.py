@@ -79,7 +79,8 @@ def test_fields_of_ones_own_are_known(tmp_path):
 
 @pytest.mark.parametrize('line, part', [
     ('config.epochs = 2.5', '2.5'), ('config.modle.name = "mlp"', "line 6: 'modle' Did you"),
-    ('raise ValueError("why")', 'why')])
+    ('raise ValueError("why")', 'why'), ('config.epochs = epoch', "name 'epoch' is not defined"),
+    ('config.epochs = 3 +', 'invalid syntax')])
 def test_a_mistake_in_a_file_is_said_with_its_line(line, part, tmp_path):
     file = tmp_path / 'mine.py'
     file.write_text('from configs import digits\n\n\ndef get_config():\n    config = digits.get_config("ce")\n'
