@@ -103,6 +103,8 @@ def evaluate(trained, options):
         def ticking(text):
             return lambda: (progress.tick(1), progress.epoch(text))
 
+        if total:
+            progress.epoch('predictions')
         apply = jax.jit(of_pixels(trained))
         network = {**predictions(trained, apply, options.test_images), 'adversarial': [], 'corruptions': {}}
         if 'adversarial' in options.only:

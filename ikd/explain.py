@@ -182,6 +182,7 @@ def main(argv):
             progress.tick(images)
             progress.epoch(text)
 
+        progress.epoch('explaining')
         explained = explain_images(trained, images, labels, explainers, done)
         save_arrays(out / 'explanations.npz', trained, names, images, labels, explained)
         for i, picture in enumerate(pictures):

@@ -32,13 +32,13 @@ class Progress:
         self.bar.update(steps)
 
     def epoch(self, text):
-        """An epoch has ended; `text` says how."""
+        """An epoch has ended, or the first part has begun; `text` says how, or what it is."""
         self.bar.set_postfix_str(text)
         now = time.monotonic() - self.started
         if self.bar.disable and not self.quiet and (now - self.spoke >= self.pause or self.done >= self.total):
-            left = now / max(self.done - self.skipped, 1) * (self.total - self.done)
-            print(f'{100 * self.done / self.total:3.0f} %  {text}  ({now:.0f} s, {left:.0f} s left)', file=sys.stderr,
-                  flush=True)
+            here = self.done - self.skipped
+            left = f', {now / here * (self.total - self.done):.0f} s left' if here else ''
+            print(f'{100 * self.done / self.total:3.0f} %  {text}  ({now:.0f} s{left})', file=sys.stderr, flush=True)
             self.spoke = now
 
     def close(self):

@@ -26,6 +26,13 @@ def test_time_left_is_told_from_the_steps_taken_here(clock, capsys):
         assert capsys.readouterr().err == f'{30 + before:3.0f} %  seed 0  (15 s, {left})\n'
 
 
+def test_what_begins_is_told_without_a_time_left(clock, capsys):
+    progress = Progress(4)
+    progress.epoch('predictions')
+    progress.close()
+    assert capsys.readouterr().err == '  0 %  predictions  (0 s)\n'
+
+
 def test_lines_keep_a_distance_but_the_last_one_comes(clock, capsys):
     progress = Progress(3, pause=5)
     for text in 'first', 'second', 'third':
