@@ -1,6 +1,7 @@
 """What a benchmark prints, and that it runs what it says. No time is asserted."""
 import inspect
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +94,24 @@ def test_trials_together_are_as_many_steps():
     assert steps.state.step.tolist() == [89] * 5
     kernels = np.asarray(steps.state.params['Dense_0']['kernel'])
     assert len({kernel.tobytes() for kernel in kernels}) == 5
+
+
+@pytest.mark.parametrize('together, minutes', [(1, 5200), (5, 1040)])
+def test_the_minutes_of_table_2(together, minutes, monkeypatch):
+    """Ten networks at 0.1 s a step, each 390 x 160 steps of five trials: 312,000 s, or a fifth, five at once."""
+    made = []
+
+    def steps_of(config, images, trials):
+        made.append((config.model.name, config.method.name, trials))
+        return SimpleNamespace(steps=10)
+
+    monkeypatch.setattr(benchmarks, 'Steps', steps_of)
+    monkeypatch.setattr(benchmarks, 'times_of', lambda steps, pairs: np.ones(pairs))
+    monkeypatch.setattr(benchmarks.parallel, 'seeds_at_once', lambda devices: together)
+    times, more = benchmarks.table_2(2, 'tf32', 20)
+    assert len({*made}) == 10 and {trials for *_, trials in made} == {together}
+    np.testing.assert_allclose(times, [[minutes, 20]] * 2)
+    assert (more['unit'], more['trials_together']) == ('minutes', together)
 
 
 def test_an_epoch_of_a_streamed_set():
