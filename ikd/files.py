@@ -117,8 +117,10 @@ def read_summary(workdir):
     """A run's summary.json, None if there is none; RunError if it is damaged or does not tell of trials."""
     path = pathlib.Path(workdir) / 'summary.json'
     summary = read_json(path)
-    trials = summary and summary.get('trials')
-    if summary is not None and not (trials and isinstance(trials, list) and all(
+    if summary is None:
+        return None
+    trials = summary.get('trials')
+    if not (trials and isinstance(trials, list) and all(
             isinstance(trial, dict) and {'seed', 'test_accuracy'} <= {*trial} for trial in trials)):
         raise RunError(f'{path} is damaged (no trials with a seed and a test_accuracy); remove it, and the command '
                        'of the run writes it again')

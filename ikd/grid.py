@@ -79,8 +79,7 @@ def adapt(grid, argument):
             grid = _each(grid, lambda config: config.data.update(train_images=int(value)), f'images{value}',
                          f'the first {int(value):,} training images')
         elif kind == 'precision' and value in FASTER:
-            grid = _changed(grid, lambda config: config.update(precision=value))
-            grid = grid._replace(name=f'{grid.name}-{value}', title=f'{grid.title} ({value})')
+            grid = _renamed(_changed(grid, lambda config: config.update(precision=value)), value, value)
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
@@ -96,7 +95,11 @@ def adapt(grid, argument):
 def _each(grid, change, suffix, words):
     """The grid with `change` made to a copy of every config, without the paper's numbers; names and title say so."""
     cells = tuple(cell._replace(paper=None) for cell in _changed(grid, change).cells)
-    return grid._replace(cells=cells, name=f'{grid.name}-{suffix}', title=f'{grid.title} ({words})')
+    return _renamed(grid._replace(cells=cells), suffix, words)
+
+
+def _renamed(grid, suffix, words):
+    return grid._replace(name=f'{grid.name}-{suffix}', title=f'{grid.title} ({words})')
 
 
 def _changed(grid, change):

@@ -51,8 +51,8 @@ def slowest(events, n=10):
 
     events: as for `busy_time`. Names are the compiler's, and of a GPU's libraries the kernels'.
     """
-    seconds = collections.Counter()
+    times = collections.Counter()
     for start, end, name in events:
-        seconds[name] += end - start
-    whole = seconds.total()
-    return {name: time / whole for name, time in seconds.most_common(n)}
+        times[name] += end - start
+    whole = times.total()
+    return {name: time / whole for name, time in times.most_common(n)}
