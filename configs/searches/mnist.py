@@ -12,7 +12,7 @@ from configs.searches.shared import search, values, variants
 
 SHARED = {
     'warm-up 3 of 50': {'method.warmup_epochs': 3}, 'warm-up 25 of 50': {'method.warmup_epochs': 25},
-    'alpha 0.8': {'method.alpha': 0.8}, 'alpha 0.95': {'method.alpha': 0.95},
+    'alpha 0.6': {'method.alpha': 0.6}, 'alpha 0.8': {'method.alpha': 0.8},
     'lambda 0': {'method.lam': 0.0}, 'lambda 0.5': {'method.lam': 0.5},
 }
 TRIES = {
@@ -21,6 +21,7 @@ TRIES = {
     'LS': values('label_smoothing', 'method.alpha', (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)),
     'CP': values('confidence_penalty', 'method.beta', (0.1, 0.3, 0.5, 1.0, 2.0, 4.0, 8.0)),
     'LE-Uniform': variants('le_uniform', SHARED),
+    'LE-Frozen': variants('le_frozen', SHARED),
     'LE(Grad)': variants('le', SHARED),
 }
 NOTES = ('In the tables: warm-up 10 of 50 epochs, alpha 0.9, lambda 0.1; Dropout 0.1, LS 0.9, CP 0.5.',
