@@ -5,6 +5,7 @@
   python -m ikd.evaluate --workdir=RUN --only=deletion,insertion     only these measures
   python -m ikd.evaluate --workdir=RUN --only=adversarial --epsilons=26,51,77 --test-images=10000
   python -m ikd.evaluate --workdir=RUN --images=1000 --data=DIR      more images; the data is now in DIR
+  python -m ikd.evaluate --workdir=RUN --only=likeness --images=10000 --confused=RUN2
 
 RUN is the directory of a finished run. Accuracy, NLL, ECE and confusion, of the whole test set, are always there.
 Writes evaluation.json, reliability.png, confusion.png, faithfulness.png into RUN/evaluation/, which the report of the
@@ -60,11 +61,15 @@ def parse(argv):
                         help='test images that are attacked and corrupted (%(default)s)')
     parser.add_argument('--epsilons', default='2,8,32', metavar='A,B',
                         help='how far attacks may go, in pixels of 255 (%(default)s)')
+    parser.add_argument('--confused', type=expanduser, metavar='RUN2', help='likeness is measured beside what the '
+                        "network of this run on the same data takes for what, instead of RUN's own")
     parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of '
                         'RUN/evaluation, or RUN/evaluation/seedS with --seed=S')
     options = parser.parse_args(argv)
     options.complete = options.only is not None and 'completeness' in options.only.split(',')
     options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
+    if options.confused and 'likeness' not in options.only:
+        raise InputError('--confused is for likeness alone; add it to --only')
     try:
         options.epsilons = [float(word) for word in options.epsilons.split(',')]
     except ValueError as error:
@@ -86,8 +91,8 @@ def chosen(flag, text, choices):
     return [name for name in choices if name in words]
 
 
-def evaluate(trained, options):
-    """What evaluation.json has beside `run`; options: of `parse`. Progress is shown on stderr."""
+def evaluate(trained, options, confused=None):
+    """What evaluation.json has beside `run`; options: of `parse`; confused: of `examiner`. Progress is on stderr."""
     asked = options.explainers or (*NAMES, trained.config.method.explainer, *COMPLETE * options.complete)
     image_shape = trained.dataset.test_images.shape[1:]
     names, reasons = applicable(trained.model, trained.variables, image_shape)
@@ -112,7 +117,7 @@ def evaluate(trained, options):
         if 'corruptions' in options.only:
             network['corruptions'] = corrupted(trained, apply, options.test_images, tick=ticking('corruptions'))
         explainers, curves = {}, {}
-        judge = examiner(trained, measures, options.images, BATCH) if names else None
+        judge = examiner(trained, measures, options.images, BATCH, confused) if names else None
         for name in names:
             explainers[name], curve = judge(name, ticking(name))
             if curve:
@@ -139,18 +144,20 @@ def main(argv):
             raise InputError(f"completeness is measured of {', '.join(COMPLETE)} alone; add it to --explainers, or "
                              'leave completeness out of --only')
     trained = load(options.workdir, options.seed, options.data)
+    confused = load(options.confused, options.seed, options.data) if options.confused else None
     config = trained.config
     keep_compiled(config.cache_dir)
     of_seed = '' if options.seed is None else f'seed{options.seed}'
     out = pathlib.Path(options.out or pathlib.Path(options.workdir, 'evaluation', of_seed))
     with writing(out):
         open_folder(out)
-    found = evaluate(trained, options)
+    found = evaluate(trained, options, confused)
     facts = provenance()
     run = {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,
            'explainer': config.method.explainer, 'explainer_options': explainer_options(config),
            'changed_options': changed_options(trained), 'similarity': config.method.similarity,
            'seed': trained.seed, 'precision': config.precision,
+           'confused': f'{describe(confused.config)}, seed {confused.seed}' if confused else None,
            'images': min(options.images, len(trained.dataset.test_images)),
            'robustness_images': min(options.test_images, len(trained.dataset.test_images)),
            'test_images': len(trained.dataset.test_images),

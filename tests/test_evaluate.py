@@ -11,6 +11,8 @@ from ikd import evaluate, metrics
 from ikd.errors import InputError
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import MEASURES
+from ikd.evaluation.likeness import likeness
+from ikd.evaluation.measure import rounded
 from ikd.evaluation.network import corrupted, of_pixels, predict
 from ikd.explainers import EXPLAINERS
 from ikd.files import read_json
@@ -97,6 +99,24 @@ def test_only_some_measures(finished, tmp_path, monkeypatch, capsys):
     assert (found['network']['adversarial'], found['network']['corruptions'], found['curves']) == ([], {}, {})
     assert not (tmp_path / 'there' / 'faithfulness.png').exists() and (tmp_path / 'there' / 'notes.txt').exists()
     assert said.out.endswith('there/: confusion.png, evaluation.json, reliability.png\n')
+
+
+def test_beside_what_another_network_confuses(finished, tmp_path, monkeypatch, capsys):
+    """Its likeness is another number, and the file and the terminal say whose confusions those were."""
+    other = finished_run(tmp_path / 'other', **{'model.name': 'mlp', 'seed': 5, 'method.name': 'ce'})
+    arguments = (f'--workdir={finished}', f'--out={tmp_path}/out', '--only=likeness', '--explainers=grad',
+                 '--images=200')
+    found = []
+    for more in [], [f'--confused={other}']:
+        said = run(monkeypatch, capsys, *arguments, *more).out
+        found.append(json.loads((tmp_path / 'out' / 'evaluation.json').read_text()))
+        assert ('Likeness is beside what mlp after ce on digits, seed 5 takes for what.' in said) == bool(more)
+    assert [one['run']['confused'] for one in found] == [None, 'mlp after ce on digits, seed 5']
+    own, others = (one['explainers']['grad']['likeness'] for one in found)
+    assert own['value'] != others['value'] and own == rounded(likeness(load(finished), 'grad', 200))
+    assert others == rounded(likeness(load(finished), 'grad', 200, load(other)))
+    with pytest.raises(InputError, match='--confused is for likeness alone'):
+        run(monkeypatch, capsys, f'--workdir={finished}', '--only=deletion', f'--confused={other}')
 
 
 @pytest.mark.parametrize('asked', ['mine', 'mine,grad', 'all'])

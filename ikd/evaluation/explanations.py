@@ -1,4 +1,6 @@
 """How good explainers are, by measures that each look at one thing: numbers over test images, with intervals."""
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,7 @@ from ikd.evaluation.faithfulness import (
     squares,
 )
 from ikd.evaluation.intervals import estimate
+from ikd.evaluation.likeness import likeness
 from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby, relative_change
 from ikd.evaluation.sparseness import gini
@@ -27,7 +30,8 @@ from ikd.trained import at_precision, explain_function, fitting, pixel_batches
 # Measure -> which values are better; where neither is, what it says. Sanity is read with and without signs, and the
 # reading in which maps are more alike counts.
 MEASURES = {'discriminativeness': 'high', 'deletion': 'low', 'insertion': 'high', 'infidelity': 'low',
-            'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'near 0', 'completeness': 'low'}
+            'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'near 0', 'likeness': 'neither',
+            'completeness': 'low'}
 COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit gains over the network's zero
 RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
 
@@ -37,7 +41,7 @@ def at_a_time(trained, size=50):
     return fitting(trained, size, copies=SQUARES)
 
 
-def examiner(trained, measures, most=100, size=50):
+def examiner(trained, measures, most=100, size=50, confused=None):
     """The function judge(explainer, tick), which takes `measures` of explainers on the first `most` test images.
 
     `size` images at a time, or as many as fit. It gives ({measure: `intervals.estimate`}, curves): `curves` are the
@@ -48,7 +52,8 @@ def examiner(trained, measures, most=100, size=50):
     the data's mean pixel, or black where the data are not centred (digits, MNIST, Fashion-MNIST), and inserted into
     the image blurred by an eighth of its side. infidelity, max_sensitivity, sparseness: means over all classes of an
     image. completeness, which is measured for `COMPLETE` alone: `incompleteness`. discriminativeness, sanity:
-    `told_apart`, `after_randomisation`.
+    `told_apart`, `after_randomisation`. likeness: the function of that name, beside what `confused`, a Trained, takes
+    for what, by default the network itself.
     """
     dataset, variables = trained.dataset, trained.variables
     shape, shares, key = dataset.test_images.shape[1:], fractions(), jax.random.key(0)
@@ -114,9 +119,9 @@ def examiner(trained, measures, most=100, size=50):
         curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
         found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
                  for measure, value in values.items()}
-        for measure in RANKED:
+        for measure, way in {**RANKED, 'likeness': partial(likeness, confused=confused)}.items():
             if measure in measures:
-                found[measure] = RANKED[measure](trained, name, most)
+                found[measure] = way(trained, name, most)
                 tick()
         return ({measure: found[measure] for measure in measures if measure != 'completeness' or name in COMPLETE},
                 {**curves, 'fractions': shares} if curves else {})
@@ -143,7 +148,7 @@ def after_randomisation(trained, name, most):
     return {'value': found['rho'], 'low': found['low'], 'high': found['high']}
 
 
-RANKED = {'discriminativeness': told_apart, 'sanity': after_randomisation}
+RANKED = {'discriminativeness': told_apart, 'sanity': after_randomisation, 'likeness': likeness}
 
 
 def over_classes(values):

@@ -87,12 +87,14 @@ def directions(measures):
     return f"Better: {', '.join(f'{one} {MEASURES[one]}' for one in measures if one in MEASURES)}."
 
 
-def own_options(result):
-    """` grad_cam has the run's options: relu False.` where these are not the default ones; else nothing."""
-    run = result.get('run', {})
+def remarks(result):
+    """` grad_cam has the run's options: relu False.` where these are not the default ones, and whose confusions."""
+    run, explainers = result.get('run', {}), result['explainers']
     changed = [f"{name} {run['explainer_options'][name]}" for name in run.get('changed_options', ())]
-    shown = changed and run['explainer'] in result['explainers']
-    return f" {run['explainer']} has the run's options: {', '.join(changed)}." if shown else ''
+    shown = changed and run['explainer'] in explainers
+    options = f" {run['explainer']} has the run's options: {', '.join(changed)}." if shown else ''
+    other = run.get('confused') if any('likeness' in found for found in explainers.values()) else None
+    return options + (f' Likeness is beside what {other} takes for what.' if other else '')
 
 
 def text(result, title):
@@ -118,6 +120,6 @@ def text(result, title):
         parts.append(lines_of(['explainer', *measures], [[name, *(cell(found.get(one)) for one in measures)]
                                                          for name, found in explainers.items()]))
         parts[-1].append(f"{directions(measures)} {result['run']['images']} test images; intervals are in "
-                         f'evaluation.json.{own_options(result)}')
+                         f'evaluation.json.{remarks(result)}')
     parts += [[f'{name} does not apply: {why}' for name, why in result['not_applicable'].items()]]
     return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'

@@ -4,7 +4,7 @@ import shlex
 import numpy as np
 
 from ikd.files import read_json
-from ikd.report.evaluation import directions, own_options
+from ikd.report.evaluation import directions, remarks
 from ikd.report.html import command_line, element, join, paragraph, picture, table
 from ikd.report.markdown import number
 
@@ -99,7 +99,7 @@ def explainers(found):
     if rows and measures:
         parts.append(table(['explainer', *(measure.replace('_', ' ') for measure in measures)], rows,
                            f"Mean over {found.get('run', {}).get('images', 'the')} test images, its 95 % interval. "
-                           f"{directions(measures).replace('_', ' ')}{own_options(found)}"))
+                           f"{directions(measures).replace('_', ' ')}{remarks(found)}"))
     absent = '; '.join(f'{name}: {reason}' for name, reason in (found.get('not_applicable') or {}).items())
     return parts + ([paragraph(f'Not applicable: {absent}.', class_='note')] if absent else [])
 

@@ -10,6 +10,7 @@ from ikd.config import default
 from ikd.evaluation import explanations
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.explanations import MEASURES, examiner, over_classes
+from ikd.evaluation.likeness import likeness
 from ikd.evaluation.network import of_pixels
 from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby
@@ -46,7 +47,7 @@ def judged(linear):
 def test_gradients_of_a_linear_network(linear, judged):
     """They lose what they say (infidelity 0), do not move; times the image they are complete and move with it."""
     (grad, _, ticks), (grad_input, _, _) = judged['grad'], judged['grad_input']
-    assert ticks == 2 + 2  # two batches, discriminativeness and sanity
+    assert ticks == 2 + 3  # two batches, discriminativeness, sanity and likeness
     assert grad['max_sensitivity']['value'] == 0 == grad['max_sensitivity']['high']
     assert 0 < grad_input['max_sensitivity']['value'] < 0.1
     for found in grad, grad_input:
@@ -63,6 +64,7 @@ def test_gradients_of_a_linear_network(linear, judged):
         assert found['sanity']['value'] == max(rho.values(), key=abs)
         if name == 'grad_input':  # where the image is black the map is zero, whatever the weights
             assert found['sanity']['value'] > 0.5 > abs(rho['signed'])
+        assert found['likeness'] == likeness(linear, name, N)
         for one in found.values():
             assert one['low'] <= one['value'] <= one['high']
 

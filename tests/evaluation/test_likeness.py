@@ -1,0 +1,108 @@
+"""Whether maps of classes that are confused look alike, on networks whose maps and probabilities are known."""
+import jax
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from ikd import data
+from ikd.config import default
+from ikd.errors import InputError
+from ikd.evaluation.likeness import likeness, rho
+from ikd.explainers import explain
+from ikd.trained import Trained
+from ikd.validation import resolve
+from tests.evaluation.linear import Linear
+
+OTHERS = ~np.eye(10, dtype=bool)
+
+
+def linear(seed, digits, weights=None):
+    """A Trained linear network with random weights."""
+    config = default()
+    config.model.name = 'mlp'
+    weights = np.random.default_rng(seed).normal(size=(64, 10)).astype(np.float32) if weights is None else weights
+    variables = {'params': {'Dense_0': {'kernel': weights, 'bias': np.zeros(10, np.float32)}}}
+    return Trained(resolve(config), digits, Linear(10), variables, 0)
+
+
+@pytest.fixture(scope='module')
+def digits():
+    return data.load('digits')
+
+
+def taken_for(trained, n):
+    """Mean probabilities [k, k] of the first n test images, rows true classes, in a plain loop."""
+    kernel = trained.variables['params']['Dense_0']['kernel'].astype(float)
+    rows = [[] for _ in range(10)]
+    for image, label in zip(trained.dataset.test_images[:n], trained.dataset.test_labels):
+        logits = image.reshape(-1) / 255 @ kernel
+        e = np.exp(logits - logits.max())
+        rows[label].append(e / e.sum())
+    return np.array([np.mean(row, 0) for row in rows])
+
+
+def test_of_a_linear_network(digits):
+    """Its maps are its weights, so the cosines are theirs; the probabilities are its own or another network's."""
+    network, other = linear(0, digits), linear(1, digits)
+    weights = network.variables['params']['Dense_0']['kernel'].astype(float)
+    unit = weights / np.linalg.norm(weights, axis=0)
+    cosines = (unit.T @ unit)[OTHERS]
+    for confused in None, other:
+        found = likeness(network, 'grad', most=300, confused=confused)
+        expected = spearmanr(cosines, taken_for(confused or network, 300)[OTHERS]).statistic
+        assert found['value'] == pytest.approx(expected, abs=1e-3)
+        assert -1 <= found['low'] < found['value'] < found['high'] <= 1
+    assert likeness(network, 'grad', most=300, confused=other)['value'] != likeness(network, 'grad', 300)['value']
+
+
+def test_a_network_that_confuses_what_looks_alike(digits):
+    """Images whose class is what it takes them for: what has nearly that class's weights comes close behind."""
+    base = np.random.default_rng(3).normal(size=(64, 5))
+    weights = (np.repeat(base, 2, 1) + np.random.default_rng(4).normal(size=(64, 10)) / 3).astype(np.float32)
+    labels = (digits.test_images.reshape(-1, 64) @ weights).argmax(1)
+    digits = digits._replace(test_labels=labels.astype(np.int32))
+    network, turned = (linear(0, digits, np.roll(weights, shift, 1)) for shift in (0, 3))
+    own, other = likeness(network, 'grad', None), likeness(network, 'grad', None, turned)
+    assert own['low'] > 0.4 > 0.1 > other['high']
+
+
+def test_fewer_images_have_the_wider_interval(digits):
+    network = linear(0, digits)
+    few, many = (likeness(network, 'grad_input', most) for most in (40, 360))
+    assert few['high'] - few['low'] > 1.5 * (many['high'] - many['low']) > 0
+
+
+def test_a_class_without_images_has_no_row(digits):
+    """And its column is read all the same."""
+    rng = np.random.default_rng(0)
+    cosines, probabilities = rng.normal(size=(2, 50, 4))
+    labels = np.arange(50) % 3  # none of class 3
+    first, second = ([values[labels == label].mean(0)[k] for label in range(3) for k in range(4) if k != label]
+                     for values in (cosines, probabilities))
+    assert rho(cosines, probabilities, labels) == pytest.approx(spearmanr(first, second).statistic)
+
+
+def test_alike_maps_have_no_order(digits):
+    """All of one network's weights are alike, so nothing can be said."""
+    weights = np.repeat(np.random.default_rng(0).normal(size=(64, 1)), 10, 1).astype(np.float32)
+    found = likeness(linear(0, digits, weights), 'grad', most=50, confused=linear(1, digits))
+    assert found == {'value': None, 'low': None, 'high': None}
+
+
+def test_maps_are_those_that_explain_gives(digits):
+    """Of one image: cosines of its maps, in plain numpy, beside its probabilities."""
+    network = linear(5, digits)
+    pixels, label = digits.test_images[:1], digits.test_labels[0]
+    maps = np.asarray(explain('grad_input', network.model, network.variables, network.inputs(pixels))).reshape(10, -1)
+    cosines = maps @ maps[label] / np.linalg.norm(maps, axis=1) / np.linalg.norm(maps[label])
+    logits = network.model.apply(network.variables, network.inputs(pixels))[0][0]
+    others = np.arange(10) != label
+    expected = spearmanr(cosines[others], jax.nn.softmax(logits)[others]).statistic
+    found = likeness(network, 'grad_input', most=1)
+    assert found == {'value': pytest.approx(expected), 'low': None, 'high': None}  # one image has no scatter
+
+
+def test_networks_of_other_data_are_refused(digits):
+    other = digits._replace(class_names=(*'abcdefghij',))
+    with pytest.raises(InputError, match='likeness: the two networks have other classes or other shapes'):
+        likeness(linear(0, digits), 'grad', 10, linear(1, other))
