@@ -10,10 +10,8 @@ started once on every host, is one run: see launch/.
 """
 import os
 import pathlib
-import re
 import sys
 import time
-import traceback
 import types
 
 from absl import app, flags, logging
@@ -22,6 +20,7 @@ from ml_collections import config_flags
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten, no_field
 from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable
+from ikd.modules import mistake
 from ikd.signals import same_command, stopping
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
@@ -43,6 +42,7 @@ def parse(argv):
     """Flags from the command line; InputError, in one line, for what the flag libraries meet with a traceback."""
     # ml_collections takes the value None for a text, or for a number that it can't read.
     unset = {f'--config.{field}=None': field for field, value in flatten(default()).items() if value is None}
+    file = file_named(argv).partition(':')[0]
     try:
         rest = flags.FLAGS([argument for argument in argv if argument not in unset])
         config = CONFIG.value
@@ -52,14 +52,14 @@ def parse(argv):
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
         raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error
     except (AttributeError, KeyError) as error:
-        raise InputError(no_config(argv, error) or unknown_field(argv) or mistake(argv, error)) from error
+        raise InputError(no_config(argv, error) or unknown_field(argv) or mistake(file, error)) from error
     except SystemExit as error:  # absl ends --help with 1
         asked = {'help', 'helpshort', 'helpfull', '?'} & {argument.lstrip('-') for argument in argv}
         sys.exit(0 if asked else error.code)
     except (flags.Error, TypeError, ValueError) as error:
-        raise InputError(unknown_field(argv) or mistake(argv, error)) from error
+        raise InputError(unknown_field(argv) or mistake(file, error)) from error
     except (NameError, SyntaxError, ImportError) as error:
-        raise InputError(mistake(argv, error)) from error
+        raise InputError(mistake(file, error)) from error
     if config is None:
         raise InputError('no --config; try --config=configs/le_digits.py')
     if rest[1:]:
@@ -68,9 +68,9 @@ def parse(argv):
 
 
 def file_named(argv):
-    """`FILE:ARGUMENT` of `--config`, None without one."""
+    """`FILE:ARGUMENT` of `--config`, empty without one."""
     return next((argument.partition('=')[2] or after for argument, after in zip(argv, [*argv[1:], ''])
-                 if argument.partition('=')[0] == '--config'), None)
+                 if argument.partition('=')[0] == '--config'), '')
 
 
 def no_config(argv, error):
@@ -79,19 +79,6 @@ def no_config(argv, error):
         named = file_named(argv)
         return (f'{named} is a grid of runs; train it with: python -m ikd.reproduce --config={named} --workdir=DIR'
                 if hasattr(error.obj, 'grid') else f'{named} has no function get_config(argument)')
-
-
-def mistake(argv, error):
-    """What an error says, in a line; of one in the file that `--config` names also where."""
-    file = (file_named(argv) or '').partition(':')[0]
-    told = ''.join(traceback.format_exception(error)) if file else ''  # libraries put what they caught into a message
-    lines = re.findall(rf'File "[^"]*{re.escape(file)}", line (\d+)', told)
-    said = getattr(error, 'msg', error)  # a SyntaxError's text has the place too
-    while isinstance(said, AttributeError | KeyError) and said.args:  # a KeyError shows its text in quotes
-        said = said.args[0]
-    text = f'{said}'
-    text = text.strip().splitlines()[-1] if 'Traceback' in text else ' '.join(text.split())
-    return f'{file}, line {lines[-1]}: {text}' if lines else text
 
 
 def unknown_field(argv):

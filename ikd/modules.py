@@ -2,8 +2,11 @@
 
 And where those lie that came with ikd.
 """
+import contextlib
 import importlib.util
 import pathlib
+import re
+import traceback
 from os.path import expanduser
 
 from ikd.errors import InputError
@@ -16,15 +19,40 @@ def shipped():
 
 
 def module_of(path):
-    """The module of a Python file, such as those of configs/, which is run. InputError if there is no such file."""
+    """The module of a Python file, such as those of configs/, which is run.
+
+    InputError if there is no such file, and, with the line, for a mistake in it.
+    """
     if not pathlib.Path(path).is_file():
         raise InputError(f"there is no file {path}; ikd's own are in configs/")
     if not path.endswith('.py'):
         raise InputError(f"{path} is no Python file; ikd's own are in configs/")
     spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with mistakes_in_a_line(path):
+        spec.loader.exec_module(module)
     return module
+
+
+@contextlib.contextmanager
+def mistakes_in_a_line(path):
+    """Raises errors that mistakes in the Python file `path` end with as InputError, with the line."""
+    try:
+        yield
+    except (AttributeError, ImportError, KeyError, NameError, SyntaxError, TypeError, ValueError) as error:
+        raise InputError(mistake(path, error)) from error
+
+
+def mistake(path, error):
+    """What an error says, in a line; of one in the Python file `path` also where."""
+    told = ''.join(traceback.format_exception(error)) if path else ''  # libraries put what they caught into a message
+    lines = re.findall(rf'File "[^"]*{re.escape(path)}", line (\d+)', told)
+    said = getattr(error, 'msg', error)  # a SyntaxError's text has the place too
+    while isinstance(said, AttributeError | KeyError) and said.args:  # a KeyError shows its text in quotes
+        said = said.args[0]
+    text = f'{said}'
+    text = text.strip().splitlines()[-1] if 'Traceback' in text else ' '.join(text.split())
+    return f'{path}, line {lines[-1]}: {text}' if lines else text
 
 
 def take_config(parser):

@@ -22,7 +22,7 @@ from ikd import grid as grids
 from ikd.compiled import keep_compiled
 from ikd.errors import Diverged, InputError, RunError, Stopped, ending_in_a_line
 from ikd.files import replace_text, save_figure, write_json
-from ikd.modules import module_of
+from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
 from ikd.report import tables
 from ikd.report.markdown import markdown
@@ -57,12 +57,13 @@ def parse(argv):
 
 
 def load(config):
-    """The Grid of `FILE:ARGUMENT`; InputError if there is none."""
+    """The Grid of `FILE:ARGUMENT`; InputError if there is none, and for a mistake in the file."""
     path, _, argument = config.partition(':')
     module = module_of(path)
     if not hasattr(module, 'grid'):
         raise InputError(f'{path} has no function grid(argument); python -m ikd.main runs single experiments')
-    return module.grid(argument)
+    with mistakes_in_a_line(path):
+        return module.grid(argument)
 
 
 def part(text):
