@@ -111,6 +111,8 @@ def load(name, directory=None, size=None, room=None):
     """
     if size is not None and size < 1:
         raise InputError(f'image size {size} is not positive: give a number of pixels')
+    if directory is not None and Path(directory).is_file():
+        raise InputError(f'data directory {directory} is a file: give the folder that holds it')
     if directory is not None and not Path(directory).is_dir():
         raise InputError(f'data directory {directory} does not exist: create it or correct the path')
     *arrays, class_names = _read(name, directory, size, room)

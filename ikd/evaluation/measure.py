@@ -1,8 +1,9 @@
-"""What Figures 2 and 3 need of a trained network, for its cell's file, and what explainers are called."""
+"""What is measured of a trained network for its cell's file, and what explainers are called."""
 import numpy as np
 
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
+from ikd.evaluation.likeness import likeness
 from ikd.explainers import EXPLAINERS
 from ikd.trained import load
 
@@ -29,6 +30,11 @@ def measure(workdir, seed):
     return {'class_names': list(trained.class_names),
             'class_cosines': {name: rounded(class_cosines(trained, name)) for name in shown},
             'discriminativeness': {name: rounded(discriminativeness(trained, name)) for name in known}}
+
+
+def own_likeness(workdir, seed):
+    """The `likeness` of the run's explainer to the network's own confusions, over the whole test set: a dict."""
+    return {'likeness': rounded(likeness(load(workdir, seed), most=None)['value'])}
 
 
 def rounded(values):

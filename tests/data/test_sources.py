@@ -90,6 +90,9 @@ def test_statistics_of_other_sets(colour, tmp_path, monkeypatch):
 def test_errors(tmp_path):
     with pytest.raises(InputError, match='does not exist'):
         load('mnist', tmp_path / 'absent')
+    (tmp_path / 'archive.tar.gz').write_bytes(b'')
+    with pytest.raises(InputError, match='archive.tar.gz is a file: give the folder that holds it'):
+        load('cifar10', tmp_path / 'archive.tar.gz')
     with pytest.raises(InputError, match='digits, mnist, fashion_mnist, cifar10, cifar100.*TFDS'):
         load('mnits', tmp_path)
     with pytest.raises(InputError, match='size'):

@@ -1,0 +1,24 @@
+"""The table of chosen settings has those of the search in results/, and otherwise the search's setting."""
+import json
+import pathlib
+
+from configs.searches import mnist
+from configs.tables import chosen
+from ikd.config import flatten
+
+SEARCHED = {'LE-Permut': 'LE-Frozen', 'LE-Frozen-Turned': 'LE-Frozen'}  # as which others are configured
+
+
+def test_settings_are_those_that_the_search_chose():
+    found = json.loads(pathlib.Path('results/search-mnist-images1000.json').read_text())
+    best = {one['column']: one['best'] for one in found['best']}
+    tries = {(cell.column, cell.row): cell.config for cell in mnist.grid('images=1000').cells}
+    cells = chosen.grid().cells
+    assert {SEARCHED.get(cell.row, cell.row) for cell in cells} == {*best}
+    for cell in cells:
+        method = SEARCHED.get(cell.row, cell.row)
+        searched, own = flatten(tries[method, best[method]]), flatten(cell.config)
+        assert searched.keys() == own.keys()
+        differ = {field for field in own if own[field] != searched[field]} - {'data.holdout'}
+        assert differ <= ({'method.name'} if cell.row in SEARCHED else set())
+        assert (own['data.holdout'], own['data.train_images']) == (0, 1000) != (searched['data.holdout'], 1000)
