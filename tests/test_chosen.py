@@ -6,7 +6,7 @@ from configs.searches import mnist
 from configs.tables import chosen
 from ikd.config import flatten
 
-SEARCHED = {'LE-Permut': 'LE-Frozen', 'LE-Frozen-Turned': 'LE-Frozen'}  # as which others are configured
+SEARCHED = {'LE-Permut': 'LE(Grad)', 'LE-Frozen-Turned': 'LE-Frozen'}  # as which others are configured
 
 
 def test_settings_are_those_that_the_search_chose():
