@@ -5,6 +5,7 @@ import pathlib
 from configs.searches import mnist
 from configs.tables import chosen
 from ikd.config import flatten
+from ikd.validation import resolve
 
 SEARCHED = {'LE-Permut': 'LE(Grad)', 'LE-Frozen-Turned': 'LE-Frozen'}  # as which others are configured
 
@@ -17,7 +18,7 @@ def test_settings_are_those_that_the_search_chose():
     assert {SEARCHED.get(cell.row, cell.row) for cell in cells} == {*best}
     for cell in cells:
         method = SEARCHED.get(cell.row, cell.row)
-        searched, own = flatten(tries[method, best[method]]), flatten(cell.config)
+        searched, own = flatten(resolve(tries[method, best[method]])), flatten(resolve(cell.config))
         assert searched.keys() == own.keys()
         differ = {field for field in own if own[field] != searched[field]} - {'data.holdout'}
         assert differ <= ({'method.name'} if cell.row in SEARCHED else set())

@@ -18,7 +18,7 @@ NOTES = (
     UNIFORM, FROZEN, TURNED,
     'The settings are the best of seven for each method on 5,000 held-out training images, see '
     'search-mnist-images1000.md: Dropout 0.5, LS 0.7 for the true class, CP 4, alpha 0.6 for LE-Uniform and '
-    'LE-Frozen and 0.8 for LE. LE-Permut and LE-Frozen-Turned, which were not searched, have those of LE and LE-Frozen.',
+    "LE-Frozen and 0.8 for LE. LE-Permut and LE-Frozen-Turned were not searched: theirs are LE's and LE-Frozen's.",
     'LE-Uniform and LE-Frozen were best with the smallest alpha that was tried; a smaller one may be better still.',
     "Likeness is Spearman's rho, over each two classes, of the mean cosine between their Grad maps and the mean "
     'probability that the network gives the one on test images of the other (ikd/evaluation/likeness.py).',
