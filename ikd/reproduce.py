@@ -22,6 +22,7 @@ from ikd import grid as grids
 from ikd.compiled import keep_compiled
 from ikd.errors import Diverged, InputError, RunError, Stopped, ending_in_a_line
 from ikd.files import replace_text, save_figure, write_json
+from ikd.grid_words import on_data
 from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
 from ikd.report import tables
@@ -207,7 +208,7 @@ def main(argv):
         raise InputError(f'--minutes={options.minutes}: give a number that is not negative')
     grid = load(options.config)
     if options.data:
-        grid = grids.on_data(grid, options.data)
+        grid = on_data(grid, options.data)
     if options.trials:
         grid = grid._replace(trials=options.trials)
     failed = [] if options.render else run(grid, options)

@@ -4,7 +4,8 @@ import importlib
 import pytest
 
 from ikd.errors import InputError
-from ikd.grid import adapt, cell_name
+from ikd.grid import cell_name
+from ikd.grid_words import adapt
 from ikd.validation import resolve
 from tests.test_grid import small, table
 

@@ -9,7 +9,8 @@ from ikd import experiment, reproduce
 
 CONFIG = '''
 from configs import common
-from ikd.grid import Cell, Grid, adapt
+from ikd.grid import Cell, Grid
+from ikd.grid_words import adapt
 
 def grid(argument=''):
     cells = []

@@ -12,7 +12,8 @@ anew, from the network in the workdir or else from one that is trained.
 from functools import partial
 
 from configs.tables.shared import RESTORED, cells
-from ikd.grid import Grid, adapt
+from ikd.grid import Grid
+from ikd.grid_words import adapt
 from ikd.report.paper_figures import examples, figure1
 
 NOTES = ('The paper does not say which networks it explains. Here the MLP has learnt by LE(Grad), as for Table 3, '

@@ -10,7 +10,8 @@ is in the cells' files, so a fresh clone draws it without training.
 """
 from configs.tables.shared import RESTORED, cells
 from ikd.evaluation.measure import measure
-from ikd.grid import Grid, adapt
+from ikd.grid import Grid
+from ikd.grid_words import adapt
 from ikd.report.paper_figures import figure2
 
 NOTES = (

@@ -8,7 +8,8 @@ setting and LE-Frozen-Turned LE-Frozen's, as neither was searched.
 """
 from configs.tables.shared import FROZEN, TURNED, UNIFORM, cells
 from ikd.evaluation.measure import own_likeness
-from ikd.grid import Grid, adapt
+from ikd.grid import Grid
+from ikd.grid_words import adapt
 
 ROWS = ('CE', 'Dropout', 'LS', 'CP', 'LE-Uniform', 'LE-Permut', 'LE-Frozen', 'LE-Frozen-Turned', 'LE(Grad)')
 CHOSEN = {'Dropout': {'rate': 0.5}, 'LS': {'alpha': 0.7}, 'CP': {'beta': 4.0}, 'LE-Uniform': {'alpha': 0.6},

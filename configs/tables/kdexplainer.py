@@ -10,7 +10,8 @@ for an accelerator: all students of a seed share one teacher of 240 epochs.
 """
 from configs import common
 from configs.tables.shared import RESTORED
-from ikd.grid import Cell, Grid, adapt
+from ikd.grid import Cell, Grid
+from ikd.grid_words import adapt
 from ikd.report.journal import read_records
 
 TASKS = {'plain': 'ce', 'LS': 'ls', 'KD': 'kd'}

@@ -9,7 +9,8 @@ The paper's text could not be had, so there is nothing to compare with. A job fo
 """
 from configs import common
 from configs.tables.shared import COLUMNS, RESTORED
-from ikd.grid import Cell, Grid, adapt
+from ikd.grid import Cell, Grid
+from ikd.grid_words import adapt
 
 ROWS = {  # fields of the config
     'CE': {'method.name': 'ce'},

@@ -9,7 +9,8 @@ All students of a seed share one teacher. A job for an accelerator.
 """
 from configs import common
 from configs.tables.shared import RESTORED
-from ikd.grid import Cell, Grid, adapt
+from ikd.grid import Cell, Grid
+from ikd.grid_words import adapt
 
 ROWS = {  # fields of `config.method`, the paper's accuracy of CNN-8 and CNN-6
     'CE': ({'name': 'ce'}, (86.86, 0.30), (85.18, 0.32)),

@@ -9,7 +9,8 @@ DIR holds CIFAR-10's binary version. The paper, ResNet14 and ResNet8: CE 90.26 +
 Table 6's; LE-Uniform is a control of ours. A job for an accelerator.
 """
 from configs.tables.shared import RESTORED, UNIFORM, WARM_UP, cells
-from ikd.grid import Grid, adapt
+from ikd.grid import Grid
+from ikd.grid_words import adapt
 
 ROWS = ('CE', 'Dropout', 'LS', 'CP', 'LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)')
 NOTES = (

@@ -8,7 +8,8 @@ DIR holds CIFAR-10's binary version. The paper, ResNet14 and ResNet8: CE 90.26, 
 of Table 2. A job for an accelerator.
 """
 from configs.tables.shared import RESTORED, UNIFORM, WARM_UP, cells
-from ikd.grid import Grid, adapt
+from ikd.grid import Grid
+from ikd.grid_words import adapt
 
 ROWS = ('CE', 'LS', 'DML', 'BAN', 'BAN+L', 'LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)')
 NOTES = (

@@ -8,7 +8,8 @@ DIR holds CIFAR-10's binary version. The paper, ResNet14 and ResNet8: KD 91.14, 
 of LE are added. All students of a seed share one teacher. A job for an accelerator.
 """
 from configs.tables.shared import RESTORED, UNIFORM, WARM_UP, cells
-from ikd.grid import Grid, adapt
+from ikd.grid import Grid
+from ikd.grid_words import adapt
 
 ROWS = ('CE', 'LS', 'KD', 'Hint', 'AT+KD', 'FSP+KD', 'TAKD', 'LE-Uniform', 'LE-Permut', 'LE(Grad-CAM)')
 NOTES = (

@@ -10,7 +10,8 @@ LE-Frozen and LE-Frozen-Turned are added. The cells are those of Tables 2 and 3,
 an accelerator.
 """
 from configs.tables.shared import AVERAGES, FROZEN, RESTORED, TURNED, UNIFORM, WARM_UP, cells
-from ikd.grid import Grid, adapt
+from ikd.grid import Grid
+from ikd.grid_words import adapt
 
 ROWS = ('CE', 'LS', 'LE-Uniform', 'LE-Permut', 'LE-Frozen', 'LE-Frozen-Turned', 'LE(Grad)')
 NOTES = (
