@@ -27,6 +27,7 @@ from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import COMPLETE, MEASURES, RANKED, at_a_time, examiner
+from ikd.evaluation.likeness import same_data
 from ikd.evaluation.measure import NAMES, describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable, explainer_options
@@ -61,15 +62,15 @@ def parse(argv):
                         help='test images that are attacked and corrupted (%(default)s)')
     parser.add_argument('--epsilons', default='2,8,32', metavar='A,B',
                         help='how far attacks may go, in pixels of 255 (%(default)s)')
-    parser.add_argument('--confused', type=expanduser, metavar='RUN2', help='likeness is measured beside what the '
-                        "network of this run on the same data takes for what, instead of RUN's own")
+    parser.add_argument('--confused', type=expanduser, metavar='RUN2', help='likeness compares maps with what the '
+                        "network of this run, on the same data and of the same --seed, confuses, not RUN's own")
     parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of '
                         'RUN/evaluation, or RUN/evaluation/seedS with --seed=S')
     options = parser.parse_args(argv)
     options.complete = options.only is not None and 'completeness' in options.only.split(',')
     options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
     if options.confused and 'likeness' not in options.only:
-        raise InputError('--confused is for likeness alone; add it to --only')
+        raise InputError('--confused is for likeness alone; add likeness to --only')
     try:
         options.epsilons = [float(word) for word in options.epsilons.split(',')]
     except ValueError as error:
@@ -145,6 +146,7 @@ def main(argv):
                              'leave completeness out of --only')
     trained = load(options.workdir, options.seed, options.data)
     confused = load(options.confused, options.seed, options.data) if options.confused else None
+    same_data(trained, confused or trained)
     config = trained.config
     keep_compiled(config.cache_dir)
     of_seed = '' if options.seed is None else f'seed{options.seed}'

@@ -4,12 +4,18 @@ And where those lie that came with ikd.
 """
 import contextlib
 import importlib.util
+import os
 import pathlib
 import re
+import sysconfig
 import traceback
 from os.path import expanduser
 
 from ikd.errors import InputError
+
+# Folders whose code is not the user's: Python's, those of packages, and ikd itself.
+LIBRARIES = (*(f'{folder}{os.sep}' for name, folder in sysconfig.get_paths().items() if 'lib' in name),
+             f'{pathlib.Path(__file__).absolute().parent}{os.sep}')
 
 
 def shipped():
@@ -44,15 +50,22 @@ def mistakes_in_a_line(path):
 
 
 def mistake(path, error):
-    """What an error says, in a line; of one in the Python file `path` also where."""
-    told = ''.join(traceback.format_exception(error)) if path else ''  # libraries put what they caught into a message
-    lines = re.findall(rf'File "[^"]*{re.escape(path)}", line (\d+)', told)
+    """What an error says, in a line, and where: in the Python file `path` or in one that it calls, but no library."""
+    # Libraries put what they caught into a message, with its traceback.
+    told = ''.join(traceback.format_exception(error)) if path else ''
+    places = [(file, line) for file, line in re.findall(r'File "([^"]*)", line (\d+)', told)
+              if os.path.isfile(file) and not os.path.abspath(file).startswith(LIBRARIES)]
     said = getattr(error, 'msg', error)  # a SyntaxError's text has the place too
     while isinstance(said, AttributeError | KeyError) and said.args:  # a KeyError shows its text in quotes
         said = said.args[0]
     text = f'{said}'
     text = text.strip().splitlines()[-1] if 'Traceback' in text else ' '.join(text.split())
-    return f'{path}, line {lines[-1]}: {text}' if lines else text
+    if ' ' not in text:  # the key of a KeyError, say
+        text = f'{type(error).__name__} {text}'.strip()
+    if not places:
+        return f'{path}: {text}' if isinstance(error, SyntaxError) else text
+    file, line = places[-1]
+    return f'{path if os.path.abspath(file) == os.path.abspath(path) else file}, line {line}: {text}'
 
 
 def take_config(parser):

@@ -2,9 +2,12 @@
 import json
 import pathlib
 
+import pytest
+
 from configs.searches import mnist
 from configs.tables import chosen
 from ikd.config import flatten
+from ikd.errors import InputError
 from ikd.validation import resolve
 
 SEARCHED = {'LE-Permut': 'LE(Grad)', 'LE-Frozen-Turned': 'LE-Frozen'}  # as which others are configured
@@ -23,3 +26,8 @@ def test_settings_are_those_that_the_search_chose():
         differ = {field for field in own if own[field] != searched[field]} - {'data.holdout'}
         assert differ <= ({'method.name'} if cell.row in SEARCHED else set())
         assert (own['data.holdout'], own['data.train_images']) == (0, 1000) != (searched['data.holdout'], 1000)
+
+
+def test_other_numbers_of_images_are_refused():
+    with pytest.raises(InputError, match='chosen for 1,000 images'):
+        chosen.grid('smoke,images=300')

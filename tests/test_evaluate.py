@@ -110,13 +110,17 @@ def test_beside_what_another_network_confuses(finished, tmp_path, monkeypatch, c
     for more in [], [f'--confused={other}']:
         said = run(monkeypatch, capsys, *arguments, *more).out
         found.append(json.loads((tmp_path / 'out' / 'evaluation.json').read_text()))
-        assert ('Likeness is beside what mlp after ce on digits, seed 5 takes for what.' in said) == bool(more)
+        assert ('Likeness compares maps with what mlp after ce on digits, seed 5, confuses.' in said) == bool(more)
     assert [one['run']['confused'] for one in found] == [None, 'mlp after ce on digits, seed 5']
     own, others = (one['explainers']['grad']['likeness'] for one in found)
     assert own['value'] != others['value'] and own == rounded(likeness(load(finished), 'grad', 200))
     assert others == rounded(likeness(load(finished), 'grad', 200, load(other)))
-    with pytest.raises(InputError, match='--confused is for likeness alone'):
+    with pytest.raises(InputError, match='--confused is for likeness alone; add likeness to --only'):
         run(monkeypatch, capsys, f'--workdir={finished}', '--only=deletion', f'--confused={other}')
+    fewer = finished_run(tmp_path / 'fewer', **{'model.name': 'mlp', 'seed': 3, 'data.limit': 128})
+    monkeypatch.setattr(evaluate, 'evaluate', None)  # said before anything is measured
+    with pytest.raises(InputError, match='likeness: the two networks were not tested on the same images'):
+        run(monkeypatch, capsys, *arguments, f'--confused={fewer}')
 
 
 @pytest.mark.parametrize('asked', ['mine', 'mine,grad', 'all'])

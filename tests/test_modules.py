@@ -6,9 +6,9 @@ from ikd.errors import InputError
 from ikd.modules import module_of
 
 MISTAKES = [('value = [1, 2', "'[' was never closed"), ('value = epoch', "name 'epoch' is not defined"),
-            ('import nowhere_at_all', "No module named 'nowhere_at_all'"), ('value = {}["gamma"]', 'gamma'),
+            ('import nowhere_at_all', "No module named 'nowhere_at_all'"), ('value = {}["gamma"]', 'KeyError gamma'),
             ('value = "a".b', "'str' object has no attribute 'b'"), ('value = int("x")', 'invalid literal'),
-            ('value = len(3)', "object of type 'int' has no len()")]
+            ('value = len(3)', "object of type 'int' has no len()"), ('raise ValueError', 'ValueError')]
 
 
 @pytest.mark.parametrize('line, said', MISTAKES)
@@ -22,6 +22,31 @@ def test_mistakes_are_said_with_their_line(line, said, tmp_path):
         assert f'{error.value}'.startswith(f'{file}, line 2: {said}') and '\n' not in f'{error.value}'
 
 
+@pytest.mark.parametrize('name', ['config.py', 'decoder.py'])
+def test_a_file_with_the_name_of_a_librarys(name, tmp_path):
+    """The line is that of the file, not that of ikd's config.py or of json's decoder.py."""
+    file = tmp_path / name
+    file.write_text('import json\n\njson.loads("x")\n')
+    with pytest.raises(InputError) as error:
+        module_of(str(file))
+    assert f'{error.value}'.startswith(f'{file}, line 3: Expecting value')
+    file.write_text('from ikd.config import flatten\nflatten(3)\n')
+    with pytest.raises(InputError) as error:
+        module_of(str(file))
+    assert f'{error.value}'.startswith(f"{file}, line 2: 'int' object has no attribute")
+
+
+@pytest.mark.parametrize('line, said', MISTAKES[:2])
+def test_a_mistake_in_what_the_file_imports(line, said, tmp_path, monkeypatch):
+    """Its own place is named, not that of the import."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'helper_of_mine.py').write_text(f'first = 1\nsecond = 2\n{line}\n')
+    (tmp_path / 'mine.py').write_text('import helper_of_mine\n')
+    with pytest.raises(InputError) as error:
+        module_of(f'{tmp_path}/mine.py')
+    assert f'{error.value}'.startswith(f'{tmp_path}/helper_of_mine.py, line 3: {said}')
+
+
 def test_what_is_refused_on_purpose_stays_as_it_is(tmp_path):
     file = tmp_path / 'mine.py'
     file.write_text('from ikd.errors import InputError\nraise InputError("give another")\n')
@@ -30,6 +55,12 @@ def test_what_is_refused_on_purpose_stays_as_it_is(tmp_path):
     file.write_text('1 / 0\n')  # nothing that a file usually has wrong: its traceback is wanted
     with pytest.raises(ZeroDivisionError):
         module_of(str(file))
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / 'mine.py').write_bytes(b'a = 1\0\n')
+    with pytest.raises(InputError, match='mine.py.*null bytes'):
+        module_of(f'{tmp_path}/mine.py')
 
 
 def test_what_is_no_python_file(tmp_path):

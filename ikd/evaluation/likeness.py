@@ -20,17 +20,15 @@ def likeness(trained, explainer=None, most=1000, confused=None):
     """Spearman's rho of two numbers of each true class and each other class: {'value', 'low', 'high'}, in [-1, 1].
 
     The one is the mean cosine of their maps over those of the first `most` test images (None: all) that are of the
-    true class, the other the mean probability that a network gives the other class there: `trained` itself, or
-    `confused`, another Trained on the same data. explainer None: the run's own. low, high: value -+ 1.96 standard
-    deviations of bootstrap samples, images drawn within their classes, cut at -1 and 1. Few images of a class make
-    both means uncertain and rho smaller, so compare like numbers of images. All three are None where rho is not
-    defined, low and high where no class has two images. InputError for networks of other classes or shapes.
+    true class, a zero map's being 0; the other the mean probability that a network gives the other class there:
+    `trained` itself, or `confused`, another Trained on the same data. explainer None: the run's own. low, high: value
+    -+ 1.96 standard deviations of bootstrap samples, images drawn within their classes, in [-1, 1]. Few images of a
+    class make both means uncertain and rho smaller, so compare like numbers of images. All three are None where rho
+    is not defined, low and high with fewer than two images a class. What is no number is left out. InputError as of
+    `same_data`.
     """
     confused = confused or trained
-    shapes = [(one.class_names, one.dataset.test_images.shape[1:]) for one in (trained, confused)]
-    if shapes[0] != shapes[1]:
-        raise InputError('likeness: the two networks have other classes or other shapes of images; take those of '
-                         'runs on the same data')
+    same_data(trained, confused)
     explain, images = explain_function(trained, explainer), select(trained.dataset.test_images, slice(most))
 
     def read(variables, other_variables, pixels, labels):
@@ -45,26 +43,41 @@ def likeness(trained, explainer=None, most=1000, confused=None):
     cosines, probabilities = (np.concatenate(part) for part in zip(*parts))
     value = rho(cosines, probabilities, labels)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    if value is None or len(members) == len(labels):
+    if value is None or len(labels) < 2 * len(members):
         return {'value': value, 'low': None, 'high': None}
     rng, draws = np.random.default_rng(0), []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([rng.choice(of_class, len(of_class)) for of_class in members])
-        draws.append(rho(cosines[drawn], probabilities[drawn], labels[drawn]))
-    half = 1.96 * float(np.std([draw for draw in draws if draw is not None]))
+        draws.append(rho(cosines[drawn], probabilities[drawn], labels[drawn]) or 0.0)
+    half = 1.96 * float(np.std(draws))
     return {'value': value, 'low': max(-1.0, value - half), 'high': min(1.0, value + half)}
+
+
+def same_data(trained, confused):
+    """InputError if two Trained have other classes, or test images of other shapes or labels."""
+    one, other = trained.dataset, confused.dataset
+    if (one.class_names, one.test_images.shape) != (other.class_names, other.test_images.shape) or not np.array_equal(
+            one.test_labels, other.test_labels):
+        raise InputError('likeness: the two networks were not tested on the same images; take runs on the same data, '
+                         'with the same data.holdout and data.limit')
 
 
 def rho(cosines, probabilities, labels):
     """Spearman's rho of the means over each class's images, [n, k] and [n, k], its own column left out; or None.
 
-    None where all means of the one are alike, so that they have no order.
+    Values that are no numbers are left out. None where all means of the one are alike, so that they have no order.
     """
     there = np.unique(labels)
     others = np.arange(cosines.shape[1]) != there[:, None]
-    means = [np.stack([values[labels == label].mean(0, dtype=np.float64) for label in there])[others]
-             for values in (cosines, probabilities)]
-    ranks = [rankdata(values) for values in means]
-    if any(np.ptp(values) == 0 for values in ranks):
+
+    def means(values):
+        known = np.isfinite(values)
+        sums, counts = (np.stack([part[labels == label].sum(0, dtype=np.float64) for label in there])[others]
+                        for part in (np.where(known, values, 0), known))
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+    pairs = np.stack([means(cosines), means(probabilities)])
+    ranks = [rankdata(values) for values in pairs[:, np.isfinite(pairs).all(0)]]
+    if any(len(values) < 2 or np.ptp(values) == 0 for values in ranks):
         return None
     return float(np.corrcoef(*ranks)[0, 1])

@@ -94,7 +94,7 @@ def remarks(result):
     shown = changed and run['explainer'] in explainers
     options = f" {run['explainer']} has the run's options: {', '.join(changed)}." if shown else ''
     other = run.get('confused') if any('likeness' in found for found in explainers.values()) else None
-    return options + (f' Likeness is beside what {other} takes for what.' if other else '')
+    return options + (f' Likeness compares maps with what {other}, confuses.' if other else '')
 
 
 def text(result, title):

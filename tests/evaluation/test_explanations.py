@@ -120,7 +120,7 @@ def test_which_end_of_a_measure_is_better(judged):
         ahead = better[name]['value'] - worse[name]['value']
         assert MEASURES[name] == ('high' if ahead > 0 else 'low'), name
     others = {'discriminativeness': 'high', 'infidelity': 'low', 'max_sensitivity': 'low', 'completeness': 'low',
-              'sanity': 'near 0', 'sparseness': 'neither'}
+              'sanity': 'near 0', 'sparseness': 'neither', 'likeness': 'neither'}
     assert {name: MEASURES[name] for name in others} == others
 
 

@@ -35,15 +35,18 @@ def taken_for(trained, n):
     kernel = trained.variables['params']['Dense_0']['kernel'].astype(float)
     rows = [[] for _ in range(10)]
     for image, label in zip(trained.dataset.test_images[:n], trained.dataset.test_labels):
-        logits = image.reshape(-1) / 255 @ kernel
+        logits = (image.reshape(-1) / 255 - trained.dataset.mean[0]) / trained.dataset.std[0] @ kernel
         e = np.exp(logits - logits.max())
         rows[label].append(e / e.sum())
     return np.array([np.mean(row, 0) for row in rows])
 
 
 def test_of_a_linear_network(digits):
-    """Its maps are its weights, so the cosines are theirs; the probabilities are its own or another network's."""
-    network, other = linear(0, digits), linear(1, digits)
+    """Its maps are its weights, so the cosines are theirs; the probabilities are its own or another network's.
+
+    That normalises otherwise.
+    """
+    network, other = linear(0, digits), linear(1, digits._replace(mean=(0.3,), std=(0.2,)))
     weights = network.variables['params']['Dense_0']['kernel'].astype(float)
     unit = weights / np.linalg.norm(weights, axis=0)
     cosines = (unit.T @ unit)[OTHERS]
@@ -72,7 +75,7 @@ def test_fewer_images_have_the_wider_interval(digits):
     assert few['high'] - few['low'] > 1.5 * (many['high'] - many['low']) > 0
 
 
-def test_a_class_without_images_has_no_row(digits):
+def test_a_class_without_images_has_no_row():
     """And its column is read all the same."""
     rng = np.random.default_rng(0)
     cosines, probabilities = rng.normal(size=(2, 50, 4))
@@ -102,7 +105,35 @@ def test_maps_are_those_that_explain_gives(digits):
     assert found == {'value': pytest.approx(expected), 'low': None, 'high': None}  # one image has no scatter
 
 
-def test_networks_of_other_data_are_refused(digits):
-    other = digits._replace(class_names=(*'abcdefghij',))
-    with pytest.raises(InputError, match='likeness: the two networks have other classes or other shapes'):
+def test_what_is_no_number_is_left_out():
+    """One image's map, one class's maps; and where all are none, nothing can be said."""
+    rng = np.random.default_rng(0)
+    cosines, probabilities = rng.normal(size=(2, 60, 4))
+    labels = np.arange(60) % 4
+    broken = cosines.copy()
+    broken[8] = np.nan  # an image of class 0
+    keep = np.arange(60) != 8
+    expected = [[values[(labels == label) & keep].mean(0)[k] for label in range(4) for k in range(4) if k != label]
+                for values in (cosines, probabilities)]
+    expected[1][:3] = probabilities[labels == 0].mean(0)[1:]  # of which nothing is broken
+    assert rho(broken, probabilities, labels) == pytest.approx(spearmanr(*expected).statistic)
+    broken[:, 2] = np.nan
+    pairs = [(label, k) for label in range(4) for k in range(4) if k != label and k != 2]
+    expected = [[np.nanmean(values[labels == label, k]) for label, k in pairs]
+                for values in (broken, probabilities)]
+    assert rho(broken, probabilities, labels) == pytest.approx(spearmanr(*expected).statistic)
+    assert rho(np.full_like(cosines, np.nan), probabilities, labels) is None
+
+
+def test_of_a_network_that_is_no_number(digits):
+    weights = np.full((64, 10), np.nan, np.float32)
+    assert likeness(linear(0, digits, weights), 'grad', 50) == {'value': None, 'low': None, 'high': None}
+
+
+@pytest.mark.parametrize('change', ['names', 'shape', 'labels'])
+def test_networks_of_other_data_are_refused(change, digits):
+    other = {'names': digits._replace(class_names=(*'abcdefghij',)),
+             'shape': digits._replace(test_images=digits.test_images[:, :7]),
+             'labels': digits._replace(test_labels=digits.test_labels[::-1])}[change]
+    with pytest.raises(InputError, match='likeness: the two networks were not tested on the same images'):
         likeness(linear(0, digits), 'grad', 10, linear(1, other))

@@ -10,6 +10,7 @@ from ikd.config import default
 from ikd.evaluation import measure
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
+from ikd.evaluation.likeness import likeness
 from ikd.explainers import class_similarity, explain
 from ikd.report import paper_figures
 from ikd.trained import Trained
@@ -39,6 +40,14 @@ def test_what_goes_into_a_cells_file(trained):
     np.testing.assert_allclose(found['class_cosines']['grad_input']['all_images'], expected, atol=6e-6)
     score = discriminativeness(trained, 'guided_backprop')['signed']['runner_up']
     assert found['discriminativeness']['guided_backprop']['signed']['runner_up'] == pytest.approx(score, abs=6e-6)
+
+
+def test_likeness_for_a_cells_file(trained):
+    """Of the run's own explainer, over all test images, to what the network itself confuses."""
+    trained.config.method.explainer = 'grad_input'
+    found = measure.own_likeness('run', 7)
+    assert found == {'likeness': pytest.approx(likeness(trained, 'grad_input', 40)['value'], abs=6e-6)}
+    assert found['likeness'] != pytest.approx(likeness(trained, 'grad_input', 30)['value'], abs=1e-3)
 
 
 def test_rounding():
