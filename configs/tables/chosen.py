@@ -24,7 +24,8 @@ NOTES = (
     "LE-Frozen and 0.8 for LE. LE-Permut and LE-Frozen-Turned were not searched: theirs are LE's and LE-Frozen's.",
     'LE-Uniform and LE-Frozen were best with the smallest alpha that was tried; a smaller one may be better still.',
     "Likeness is Spearman's rho, over each two classes, of the mean cosine between their Grad maps and the mean "
-    'probability that the network gives the one on test images of the other (ikd/evaluation/likeness.py).',
+    'probability that the network gives the one on test images of the other (ikd/evaluation/likeness.py). LE is '
+    'trained for it: its probabilities are to follow its maps, whatever these say.',
 )
 
 
