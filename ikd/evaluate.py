@@ -145,8 +145,10 @@ def main(argv):
             raise InputError(f"completeness is measured of {', '.join(COMPLETE)} alone; add it to --explainers, or "
                              'leave completeness out of --only')
     trained = load(options.workdir, options.seed, options.data)
-    confused = load(options.confused, options.seed, options.data) if options.confused else None
-    same_data(trained, confused or trained)
+    confused = None
+    if options.confused:
+        confused = load(options.confused, options.seed, options.data)
+        same_data(trained, confused)
     config = trained.config
     keep_compiled(config.cache_dir)
     of_seed = '' if options.seed is None else f'seed{options.seed}'

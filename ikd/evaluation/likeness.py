@@ -27,21 +27,8 @@ def likeness(trained, explainer=None, most=1000, confused=None):
     is not defined, low and high with fewer than two images a class. What is no number is left out. InputError as of
     `same_data`.
     """
-    confused = confused or trained
-    same_data(trained, confused)
-    explain, images = explain_function(trained, explainer), select(trained.dataset.test_images, slice(most))
-
-    def read(variables, other_variables, pixels, labels):
-        maps = explain(variables, trained.inputs(pixels))
-        return cosine(maps, labels) - 1, jax.nn.softmax(of_pixels(confused)(other_variables, pixels))
-
-    read, parts = jax.jit(at_precision(trained, read)), []
-    labels = trained.dataset.test_labels[:most]
-    for pixels, of_batch, real in pixel_batches(images, labels, fitting(trained, 250)):
-        found = jax.device_get(read(trained.variables, confused.variables, pixels, of_batch))
-        parts.append([values[real] for values in found])
-    cosines, probabilities = (np.concatenate(part) for part in zip(*parts))
-    value = rho(cosines, probabilities, labels)
+    cosines, probabilities, labels = readings = read(trained, explainer, most, confused)
+    value = rho(*readings)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if value is None or len(labels) < 2 * len(members):
         return {'value': value, 'low': None, 'high': None}
@@ -51,6 +38,29 @@ def likeness(trained, explainer=None, most=1000, confused=None):
         draws.append(rho(cosines[drawn], probabilities[drawn], labels[drawn]) or 0.0)
     half = 1.96 * float(np.std(draws))
     return {'value': value, 'low': max(-1.0, value - half), 'high': min(1.0, value + half)}
+
+
+def read(trained, explainer=None, most=1000, confused=None):
+    """What `rho` takes, of each image: cosines to the true class's map [n, k], probabilities [n, k], labels [n].
+
+    Arguments and errors as of `likeness`.
+    """
+    if confused is None:
+        confused = trained
+    else:
+        same_data(trained, confused)
+    explain, images = explain_function(trained, explainer), select(trained.dataset.test_images, slice(most))
+
+    def of_batch(variables, other_variables, pixels, labels):
+        maps = explain(variables, trained.inputs(pixels))
+        return cosine(maps, labels) - 1, jax.nn.softmax(of_pixels(confused)(other_variables, pixels))
+
+    of_batch, parts = jax.jit(at_precision(trained, of_batch)), []
+    labels = trained.dataset.test_labels[:most]
+    for pixels, batch_labels, real in pixel_batches(images, labels, fitting(trained, 250)):
+        found = jax.device_get(of_batch(trained.variables, confused.variables, pixels, batch_labels))
+        parts.append([values[real] for values in found])
+    return *(np.concatenate(part) for part in zip(*parts)), labels
 
 
 def same_data(trained, confused):

@@ -3,7 +3,7 @@ import numpy as np
 
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
-from ikd.evaluation.likeness import likeness
+from ikd.evaluation.likeness import read, rho
 from ikd.explainers import EXPLAINERS
 from ikd.trained import load
 
@@ -34,7 +34,7 @@ def measure(workdir, seed):
 
 def own_likeness(workdir, seed):
     """The `likeness` of the run's explainer to the network's own confusions, over the whole test set: a dict."""
-    return {'likeness': rounded(likeness(load(workdir, seed), most=None)['value'])}
+    return {'likeness': rounded(rho(*read(load(workdir, seed), most=None)))}
 
 
 def rounded(values):
