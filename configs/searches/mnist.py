@@ -5,8 +5,8 @@
     python -m ikd.reproduce --config=configs/searches/mnist.py:smoke --workdir=runs/smoke --results=runs/smoke
 
 The paper searched Dropout's rate over 0.1, 0.25, 0.5, 0.75, LS over 0.6 to 0.9 and CP over 0.1 to 8 anew on MNIST and
-does not say what it found, nor on which images. Three trials of 50 epochs on 55,000 images. The last two tries of each
-method were added when seven had been run with 1,000 images, as LE's controls were then best at the smallest alpha.
+does not say what it found, nor on which images. Three trials of 50 epochs on 55,000 images. The last two of each
+method's tries were added when the others had been run with 1,000 images: LE's controls were best at the edge.
 """
 from configs import common
 from configs.searches.shared import search, values, variants
