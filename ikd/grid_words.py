@@ -12,9 +12,12 @@ def adapt(grid, argument):
     milestones and warm-ups keep their shares. `images=N`: only the first N training images. For none of these has the
     paper numbers. `precision=tf32` or `bfloat16`: instead of float32. `model=NAME`: only the cells of that network.
     Title and files are named so, cells by themselves.
-    Raises InputError for a word that means nothing.
+    Raises InputError for a word that means nothing, or a kind that is given twice.
     """
     words = [*filter(None, argument.split(','))]
+    kinds = [word.partition('=')[0] for word in words]
+    if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
+        raise InputError(f"'{twice[0]}' is given twice after the colon of --config; leave one of them out")
     # One order of names, and the network first, as the schedule is that of its longest cell.
     for word in sorted(words, key=lambda word: (not word.startswith('model='), word)):
         kind, _, value = word.partition('=')

@@ -115,6 +115,14 @@ def describe(summary, workdir, seconds):
             f"written to {workdir}/: {', '.join(sorted(path.name for path in pathlib.Path(workdir).iterdir()))}")
 
 
+def notice(config):
+    """Say which fields the command line has changed to no effect."""
+    from ikd.store import idle
+    if fields := idle(config, fields_of_file(sys.argv)[0]):
+        named = ', '.join(f'config.{field}' for field in fields)
+        print(f'ikd: method.name={config.method.name} makes no use of {named}', file=sys.stderr)
+
+
 def meet():
     """Join the other processes if --multihost says that there are some: this one's `processes.Place`."""
     from ikd import processes
@@ -155,6 +163,8 @@ def main(argv):
     place = meet()
     started = time.perf_counter()
     keep_compiled(CONFIG.value.cache_dir)
+    if place.index == 0:
+        notice(CONFIG.value)
     workdir = os.path.expanduser(WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config()))
     with stopping() as stop, processes.ending_together():
         seeds = processes.own_seeds(CONFIG.value, place)

@@ -14,7 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd.checkpoint import ALONE, Unusable, as_state, checksum, last_tree, one_voice, opened, saving, sealed
-from ikd.config import default, flatten, identity, network_options
+from ikd.config import NOT_IDENTITY, default, flatten, identity, network_options
 from ikd.data import READERS, noted_checksum
 from ikd.data.resident import AUGMENTATIONS
 from ikd.errors import InputError, writing
@@ -24,10 +24,13 @@ from ikd.models import MODELS
 from ikd.own_code import source
 from ikd.recipes import RECIPES, recipe
 from ikd.stages import common, fresh
+from ikd.validation import resolve
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
            'data.limit', 'data.train_images', 'data.fingerprint')
+# Of a config, what its explanations are drawn and measured with, also where nothing is learnt from them.
+SHOWN = 'method.explainer', 'method.tap', 'method.relu', 'method.similarity'
 
 
 def stage_name(config, stages, index):
@@ -67,6 +70,26 @@ def own_code(config):
     text = source(RECIPES[config.method.name]) + ''.join(
         source(code) for stage in recipe(config) for code in _code(config, stage))
     return hashlib.sha256(text.encode()).hexdigest()[:12] if text else None
+
+
+def idle(config, before):
+    """Fields of a config that differ from what they were `before`, {dotted field: value}, and change nothing of it.
+
+    Those that its method, network and optimizer do not read. Raises InputError for a config that can't be resolved.
+    """
+    def names(config):
+        config = resolve(config)
+        stages = recipe(config)
+        return [stage_name(config, stages, i) for i in range(len(stages))]
+
+    trained, found = names(config), []
+    for field, now in flatten(config).items():
+        if field in before and now != before[field] and field not in ('seed', *NOT_IDENTITY, *SHOWN):
+            other = config.copy_and_resolve_references()
+            with contextlib.suppress(InputError):  # the one is not without the other
+                other.update_from_flattened_dict({field: before[field]})
+                found += [field] * (names(other) == trained)
+    return [] if own_code(resolve(config)) else found
 
 
 def _network(config):

@@ -75,6 +75,7 @@ def test_the_shortest_schedule_has_its_warm_up():
     ('images=0', "unknown argument 'images=0'"), ('images=', "unknown argument 'images='"),
     ('epochs=1', "unknown argument 'epochs=1'"), ('epochs=x', "unknown argument 'epochs=x'"),
     ('model=vgg8', "unknown argument 'model=vgg8' .*; the networks are resnet14, resnet8"),
+    ('images=1000,smoke,images=300', "'images' is given twice"), ('smoke,smoke', "'smoke' is given twice"),
 ])
 def test_an_argument_that_means_nothing(argument, message):
     with pytest.raises(InputError, match=message):

@@ -1,0 +1,86 @@
+"""Fields that a method does not read: those that are named change nothing, and those it reads are not named."""
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from configs import digits
+from ikd import experiment, store
+from ikd.config import flatten
+from ikd.errors import InputError
+from ikd.report.journal import read_records
+from tests.test_main import ROOT
+
+# Another value for every field of these parts, allowed for all of the methods below.
+OTHER = {
+    'method.alpha': 0.7, 'method.beta': 0.25, 'method.lam': 0.3, 'method.rate': 0.2, 'method.temperature': 2.5,
+    'method.weight': 0.5, 'method.warmup_epochs': 2, 'teacher.model': 'cnn4', 'teacher.assistant': 'cnn4',
+    'features.epochs': 2, 'features.learning_rate': 0.01, 'features.weight': 2.0, 'features.power': 1,
+    'srdl.split': 0.25, 'srdl.restart': 'weights', 'hme.loss': 'ls', 'hme.learning_rate': 0.1, 'epochs': 4,
+    'optimizer.learning_rate': 0.05, 'batch_size': 16, 'method.bn': 'running',
+}
+READ_BY_ALL = {'epochs', 'optimizer.learning_rate', 'batch_size', 'method.bn'}
+READ = {
+    'ce': set(), 'dropout': {'method.rate'}, 'label_smoothing': {'method.alpha'},
+    'confidence_penalty': {'method.beta'}, 'le': {'method.alpha', 'method.lam', 'method.warmup_epochs'},
+    'le_uniform': {'method.alpha', 'method.lam', 'method.warmup_epochs'},
+    'kd': {'method.lam', 'method.weight', 'method.temperature', 'teacher.model'},
+    'srdl': {'method.lam', 'method.weight', 'method.temperature', 'srdl.split', 'srdl.restart'},
+}
+
+
+def before_and_after(method, fields):
+    """(Flattened fields of a config, the config with others)."""
+    config = digits.get_config(f'{method},smoke')
+    config.update_from_flattened_dict({'model.name': 'cnn2', 'data.size': 16, 'epochs': 3})
+    before = flatten(config)
+    config.update_from_flattened_dict(fields)
+    return before, config
+
+
+@pytest.mark.parametrize('method', READ)
+def test_what_a_method_does_not_read_is_named(method):
+    before, config = before_and_after(method, OTHER)
+    assert set(store.idle(config, before)) == {*OTHER} - READ_BY_ALL - READ[method]
+    assert store.idle(config, flatten(config)) == []
+
+
+def test_what_shows_a_network_or_says_how_it_is_trained_is_not_named():
+    before, config = before_and_after('ce', {'method.explainer': 'grad', 'seed': 3, 'trials': 2, 'test_every': 2,
+                                             'data.placement': 'stream', 'own': {}})
+    assert store.idle(config, before) == []
+
+
+def test_a_field_that_cannot_be_without_another_is_not_named():
+    """The one epoch that was there has no room for this warm-up."""
+    before, config = before_and_after('le', {'method.warmup_epochs': 3, 'epochs': 4})
+    assert store.idle(config, before) == []
+    config.method.alpha = 2.0
+    with pytest.raises(InputError, match='method.alpha is 2.0'):
+        store.idle(config, before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('without_pictures')
+@pytest.mark.parametrize('method', ['label_smoothing', 'srdl'])
+def test_fields_that_are_named_change_no_digit(method, tmp_path):
+    losses = []
+    for fields in {}, {field: OTHER[field] for field in {*OTHER} - READ_BY_ALL - READ[method]}:
+        config = before_and_after(method, fields)[1]
+        workdir = tmp_path / str(len(losses))
+        experiment.run(config, workdir, jax.devices()[:1])
+        losses.append([record['train_loss'] for record in read_records(workdir) if 'train_loss' in record])
+    assert losses[0] == losses[1] and len(losses[0]) == 3
+
+
+def test_the_command_says_so(tmp_path):
+    """In one line, before it trains; not of a field that is read."""
+    result = subprocess.run(
+        [sys.executable, '-m', 'ikd.main', '--config=configs/digits.py:ce,smoke', '--config.model.name=mlp',
+         '--config.method.alpha=0.7', '--config.method.lam=0.5', '--config.batch_size=16',
+         '--config.data.name=folder', f'--config.data.dir={tmp_path}/nowhere', f'--workdir={tmp_path}/run'],
+        cwd=ROOT, capture_output=True, text=True)
+    first, second = result.stderr.splitlines()
+    assert first == 'ikd: method.name=ce makes no use of config.method.alpha, config.method.lam'
+    assert 'nowhere' in second and result.returncode == 2
