@@ -12,7 +12,7 @@ from ikd.errors import InputError
 NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
                 'test_every', 'data.dir', 'data.placement', 'data.workers')
 # Fields that are said only where they have a value, so that what there was without them keeps its name.
-WHERE_SET = ('data.fingerprint', 'data.train_images')
+WHERE_SET = ('data.fingerprint', 'data.train_images', 'data.train_skip')
 
 
 def default():
@@ -41,9 +41,10 @@ def default():
     cache_dir: where compiled programs are kept (None: `~/.cache/ikd/compiled`; 'off': nowhere).
     data: `size` resizes images to size x size, `augment` is `none` or `crop_flip`, so many `holdout` training
     images are tested on instead of the test set (for searches), `train_images` keeps the first of the training
-    images, `limit` those and the first to test on; `fingerprint` says which images a folder holds, and is found by
-    itself. `placement`: images are held on the `device`, or a `stream` of them is read by `workers` threads (None: as
-    many as there are cores); `auto` streams what takes more than a quarter of the memory.
+    images, after `train_skip` that are left out, `limit` those and the first to test on; `fingerprint` says which
+    images a folder holds, and is found by itself. `placement`: images are held on the `device`, or a `stream` of them
+    is read by `workers` threads (None: as many as there are cores); `auto` streams what takes more than a quarter of
+    the memory.
     parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
     program.
     optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
@@ -64,7 +65,7 @@ def default():
         'model': {'name': 'resnet8', 'width': placeholder(int), 'vam': False, 'vam_block': 8, 'vam_gamma': 1e-3},
         'data': {'name': 'digits', 'dir': placeholder(str), 'placement': 'auto', 'size': placeholder(int),
                  'augment': 'none', 'holdout': 0, 'limit': placeholder(int), 'fingerprint': placeholder(str),
-                 'train_images': placeholder(int), 'workers': placeholder(int)},
+                 'train_images': placeholder(int), 'train_skip': placeholder(int), 'workers': placeholder(int)},
         'optimizer': {'learning_rate': 0.1, 'momentum': 0.9, 'weight_decay': 1e-4, 'milestones': (0.5, 0.75)},
         'batch_size': 128, 'epochs': 160, 'trials': 1, 'seed': 0,
         'precision': 'float32', 'parallel': 'data', 'together': 1, 'class_chunk': placeholder(int),

@@ -24,7 +24,8 @@ class Cell(NamedTuple):
 
     paper: what the paper has there, (mean, standard deviation) of the accuracy in percent, or None.
     measure(run directory, seed): a dict of further numbers of a finished trial, for the cell's file. picture(run
-    directory, seed): a matplotlib Figure of the trial of seed 0, for `picture_path`.
+    directory, seed): a matplotlib Figure of the trial of seed 0, for `picture_path`. seeds: those that it is for, by
+    default all of the grid; cells of one row and column share these between them, as where each has other images.
     """
     row: str
     column: str
@@ -32,6 +33,7 @@ class Cell(NamedTuple):
     paper: tuple | None = None
     measure: Callable | None = None
     picture: Callable | None = None
+    seeds: tuple[int, ...] | None = None
 
 
 class Grid(NamedTuple):
@@ -179,8 +181,8 @@ def missing(grid, found, i=1, n=1, together=1):
     order = [cell_name(cell.config) for cell in grid.cells]
     cells = sorted(sum(share(families(grid), i, n), []), key=lambda pair: order.index(pair[0]))
     blocks = [range(grid.trials)[first:first + together] for first in range(0, grid.trials, together)]
-    todo = [(name, cell, [seed for seed in block if not is_done(cell, found[name].get(seed))])
-            for block in blocks for name, cell in cells]
+    todo = [(name, cell, [seed for seed in block if seed in (cell.seeds or block)
+                          and not is_done(cell, found[name].get(seed))]) for block in blocks for name, cell in cells]
     return [task for task in todo if task[-1]]
 
 

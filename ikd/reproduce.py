@@ -183,9 +183,13 @@ def render(grid, results):
     found = grids.read_cells(results, grid)
     if grid.report:
         return grid.report(grid, found, results)
-    cells = [(cell.row, cell.column, name, cell.paper, found[name]) for cell in grid.cells
-             for name in [grids.cell_name(cell.config)]]
-    result = tables.table(cells, grid.error, grid.references, grid.ordered, grid.trials)
+    cells = {}
+    for cell in grid.cells:
+        name = grids.cell_name(cell.config)
+        found[name] = {seed: record for seed, record in found[name].items() if seed in (cell.seeds or found[name])}
+        there = cells.setdefault((cell.row, cell.column), (cell.row, cell.column, name, cell.paper, {}))
+        there[-1].update(found[name])
+    result = tables.table(cells.values(), grid.error, grid.references, grid.ordered, grid.trials)
     records = [record for of_cell in found.values() for record in of_cell.values()]
     text = markdown(grid.title, result, grid.notes, sources(records), grid.error)
     path = pathlib.Path(results) / grid.name

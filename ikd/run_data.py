@@ -12,15 +12,19 @@ from ikd.errors import InputError
 
 
 def load_data(config):
-    """The config's Dataset; `data.holdout` takes the test set away, `data.train_images` and `data.limit` keep the
-    first images.
+    """The config's Dataset; `data.holdout` takes the test set away, `data.train_skip` the first images to train on,
+    of the others `data.train_images` and `data.limit` keep the first. InputError if there are none.
     """
     dataset = data.load(config.data.name, config.data.dir, config.data.size, room(config))
     if config.data.holdout:
         dataset = data.hold_out(dataset, config.data.holdout)
-    for kind, most in ('train', config.data.train_images), ('train', config.data.limit), ('test', config.data.limit):
+    skip, limit, there = config.data.train_skip or 0, config.data.limit, len(dataset.train_images)
+    if skip >= there:
+        raise InputError(f'data.train_skip {skip} leaves none of the {there} training images: skip fewer')
+    for kind, kept in (('train', slice(skip, None)), ('train', slice(config.data.train_images)),
+                       ('train', slice(limit)), ('test', slice(limit))):
         images, labels = f'{kind}_images', f'{kind}_labels'
-        dataset = dataset._replace(**{part: select(getattr(dataset, part), slice(most)) for part in (images, labels)})
+        dataset = dataset._replace(**{part: select(getattr(dataset, part), kept) for part in (images, labels)})
     return dataset
 
 

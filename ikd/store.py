@@ -28,7 +28,7 @@ from ikd.validation import resolve
 
 # Of a config, what a stage's result depends on besides the stage itself.
 SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
-           'data.limit', 'data.train_images', 'data.fingerprint')
+           'data.limit', 'data.train_images', 'data.train_skip', 'data.fingerprint')
 # Of a config, what its explanations are drawn and measured with, also where nothing is learnt from them.
 SHOWN = 'method.explainer', 'method.tap', 'method.relu', 'method.similarity'
 

@@ -21,7 +21,7 @@ def test_settings_are_those_that_the_search_chose():
     first = {method: choice([row for row in found['rows'] if row['column'] == method][:7])['best'] for method in best}
     tries = {(cell.column, cell.row): cell.config for cell in mnist.grid('images=1000').cells}
     cells, anew = chosen.grid().cells, {method for method in best if best[method] != first[method]}
-    named = [cell.row.partition(', best of 7') for cell in cells]
+    named = [cell.row.partition(' (best of 7)') for cell in cells]
     assert {SEARCHED.get(row, row) for row, before, _ in named if not before} == {*best}
     assert {SEARCHED.get(row, row) for row, before, _ in named if before} == anew
     for cell, (row, before, _) in zip(cells, named):

@@ -6,6 +6,7 @@ import pathlib
 import jax
 import pytest
 
+from ikd import reproduce
 from ikd.config import default, flatten
 from ikd.errors import InputError
 from ikd.files import temporary
@@ -117,8 +118,10 @@ def test_every_grid_is_a_lab_book_entry_that_can_run(path):
     for argument in ('', 'smoke', 'epochs=20'):
         assert f'python -m ikd.reproduce --config={path}' in module.__doc__
         grid = module.grid(argument)
-        places = [(cell.row, cell.column) for cell in grid.cells]
-        assert len(set(places)) == len(places) and ',' not in ''.join(row + column for row, column in places)
+        places = list(dict.fromkeys((cell.row, cell.column) for cell in grid.cells))
+        trials = [(cell.row, cell.column, seed) for cell in grid.cells for seed in cell.seeds or range(grid.trials)]
+        assert len(trials) == len(set(trials)) == grid.trials * len(places)
+        assert ',' not in ''.join(row + column for row, column in places)
         for cell in grid.cells:
             resolve(cell.config)
         if argument:
@@ -169,6 +172,24 @@ def test_all_of_a_seed_before_the_next():
                        ('ce', [2]), ('le', [2]), ('le_uniform', [2])]
     assert rows(2) == [('ce', [1]), ('le', [0]), ('le_uniform', [0, 1]),
                        ('ce', [2]), ('le', [2]), ('le_uniform', [2])]
+
+
+def test_a_row_of_several_cells(tmp_path):
+    """Each trains its own seeds and no other, and the row has them all; a file of another seed is left out."""
+    cells = [Cell('CE', 'CNN-2', config_of(**{'data.train_skip': 10 * i}), seeds=(i,)) for i in (1, 3)]
+    grid = Grid('sets', 'Sets', (*cells, Cell('LS', 'CNN-2', config_of('label_smoothing'))), references=('CE',),
+                trials=4)
+    found = {cell_name(cell.config): {} for cell in grid.cells}
+    assert [(cell.row, seeds) for _, cell, seeds in missing(grid, found, together=4)] == [
+        ('CE', [1]), ('CE', [3]), ('LS', [0, 1, 2, 3])]
+    assert sum(len(share(families(grid), i, 2)) for i in (1, 2)) == 3
+    one, other, smoothed = grid.cells
+    for cell, seed, accuracy in (one, 1, 90.0), (one, 3, 10.0), (other, 3, 94.0), (smoothed, 3, 95.0):
+        trial = {**SUMMARY['trials'][0], 'seed': seed, 'test_accuracy': accuracy}
+        write_cell(tmp_path, cell, {**SUMMARY, 'trials': [trial]}, seed)
+    text = reproduce.render(grid, tmp_path)
+    assert '| CE |  | 92.00 +- 2.83 |  | 2 |' in text and '| LS | +1.00 (one seed) |' in text
+    assert 'Not run yet, by seed: CE (0, 2); LS (0 to 2).' in text and 'Seeds: 1, 3' in text
 
 
 def test_a_cells_file(tmp_path):

@@ -23,7 +23,7 @@ NOTES = (
     'The settings are the best of nine for each method on 5,000 held-out training images, see '
     'search-mnist-images1000.md: Dropout 0.6, LS 0.7 for the true class, CP 4, alpha 0.6 for LE-Uniform, 0.4 for '
     "LE-Frozen and 0.8 for LE. LE-Permut and LE-Frozen-Turned were not searched: theirs are LE's and LE-Frozen's.",
-    'Best of 7: Dropout 0.5 and alpha 0.6, which were the best before two more tries were added for each method, and '
+    '(Best of 7): Dropout 0.5 and alpha 0.6, which were the best before two more tries were added for each method, and '
     'had been tested; so LE-Frozen stands beside LE-Uniform at the same alpha, too.',
     "Likeness is Spearman's rho, over each two classes, of the mean cosine between their Grad maps and the mean "
     'probability that the network gives the one on test images of the other (ikd/evaluation/likeness.py). LE is '
@@ -40,7 +40,7 @@ def grid(argument=''):
     for cell in [cell for cell in found if cell.row in BEFORE]:
         config = cell.config.copy_and_resolve_references()
         config.method.update(BEFORE[cell.row])
-        found.append(cell._replace(row=f'{cell.row}, best of 7', config=config))
+        found.append(cell._replace(row=f'{cell.row} (best of 7)', config=config))
     title = 'Test accuracy (%) of an MLP on MNIST, each method with the setting that a search chose'
     references = 'CE', 'LS', 'CP', 'LE-Uniform', 'LE-Permut', 'LE-Frozen'
     return adapt(Grid('chosen', title, tuple(found), NOTES, references=references),

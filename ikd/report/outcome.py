@@ -15,7 +15,8 @@ from ikd.report.statistics import (
     share_interval,
 )
 
-SAME_DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images')
+SAME_DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images',
+             'data.train_skip')
 NAMES_OF = {'test_accuracy': 'accuracy (%)', 'test_nll': 'NLL (nats)', 'test_ece': 'ECE'}
 
 

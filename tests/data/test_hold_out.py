@@ -57,6 +57,19 @@ def test_fewer_images_to_train_on(fields, train, test):
     assert dataset.mean == held.mean
 
 
+def test_images_that_are_left_out():
+    """The first of those that are not held out; `train_images` and `limit` count the others."""
+    config = default()
+    config.data.update(holdout=300, train_skip=50, train_images=200, limit=150)
+    dataset, held = run_data.load_data(resolve(config)), data.hold_out(data.load('digits'), 300)
+    np.testing.assert_array_equal(dataset.train_images, held.train_images[50:200])
+    np.testing.assert_array_equal(dataset.train_labels, held.train_labels[50:200])
+    np.testing.assert_array_equal(dataset.test_images, held.test_images[:150])
+    config.data.train_skip = 1137
+    with pytest.raises(InputError, match='data.train_skip 1137 leaves none of the 1137 training images'):
+        run_data.load_data(resolve(config))
+
+
 def test_too_many():
     with pytest.raises(InputError, match='data.holdout 1437 leaves none of the 1437 training images'):
         data.hold_out(data.load('digits'), 1437)
