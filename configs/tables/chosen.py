@@ -23,8 +23,8 @@ NOTES = (
     'The settings are the best of nine for each method on 5,000 held-out training images, see '
     'search-mnist-images1000.md: Dropout 0.6, LS 0.7 for the true class, CP 4, alpha 0.6 for LE-Uniform, 0.4 for '
     "LE-Frozen and 0.8 for LE. LE-Permut and LE-Frozen-Turned were not searched: theirs are LE's and LE-Frozen's.",
-    '(Best of 7): Dropout 0.5 and alpha 0.6, the best before two more tries were added for each method; they had been '
-    'tested by then. So LE-Frozen stands beside LE-Uniform at the same alpha, too.',
+    '(Best of 7): Dropout 0.5 and alpha 0.6, the best before two more tries were added for each method; they had '
+    'been tested by then. So LE-Frozen stands beside LE-Uniform at the same alpha, too.',
     "Likeness is Spearman's rho, over each two classes, of the mean cosine between their Grad maps and the mean "
     'probability that the network gives the one on test images of the other (ikd/evaluation/likeness.py). LE is '
     'trained for it: its probabilities are to follow its maps, whatever these say.',
