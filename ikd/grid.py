@@ -25,7 +25,7 @@ class Cell(NamedTuple):
     paper: what the paper has there, (mean, standard deviation) of the accuracy in percent, or None.
     measure(run directory, seed): a dict of further numbers of a finished trial, for the cell's file. picture(run
     directory, seed): a matplotlib Figure of the trial of seed 0, for `picture_path`. seeds: those that it is for, by
-    default all of the grid; cells of one row and column share these between them, as where each has other images.
+    default all of the grid; cells of one row and column share these between them, where each has other images.
     """
     row: str
     column: str

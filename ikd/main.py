@@ -83,17 +83,17 @@ def no_config(argv, error):
 
 def unknown_field(argv):
     """What to say of the first `--config.field` in argv that the config has not; None if there is none."""
-    fields, has_own = fields_of_file(argv)
+    fields, has_own = fields_of_file(file_named(argv))
     for argument in argv:
         name = argument.partition('=')[0].removeprefix('--config.')
         if argument.startswith('--config.') and name not in fields and (has_own or not name.startswith('own.')):
             return no_field(name, fields)
 
 
-def fields_of_file(argv):
-    """(The fields of what `--config` names, True), or (those every config has, False) if it can't be had."""
+def fields_of_file(named):
+    """(The fields of `FILE:ARGUMENT`, True), or (those every config has, False) if it can't be had."""
     try:  # once more: the flag keeps nothing of a file whose fields it could not set
-        return flatten(flags.FLAGS['config'].parser.parse(file_named(argv))), True
+        return flatten(flags.FLAGS['config'].parser.parse(named)), True
     except Exception:  # whatever a file raises; what is to be told of has been caught before
         return flatten(default()), False
 
@@ -118,7 +118,10 @@ def describe(summary, workdir, seconds):
 def notice(config):
     """Say which fields the command line has changed to no effect."""
     from ikd.store import idle
-    if fields := idle(config, fields_of_file(sys.argv)[0]):
+    flag = flags.FLAGS['config']
+    before, known = fields_of_file(flag.config_filename)
+    given = config_flags.get_override_values(flag).keys() & before.keys()
+    if known and (fields := idle(config, {field: before[field] for field in sorted(given)})):
         named = ', '.join(f'config.{field}' for field in fields)
         print(f'ikd: method.name={config.method.name} makes no use of {named}', file=sys.stderr)
 
@@ -163,10 +166,10 @@ def main(argv):
     place = meet()
     started = time.perf_counter()
     keep_compiled(CONFIG.value.cache_dir)
-    if place.index == 0:
-        notice(CONFIG.value)
     workdir = os.path.expanduser(WORKDIR.value or experiment.default_workdir(CONFIG.value, name_of_config()))
     with stopping() as stop, processes.ending_together():
+        if place.index == 0:
+            notice(CONFIG.value)
         seeds = processes.own_seeds(CONFIG.value, place)
         summary = experiment.run(CONFIG.value, workdir, seeds=seeds, stop=stop, quiet=place.index > 0)
     if place.index == 0 and summary:

@@ -187,9 +187,11 @@ def render(grid, results):
     for cell in grid.cells:
         name = grids.cell_name(cell.config)
         found[name] = {seed: record for seed, record in found[name].items() if seed in (cell.seeds or found[name])}
-        there = cells.setdefault((cell.row, cell.column), (cell.row, cell.column, name, cell.paper, {}))
-        there[-1].update(found[name])
-    result = tables.table(cells.values(), grid.error, grid.references, grid.ordered, grid.trials)
+        names, _, records = cells.setdefault((cell.row, cell.column), ([], cell.paper, {}))
+        names.append(name)
+        records.update(found[name])
+    rows = [(*place, ' '.join(names), paper, records) for place, (names, paper, records) in cells.items()]
+    result = tables.table(rows, grid.error, grid.references, grid.ordered, grid.trials)
     records = [record for of_cell in found.values() for record in of_cell.values()]
     text = markdown(grid.title, result, grid.notes, sources(records), grid.error)
     path = pathlib.Path(results) / grid.name
@@ -215,6 +217,9 @@ def main(argv):
         grid = on_data(grid, options.data)
     if options.trials:
         grid = grid._replace(trials=options.trials)
+    most = max((seed + 1 for cell in grid.cells for seed in cell.seeds or ()), default=grid.trials)
+    if grid.trials > most:
+        raise InputError(f'--trials={grid.trials}: this grid has seeds 0 to {most - 1} only')
     failed = [] if options.render else run(grid, options)
     print(render(grid, options.results), end='')
     for line in failed:

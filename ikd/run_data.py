@@ -19,7 +19,7 @@ def load_data(config):
     if config.data.holdout:
         dataset = data.hold_out(dataset, config.data.holdout)
     skip, limit, there = config.data.train_skip or 0, config.data.limit, len(dataset.train_images)
-    if skip >= there:
+    if skip >= there > 0:
         raise InputError(f'data.train_skip {skip} leaves none of the {there} training images: skip fewer')
     for kind, kept in (('train', slice(skip, None)), ('train', slice(config.data.train_images)),
                        ('train', slice(limit)), ('test', slice(limit))):

@@ -73,23 +73,27 @@ def own_code(config):
 
 
 def idle(config, before):
-    """Fields of a config that differ from what they were `before`, {dotted field: value}, and change nothing of it.
+    """Of {dotted field: what it was before} those whose values the config's recipe makes no use of.
 
-    Those that its method, network and optimizer do not read. Raises InputError for a config that can't be resolved.
+    Never those that say where or how, and, with code of the user's own, which may read any, none. Raises InputError
+    for a config that can't be resolved.
     """
-    def names(config):
-        config = resolve(config)
+    def made(config):
         stages = recipe(config)
-        return [stage_name(config, stages, i) for i in range(len(stages))]
+        return [(stage_name(config, stages, i), stage.network) for i, stage in enumerate(stages)]
 
-    trained, found = names(config), []
-    for field, now in flatten(config).items():
-        if field in before and now != before[field] and field not in ('seed', *NOT_IDENTITY, *SHOWN):
-            other = config.copy_and_resolve_references()
-            with contextlib.suppress(InputError):  # the one is not without the other
-                other.update_from_flattened_dict({field: before[field]})
-                found += [field] * (names(other) == trained)
-    return [] if own_code(resolve(config)) else found
+    now, found = resolve(config), []
+    if own_code(now):
+        return []
+    for field in [field for field in before if not field.startswith('data.') and field not in (
+            'seed', *NOT_IDENTITY, *SHOWN)]:
+        other = config.copy_and_resolve_references()
+        other.data.fingerprint = now.data.fingerprint  # found once, as there may be many images
+        with contextlib.suppress(InputError):  # it can't be changed by itself
+            other.update_from_flattened_dict({field: before[field]})
+            other = resolve(other)
+            found += [field] * (flatten(other)[field] != flatten(now)[field] and made(other) == made(now))
+    return found
 
 
 def _network(config):

@@ -27,9 +27,10 @@ BOUNDS = {
     'be at least 1': (lambda value: value >= 1, (
         'epochs', 'batch_size', 'trials', 'together', 'checkpoint_every', 'test_every', 'model.vam_block')),
     'be at least 1, or None': (lambda value: value is None or value >= 1, (
-        'class_chunk', 'data.size', 'data.limit', 'data.train_images', 'data.workers', 'model.width')),
-    'not be negative': (lambda value: value is None or value >= 0, (
-        'data.holdout', 'data.train_skip', 'method.beta', 'method.lam', 'method.weight', 'model.vam_gamma',
+        'class_chunk', 'data.size', 'data.limit', 'data.train_images', 'data.train_skip', 'data.workers',
+        'model.width')),
+    'not be negative': (lambda value: value >= 0, (
+        'data.holdout', 'method.beta', 'method.lam', 'method.weight', 'model.vam_gamma',
         'optimizer.weight_decay', 'features.epochs', 'features.weight')),
     'be positive': (lambda value: value > 0, (
         'method.temperature', 'optimizer.learning_rate', 'hme.learning_rate', 'hme.routing_rate',

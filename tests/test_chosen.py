@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from configs.searches import mnist
-from configs.tables import chosen
+from configs.tables import chosen, sets
 from ikd.config import flatten
 from ikd.errors import InputError
 from ikd.report.searches import choice
@@ -32,6 +32,20 @@ def test_settings_are_those_that_the_search_chose():
         differ = {field for field in own if own[field] != searched[field]} - {'data.holdout'}
         assert differ <= ({'method.name'} if row in SEARCHED else set())
         assert (own['data.holdout'], own['data.train_images']) == (0, 1000) != (searched['data.holdout'], 1000)
+
+
+def test_sets_have_the_chosen_settings_and_no_image_in_common():
+    """Nor with the images of the table of chosen settings."""
+    of_row = {cell.row: flatten(resolve(cell.config)) for cell in chosen.grid().cells}
+    images = {}
+    for cell in sets.grid().cells:
+        own, (i,) = flatten(resolve(cell.config)), cell.seeds
+        assert {field for field in own if own[field] != of_row[cell.row][field]} == {'data.train_skip'}
+        images.setdefault(cell.row, {})[i] = range(own['data.train_skip'], own['data.train_skip'] + 1000)
+    assert all(found == images['CE'] and [*found] == [*range(20)] for found in images.values())
+    assert len({*range(1000)}.union(*images['CE'].values())) == 21000
+    with pytest.raises(InputError, match='leave images=N out'):
+        sets.grid('images=300')
 
 
 def test_other_numbers_of_images_are_refused():

@@ -9,7 +9,10 @@ from configs import digits
 from ikd import experiment, store
 from ikd.config import flatten
 from ikd.errors import InputError
+from ikd.objectives import cross_entropy
+from ikd.recipes import RECIPES
 from ikd.report.journal import read_records
+from ikd.stages import Stage
 from tests.test_main import ROOT
 
 # Another value for every field of these parts, allowed for all of the methods below.
@@ -52,8 +55,37 @@ def test_what_shows_a_network_or_says_how_it_is_trained_is_not_named():
     assert store.idle(config, before) == []
 
 
+@pytest.mark.parametrize('method, fields', [
+    ('le', {'method.lam': 0.1, 'method.warmup_epochs': 1}), ('kd', {'method.temperature': 4.0}),
+    ('takd', {'teacher.assistant': 'resnet20'})])
+def test_the_value_that_none_stands_for_is_not_named(method, fields):
+    before, config = before_and_after(method, fields)
+    assert store.idle(config, before | dict.fromkeys(fields)) == []
+
+
+def test_the_network_of_a_given_teacher_is_not_named(tmp_path):
+    """The checkpoint has to go with it."""
+    (tmp_path / 'summary.json').write_text('{"trials": []}')
+    before, config = before_and_after('kd', {'teacher.checkpoint': str(tmp_path), 'teacher.model': 'cnn4'})
+    assert store.idle(config, before) == []
+
+
+class Doubled:
+    """An objective of one's own that can't be named, and may read any field."""
+
+    def __call__(self, *arguments, **named):
+        loss, rest = cross_entropy(*arguments, **named)
+        return 2 * loss, rest
+
+
+def test_with_code_of_ones_own_nothing_is_named(monkeypatch):
+    monkeypatch.setitem(RECIPES, 'doubled', lambda config: [Stage('doubled', Doubled(), config.epochs)])
+    before, config = before_and_after('ce', {'method.name': 'doubled', 'method.alpha': 0.7})
+    assert store.idle(config, before) == []
+
+
 def test_a_field_that_cannot_be_without_another_is_not_named():
-    """The one epoch that was there has no room for this warm-up."""
+    """The three epochs that were there have no room for this warm-up."""
     before, config = before_and_after('le', {'method.warmup_epochs': 3, 'epochs': 4})
     assert store.idle(config, before) == []
     config.method.alpha = 2.0
@@ -74,11 +106,16 @@ def test_fields_that_are_named_change_no_digit(method, tmp_path):
     assert losses[0] == losses[1] and len(losses[0]) == 3
 
 
-def test_the_command_says_so(tmp_path):
-    """In one line, before it trains; not of a field that is read."""
+@pytest.mark.parametrize('flag', ['--config=', '-config=', '--flagfile='])
+def test_the_command_says_so(flag, tmp_path):
+    """In one line, before it trains; not of a field that is read, or that the file has set."""
+    file = 'configs/le_cifar.py:smoke'
+    if flag == '--flagfile=':
+        (tmp_path / 'flags').write_text(f'--config={file}\n')
+        file = tmp_path / 'flags'
     result = subprocess.run(
-        [sys.executable, '-m', 'ikd.main', '--config=configs/digits.py:ce,smoke', '--config.model.name=mlp',
-         '--config.method.alpha=0.7', '--config.method.lam=0.5', '--config.batch_size=16',
+        [sys.executable, '-m', 'ikd.main', f'{flag}{file}', '--config.method.name=ce', '--config.model.name=mlp',
+         '--config.method.lam=0.5', '--config.method.alpha=0.7', '--config.batch_size=16',
          '--config.data.name=folder', f'--config.data.dir={tmp_path}/nowhere', f'--workdir={tmp_path}/run'],
         cwd=ROOT, capture_output=True, text=True)
     first, second = result.stderr.splitlines()

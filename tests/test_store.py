@@ -83,7 +83,7 @@ def test_only_the_same_work_is_taken_from_the_store():
     assert names(**{'method.temperature': 2.0})[1] != assistant
     assert names(**{'model.name': 'resnet14'}) == [teacher, assistant]
     others = [{'teacher.model': 'resnet14'}, {'epochs': 3}, {'optimizer.learning_rate': 0.2}, {'data.limit': 200},
-              {'data.train_images': 200}, {'precision': 'tf32'}]
+              {'data.train_images': 200}, {'data.train_skip': 200}, {'precision': 'tf32'}]
     found = [names(**other) for other in others]
     assert all(other[0] != teacher and other[1] != assistant for other in found)
     assert len({other[0] for other in found}) == len(others)

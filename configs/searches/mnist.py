@@ -27,7 +27,9 @@ TRIES = {
     'LE(Grad)': variants('le', SHARED),
 }
 NOTES = ('In the tables: warm-up 10 of 50 epochs, alpha 0.9, lambda 0.1; Dropout 0.1, LS 0.9, CP 0.5.',
-         "Dropout's and LS's lists are the paper's, filled up to nine.")
+         "Dropout's and LS's lists are the paper's, filled up to nine.",
+         'The images to judge by are drawn from all 60,000, and the first to train on are of the rest in the order '
+         'of that draw: they are not those of the tables.')
 
 
 def grid(argument=''):

@@ -94,8 +94,10 @@ def sources(records):
 
     contents = {}
     for record in records:
-        contents.setdefault(data_of(record), set()).add(record['data'].get('checksum'))
-    several = lambda text: ', not always the same images in the same order' * (len(contents[text] - {None}) > 1)
+        kind = data_of(record), record.get('config', {}).get('data.train_skip')
+        contents.setdefault(kind, set()).add(record['data'].get('checksum'))
+    several = lambda text: ', not always the same images in the same order' * any(
+        len(found - {None}) > 1 for (words, _), found in contents.items() if words == text)
     hours = sum(record['train_seconds'] for record in records) / 3600
     return [
         'Data: ' + all_of(lambda r: data_of(r) + several(data_of(r))),

@@ -12,11 +12,11 @@ CSV_FIELDS = ('column', 'row', 'cell', 'paper_mean', 'paper_std', 'mean', 'std',
 def table(cells, error=False, references=(), ordered=(), trials=5):
     """All numbers of a table, as a dict ready for JSON.
 
-    cells: [(row, column, cell name, the paper's accuracy (mean, std) or None, {seed: contents of the cell's file}),
-    ...]. Accuracies in percent; with `error` every number is an error, 100 - accuracy. NLL in nats, ECE in [0, 1].
-    references: rows that the others of their column are compared with, on common seeds. ordered: rows whose order
-    with the others in the paper is checked. The p values of either are corrected over all of their kind (Holm).
-    trials: how many seeds there should be. What was measured besides is compared likewise, each measure by itself.
+    cells: [(row, column, names of its cells, the paper's accuracy (mean, std) or None, {seed: contents of the cell's
+    file}), ...]. Accuracies in percent; with `error` every number is an error, 100 - accuracy. NLL in nats, ECE in
+    [0, 1]. references: rows that the others of their column are compared with, on common seeds. ordered: rows whose
+    order with the others in the paper is checked. The p values of either are corrected over all of their kind
+    (Holm). trials: how many seeds there should be. What was measured besides is compared likewise, by itself.
     """
     rows = [describe(*cell, error, trials) for cell in cells]
     comparisons = [compare(ours, theirs) for ours, theirs in pairs(rows, references)]

@@ -136,14 +136,15 @@ def test_a_given_teacher_is_no_point_of_the_curve(runs, tmp_path):
     assert of_epochs(html) == {(1, 2, 3)} and 'teacher given, ce to epoch 3.' in text_of(html)
 
 
-def test_runs_on_other_data_are_named(runs, tmp_path):
+@pytest.mark.parametrize('field', ['limit', 'train_skip'])
+def test_runs_on_other_data_are_named(field, runs, tmp_path):
     """Below the differences to the others, or in their place; seeds are told by their numbers."""
     elsewhere = tmp_path / 'elsewhere'
     shutil.copytree(runs[1], elsewhere, ignore=shutil.ignore_patterns('checkpoints'))
     config = json.loads((elsewhere / 'config.json').read_text())
-    config['data']['limit'] = 7
+    config['data'][field] = 7
     (elsewhere / 'config.json').write_text(json.dumps(config))
-    named = 'Not subtracted, as the data are others: ce (data.limit=7).'
+    named = f'Not subtracted, as the data are others: ce (data.{field}=7).'
     assert 'Not subtracted, as the data are others: ce.' in (alone := text_of(report(runs[0], [elsewhere])))
     assert 'Differences' not in alone and 'Not subtracted' not in text_of(report(runs[0], runs[1:]))
     both = text_of(report(runs[0], [runs[1], elsewhere]))
