@@ -33,5 +33,5 @@ def grid(argument=''):
             config.data.train_skip = IMAGES * (i + 1)
             found.append(cell._replace(config=config, measure=None, seeds=(i,)))
     title = 'Test accuracy (%) of an MLP on MNIST, twenty sets of 1,000 training images'
-    return adapt(Grid('sets', title, tuple(found), NOTES, references=('CE', 'LS', 'CP', 'LE-Uniform', 'LE-Frozen'),
-                      trials=sets), argument)
+    references = 'CE', 'LS', 'CP', 'LE-Uniform', 'LE-Permut', 'LE-Frozen'
+    return adapt(Grid('sets', title, tuple(found), NOTES, references=references, trials=sets), argument)
