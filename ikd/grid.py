@@ -129,13 +129,13 @@ def write_cell(results, cell, summary, seed, measured=None):
 
 
 def read_cells(results, grid):
-    """{cell name: {seed: the contents of its file}} of the grid's cells, for the seeds that have a file, in order."""
+    """{cell name: {seed: the contents of its file}} of a grid's cells, for their seeds that have a file, in order."""
     found = {}
     for cell in grid.cells:
         name = cell_name(cell.config)
         paths = (pathlib.Path(results) / 'cells').glob(f'{name}-*.json')
         seeds = sorted(int(seed) for path in paths if (seed := path.stem.removeprefix(f'{name}-')).isdecimal())
-        found[name] = {seed: read_cell(results, cell, seed) for seed in seeds}
+        found[name] = {seed: read_cell(results, cell, seed) for seed in seeds if seed in (cell.seeds or seeds)}
     return found
 
 

@@ -119,9 +119,9 @@ def notice(config):
     """Say which fields the command line has changed to no effect."""
     from ikd.store import idle
     flag = flags.FLAGS['config']
-    before, known = fields_of_file(flag.config_filename)
-    given = config_flags.get_override_values(flag).keys() & before.keys()
-    if known and (fields := idle(config, {field: before[field] for field in sorted(given)})):
+    given = config_flags.get_override_values(flag)
+    before, known = fields_of_file(flag.config_filename) if given else ({}, False)
+    if known and (fields := idle(config, {field: before[field] for field in sorted(given) if field in before})):
         named = ', '.join(f'config.{field}' for field in fields)
         print(f'ikd: method.name={config.method.name} makes no use of {named}', file=sys.stderr)
 

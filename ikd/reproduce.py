@@ -186,7 +186,6 @@ def render(grid, results):
     cells = {}
     for cell in grid.cells:
         name = grids.cell_name(cell.config)
-        found[name] = {seed: record for seed, record in found[name].items() if seed in (cell.seeds or found[name])}
         names, _, records = cells.setdefault((cell.row, cell.column), ([], cell.paper, {}))
         names.append(name)
         records.update(found[name])

@@ -82,17 +82,20 @@ def idle(config, before):
         stages = recipe(config)
         return [(stage_name(config, stages, i), stage.network) for i, stage in enumerate(stages)]
 
-    now, found = resolve(config), []
+    now = resolve(config)
     if own_code(now):
         return []
-    for field in [field for field in before if not field.startswith('data.') and field not in (
-            'seed', *NOT_IDENTITY, *SHOWN)]:
+    fields, found = flatten(now), []
+    for field, value in before.items():
+        if field.startswith('data.') or field in ('seed', *NOT_IDENTITY, *SHOWN):
+            continue
         other = config.copy_and_resolve_references()
         other.data.fingerprint = now.data.fingerprint  # found once, as there may be many images
-        with contextlib.suppress(InputError):  # it can't be changed by itself
-            other.update_from_flattened_dict({field: before[field]})
+        with contextlib.suppress(InputError):  # it can't be changed by itself, or a given teacher not be read
+            other.update_from_flattened_dict({field: value})
             other = resolve(other)
-            found += [field] * (flatten(other)[field] != flatten(now)[field] and made(other) == made(now))
+            if flatten(other)[field] != fields[field] and made(other) == made(now):
+                found.append(field)
     return found
 
 

@@ -30,8 +30,8 @@ BOUNDS = {
         'class_chunk', 'data.size', 'data.limit', 'data.train_images', 'data.train_skip', 'data.workers',
         'model.width')),
     'not be negative': (lambda value: value >= 0, (
-        'data.holdout', 'method.beta', 'method.lam', 'method.weight', 'model.vam_gamma',
-        'optimizer.weight_decay', 'features.epochs', 'features.weight')),
+        'data.holdout', 'method.beta', 'method.lam', 'method.weight', 'model.vam_gamma', 'optimizer.weight_decay',
+        'features.epochs', 'features.weight')),
     'be positive': (lambda value: value > 0, (
         'method.temperature', 'optimizer.learning_rate', 'hme.learning_rate', 'hme.routing_rate',
         'hme.hard_learning_rate', 'features.power', 'features.learning_rate')),

@@ -5,8 +5,8 @@
 
 The search is `configs/searches/mnist.py:images=1000`, in results/search-mnist-images1000.md. LE-Permut has LE's
 setting and LE-Frozen-Turned LE-Frozen's, as neither was searched. What had been tested before the search had its last
-two tries stays as `(best of 7)`. The cells of cross-entropy are those of Table 6
-with as many images, whose likeness is measured when they are trained here.
+two tries stays as `(best of 7)`. The cells of cross-entropy are those of Table 6 with as many images, whose likeness
+is measured when they are trained here.
 """
 from configs.tables.shared import FROZEN, TURNED, UNIFORM, cells
 from ikd.errors import InputError
@@ -35,13 +35,11 @@ NOTES = (
 def grid(argument=''):
     if 'images=' in argument:
         raise InputError('the settings were chosen for 1,000 images; leave images=N out')
-    found = [cell._replace(measure=own_likeness) for cell in cells(['mlp'], ROWS)]
-    for cell in found:
-        cell.config.method.update(CHOSEN.get(cell.row, {}))
-    for cell in [cell for cell in found if cell.row in BEFORE]:
-        config = cell.config.copy_and_resolve_references()
-        config.method.update(BEFORE[cell.row])
-        found.append(cell._replace(row=f'{cell.row} (best of 7)', config=config))
+    found = []
+    for rows, settings, suffix in (ROWS, CHOSEN, ''), (BEFORE, BEFORE, ' (best of 7)'):
+        for cell in cells(['mlp'], rows):
+            cell.config.method.update(settings.get(cell.row, {}))
+            found.append(cell._replace(row=cell.row + suffix, measure=own_likeness))
     title = 'Test accuracy (%) of an MLP on MNIST, each method with the setting that a search chose'
     references = 'CE', 'LS', 'CP', 'LE-Uniform', 'LE-Permut', 'LE-Frozen', 'LE-Frozen (best of 7)'
     return adapt(Grid('chosen', title, tuple(found), NOTES, references=references),

@@ -92,15 +92,15 @@ def sources(records):
         return '; '.join(text + (f" ({count} trial{'s' * (count > 1)})" if len(counts) > 1 else '')
                          for text, count in counts.items())
 
+    kind = lambda record: (data_of(record), record.get('config', {}).get('data.train_skip'))
     contents = {}
     for record in records:
-        kind = data_of(record), record.get('config', {}).get('data.train_skip')
-        contents.setdefault(kind, set()).add(record['data'].get('checksum'))
-    several = lambda text: ', not always the same images in the same order' * any(
-        len(found - {None}) > 1 for (words, _), found in contents.items() if words == text)
+        contents.setdefault(kind(record), set()).add(record['data'].get('checksum'))
+    several = lambda record: ', not always the same images in the same order' * (
+        len(contents[kind(record)] - {None}) > 1)
     hours = sum(record['train_seconds'] for record in records) / 3600
     return [
-        'Data: ' + all_of(lambda r: data_of(r) + several(data_of(r))),
+        'Data: ' + all_of(lambda r: data_of(r) + several(r)),
         'Epochs: ' + all_of(epochs_of),
         'Training: ' + all_of(steps_of),
         'Seeds: ' + spans(sorted({record['seed'] for record in records})),
