@@ -31,8 +31,8 @@ from ikd.benchmarks import (
 from ikd.compiled import keep_compiled
 from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line
-from ikd.report.provenance import provenance
-from ikd.report.timing import PAIRS, median_interval
+from ikd.provenance import provenance
+from ikd.timing import PAIRS, median_interval
 
 # name: (what it takes, the ratio to stay under or None)
 BENCHMARKS = {

@@ -19,10 +19,10 @@ from sklearn.datasets import load_sample_images
 from ikd import data, parallel, training
 from ikd.config import default
 from ikd.data.stream import ahead, unread
+from ikd.device_time import busy_share, busy_time, device_events, slowest
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
-from ikd.report.device_time import busy_share, busy_time, device_events, slowest
-from ikd.report.timing import paired_times, times_of
+from ikd.timing import paired_times, times_of
 from ikd.trials import prepare_stages
 from ikd.validation import resolve
 

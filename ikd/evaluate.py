@@ -28,15 +28,16 @@ from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import COMPLETE, MEASURES, RANKED, at_a_time, examiner
 from ikd.evaluation.likeness import same_data
-from ikd.evaluation.measure import NAMES, describe, rounded
+from ikd.evaluation.measure import describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable, explainer_options
+from ikd.explainers.catalogue import NAMES
 from ikd.files import open_folder, save_figure, write_json
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
+from ikd.progress import Progress
+from ikd.provenance import provenance
 from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
-from ikd.report.progress import Progress
-from ikd.report.provenance import provenance
 from ikd.trained import load
 
 ROBUSTNESS = ('adversarial', 'corruptions')

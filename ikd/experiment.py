@@ -10,18 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, models, parallel, processes, store
+from ikd import data, models, parallel, processes, stage_names
 from ikd.config import digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, read_summary, save_figure, write_json
+from ikd.journal import locked, read_records
 from ikd.own_code import is_own
+from ikd.pictures.explanations import draw, explanations
+from ikd.pictures.trees import dendrogram_figure, routings_of, tree_figure
+from ikd.progress import Progress
+from ikd.provenance import provenance
 from ikd.recipes import EXPLAINED, recipe
-from ikd.report.explanations import draw, explanations
-from ikd.report.journal import locked, read_records
-from ikd.report.progress import Progress
-from ikd.report.provenance import provenance
-from ikd.report.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.run_data import checks_pixels, load_data
 from ikd.training import state_shapes, variables_of
 from ikd.trials import adopt, final_model, make_job, make_model, prepare_stages, train_group
@@ -108,7 +108,7 @@ def check_identity(config, workdir):
     if changed:
         said = ', '.join(f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in changed)
         raise RunError(f'{workdir} holds another experiment: {said}; choose another --workdir, or leave it out')
-    began, now = read_json(workdir / OWN_CODE), store.own_code(config)
+    began, now = read_json(workdir / OWN_CODE), stage_names.own_code(config)
     if (began and now and began['digest'] != now
             and (read_records(workdir) or any((workdir / 'checkpoints').glob('*/*/[0-9]*')))):
         raise RunError('your own code (recipe, objective, network, explainer or data) is not what '
@@ -177,7 +177,7 @@ def open_workdir(config, workdir, described):
                                'are others now; put it back, or choose another --workdir')
             write_json(workdir / 'config.json', json.loads(config.to_json()))
             write_json(workdir / 'data.json', described)
-            if own := store.own_code(config):
+            if own := stage_names.own_code(config):
                 write_json(workdir / OWN_CODE, {'digest': own})
     except Unwritable as error:
         raise InputError(f'{error}; make room there, or choose another --workdir') from error

@@ -157,8 +157,8 @@ def main(argv):
 
     from ikd.compiled import keep_compiled
     from ikd.evaluation.images import explain_images
-    from ikd.report.overlays import overlay_figure
-    from ikd.report.progress import Progress
+    from ikd.pictures.overlays import overlay_figure
+    from ikd.progress import Progress
     from ikd.trained import load
 
     of_seed = '' if options.seed is None else f'seed{options.seed}'

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ikd import store
+from ikd import stage_names
 from ikd.config import identity
 from ikd.errors import InputError, writing
 from ikd.files import write_json
@@ -157,7 +157,7 @@ def families(grid):
     lists = []
     for name, cell in {cell_name(cell.config): cell for cell in grid.cells}.items():
         stages = recipe(config := resolve(cell.config))
-        shared = {store.stage_name(config, stages, i) for i, stage in enumerate(stages[:-1]) if not stage.given}
+        shared = {stage_names.stage_name(config, stages, i) for i, stage in enumerate(stages[:-1]) if not stage.given}
         relatives = [family for family in lists if family[0] & shared]
         cells = [old for family in relatives for old in family[1]]
         joined = shared.union(*(family[0] for family in relatives)), [*cells, (name, cell)]

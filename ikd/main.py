@@ -117,7 +117,7 @@ def describe(summary, workdir, seconds):
 
 def notice(config):
     """Say which fields the command line has changed to no effect."""
-    from ikd.store import idle
+    from ikd.stage_names import idle
     flag = flags.FLAGS['config']
     given = config_flags.get_override_values(flag)
     before, known = fields_of_file(flag.config_filename) if given else ({}, False)

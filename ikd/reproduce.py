@@ -27,7 +27,7 @@ from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
 from ikd.report import tables
 from ikd.report.markdown import markdown
-from ikd.report.provenance import sources
+from ikd.report.sources import sources
 from ikd.signals import same_command, stopping
 
 POINTS = 16  # of a trial, at which it is saved and tested

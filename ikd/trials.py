@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ikd import checkpoint, models, parallel, processes, store, training
+from ikd import checkpoint, models, parallel, processes, stage_names, store, training
 from ikd.config import network_options
 from ikd.data import noted_checksum
 from ikd.epochs import check_finite, is_due, join, rest_of, tell_epoch
 from ikd.errors import Stopped, Unwritable
+from ikd.journal import Journal, Silent, read_records
+from ikd.pictures.explanations import explanations
 from ikd.program import pad_test
 from ikd.recipes import recipe
-from ikd.report.explanations import explanations
-from ikd.report.journal import Journal, Silent, read_records
 
 
 class Job(NamedTuple):
@@ -122,7 +122,7 @@ def obtain_stage(group, index, before):
     if index == len(job.stages) - 1:
         return train_stage(group, index, before)
     directory = job.config.store or job.workdir.parent / 'store'
-    name = store.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
+    name = stage_names.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
     shapes = training.state_shapes(job.stages[index], job.image_shape)
     checksum = noted_checksum(job.workdir)
 

@@ -8,7 +8,7 @@ import pytest
 from ikd import checkpoint, experiment, models, run_data, training
 from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 from ikd.validation import resolve
 from tests.small_run import last_state, make_config, train, without_times
 

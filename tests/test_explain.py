@@ -120,7 +120,7 @@ def test_a_folder_of_odd_images(run, odd, tmp_path, monkeypatch, capsys):
 def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, capsys):
     """A row for each that applies, and the reason why another does not."""
     shown = []
-    monkeypatch.setattr('ikd.report.overlays.overlay_figure', lambda *args: shown.append(args) or Figure())
+    monkeypatch.setattr('ikd.pictures.overlays.overlay_figure', lambda *args: shown.append(args) or Figure())
     image = min((digits_folder / 'one').iterdir())
     explainers = ('grad', 'grad_input')
     answer = explainers, {'grad_cam': 'it has no feature map'}

@@ -13,8 +13,8 @@ from ikd.data import folder, limits, load, stream
 from ikd.data.resident import epoch_order
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
+from ikd.journal import read_records
 from ikd.program import Program
-from ikd.report.journal import read_records
 from ikd.validation import resolve
 from tests.small_run import assert_same
 

@@ -13,7 +13,7 @@ from configs import digits as digits_config
 from ikd import checkpoint, experiment, grid, reproduce
 from ikd.errors import InputError, Unwritable
 from ikd.files import read_json, temporary
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 from tests.quick import plain_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -9,8 +9,8 @@ import pytest
 from ikd import checkpoint, experiment, run_data, store
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json, write_json
+from ikd.journal import read_records
 from ikd.recipes import taught
-from ikd.report.journal import read_records
 from tests.test_store import DEVICES, make_config
 
 pytestmark = pytest.mark.usefixtures('without_pictures')

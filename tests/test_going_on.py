@@ -8,7 +8,7 @@ import pytest
 from ikd import data, experiment, run_data
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 from ikd.validation import resolve
 from tests.small_run import assert_same, last_state, make_config, train, without_times
 

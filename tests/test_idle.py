@@ -3,12 +3,12 @@ import jax
 import pytest
 
 from configs import digits
-from ikd import experiment, store
+from ikd import experiment, stage_names
 from ikd.config import flatten
 from ikd.errors import InputError
+from ikd.journal import read_records
 from ikd.objectives import cross_entropy
 from ikd.recipes import RECIPES
-from ikd.report.journal import read_records
 from ikd.stages import Stage
 from tests.test_main import ikd
 
@@ -42,14 +42,14 @@ def before_and_after(method, fields):
 @pytest.mark.parametrize('method', READ)
 def test_what_a_method_does_not_read_is_named(method):
     before, config = before_and_after(method, OTHER)
-    assert set(store.idle(config, before)) == {*OTHER} - READ_BY_ALL - READ[method]
-    assert store.idle(config, flatten(config)) == []
+    assert set(stage_names.idle(config, before)) == {*OTHER} - READ_BY_ALL - READ[method]
+    assert stage_names.idle(config, flatten(config)) == []
 
 
 def test_what_shows_a_network_or_says_how_it_is_trained_is_not_named():
     before, config = before_and_after('ce', {'method.explainer': 'grad', 'seed': 3, 'trials': 2, 'test_every': 2,
                                              'data.placement': 'stream', 'own': {}})
-    assert store.idle(config, before) == []
+    assert stage_names.idle(config, before) == []
 
 
 @pytest.mark.parametrize('method, fields', [
@@ -57,14 +57,14 @@ def test_what_shows_a_network_or_says_how_it_is_trained_is_not_named():
     ('takd', {'teacher.assistant': 'resnet20'})])
 def test_the_value_that_none_stands_for_is_not_named(method, fields):
     before, config = before_and_after(method, fields)
-    assert store.idle(config, before | dict.fromkeys(fields)) == []
+    assert stage_names.idle(config, before | dict.fromkeys(fields)) == []
 
 
 def test_the_network_of_a_given_teacher_is_not_named(tmp_path):
     """The checkpoint has to go with it."""
     (tmp_path / 'summary.json').write_text('{"trials": [{"seed": 0, "test_accuracy": 90.0}]}')
     before, config = before_and_after('kd', {'teacher.checkpoint': str(tmp_path), 'teacher.model': 'cnn4'})
-    assert store.idle(config, before) == []
+    assert stage_names.idle(config, before) == []
 
 
 class Doubled:
@@ -78,16 +78,16 @@ class Doubled:
 def test_with_code_of_ones_own_nothing_is_named(monkeypatch):
     monkeypatch.setitem(RECIPES, 'doubled', lambda config: [Stage('doubled', Doubled(), config.epochs)])
     before, config = before_and_after('ce', {'method.name': 'doubled', 'method.alpha': 0.7})
-    assert store.idle(config, before) == []
+    assert stage_names.idle(config, before) == []
 
 
 def test_a_field_that_cannot_be_without_another_is_not_named():
     """The three epochs that were there have no room for this warm-up."""
     before, config = before_and_after('le', {'method.warmup_epochs': 3, 'epochs': 4})
-    assert store.idle(config, before) == []
+    assert stage_names.idle(config, before) == []
     config.method.alpha = 2.0
     with pytest.raises(InputError, match='method.alpha is 2.0'):
-        store.idle(config, before)
+        stage_names.idle(config, before)
 
 
 @pytest.mark.slow

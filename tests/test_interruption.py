@@ -14,7 +14,7 @@ import pytest
 from configs import digits as digits_config
 from ikd import checkpoint, experiment
 from ikd.files import read_json
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
 # One step of a network with convolutions is one call, so that a stop can come at every step.

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from ikd.files import read_json
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAUNCH = ROOT / 'launch'

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ikd.files import read_json
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 from tests.test_launch import LAUNCH, LIMIT, arguments, start, stub, wait_for
 
 

@@ -9,7 +9,7 @@ import pytest
 from configs import digits as digits_config
 from ikd import checkpoint, experiment
 from ikd.errors import InputError, Stopped
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 from tests.test_multihost import arguments, finish, start
 
 ROOT = pathlib.Path(__file__).parents[1]

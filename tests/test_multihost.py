@@ -15,7 +15,7 @@ import pytest
 from configs import digits
 from ikd import experiment
 from ikd.checkpoint import last_tree
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 
 ROOT = pathlib.Path(__file__).parents[1]
 LIMIT = 240  # seconds until a test that hangs is ended

@@ -6,7 +6,7 @@ from functools import partial
 
 import flax.linen as nn
 
-from ikd import store
+from ikd import stage_names
 from ikd.config import default
 from ikd.models import MODELS, Taps
 from ikd.objectives import attentive, cross_entropy, distil
@@ -123,7 +123,7 @@ def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):
         monkeypatch.setitem(MODELS, 'cnn2', network)
         config = make_config('kd', **{'teacher.model': 'cnn2'})
         stages = [recipe(config)[0]._replace(objective=objective)]
-        return store.stage_name(config, stages, 0)
+        return stage_names.stage_name(config, stages, 0)
 
     ours = MODELS['cnn2']
     names = [named(network) for network in (ours, Base, Wider, Other)]
@@ -133,8 +133,8 @@ def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):
     assert len({*names}) == len(names) and named(Same) == named(Same)
     assert named(Base) == names[1] and named(ours) == names[0]
     config = make_config('kd')
-    plain = store.stage_name(config, recipe(config), 0)
+    plain = stage_names.stage_name(config, recipe(config), 0)
     config.own.strength = 9
-    assert store.stage_name(config, recipe(config), 0) != plain
+    assert stage_names.stage_name(config, recipe(config), 0) != plain
     assert named(Base, partial(attentive, objective=lambda batch: 1)) not in names
     assert source(ours) == source(cross_entropy) == source(partial(distil, lam=1.0)) == source(nn.relu) == ''

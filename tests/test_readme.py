@@ -9,10 +9,10 @@ import pytest
 from ikd import data, experiment, models
 from ikd.errors import InputError, RunError
 from ikd.explainers import EXPLAINERS, ONE_PASS
+from ikd.journal import read_records
 from ikd.modules import module_of
 from ikd.objectives import Batch
 from ikd.recipes import RECIPES
-from ikd.report.journal import read_records
 
 README = pathlib.Path('README.md')
 

@@ -5,13 +5,13 @@ import pytest
 
 from configs import cifar as cifar_config
 from configs import digits as digits_config
-from ikd import experiment, parallel, run_data, store, training, trials
+from ikd import experiment, parallel, run_data, stage_names, store, training, trials
 from ikd.data.resident import normalise
 from ikd.errors import InputError
 from ikd.explainers import explain, targets
+from ikd.journal import read_records
 from ikd.objectives.losses import entropy
 from ikd.recipes import RECIPES, recipe
-from ikd.report.journal import read_records
 from ikd.stages import continued
 from ikd.validation import resolve
 from tests.quick import plain_pictures
@@ -162,7 +162,7 @@ def test_frozen_targets_do_not_move_and_le_s_do(tmp_path, without_pictures):
 
     data = run_data.load_data(config)
     warmup = trials.make_job(config, None, data, parallel.Layout(tuple(DEVICES[:1]), 'data')).stages[0]
-    state, _ = store.fetch(tmp_path / 'store', store.stage_name(config, recipe(config), 0), 0,
+    state, _ = store.fetch(tmp_path / 'store', stage_names.stage_name(config, recipe(config), 0), 0,
                            training.state_shapes(warmup, data.train_images.shape[1:]))
     x = normalise(data.train_images, data.mean, data.std)
     maps = explain('grad', warmup.model, training.variables_of(state), x)

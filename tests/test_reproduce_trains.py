@@ -5,7 +5,7 @@ import pytest
 
 from ikd import checkpoint, reproduce
 from ikd.grid import cell_name
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 from tests.tiny_grid import CONFIG, finished, one_device, reproduced
 
 pytestmark = pytest.mark.usefixtures('without_pictures')

@@ -229,11 +229,11 @@ def test_wrapped_networks_know_their_classes():
 
 def test_a_partial_start_is_named_in_the_store():
     """What tells two stages apart goes into their names: options, optimiser, selection."""
-    from ikd import store
+    from ikd import stage_names
     config = make_config('hint')
     listed = recipe(config)
-    names = {store.stage_name(config, listed, 1)}
+    names = {stage_names.stage_name(config, listed, 1)}
     for change in ({'trains': stages.everything}, {'optimizer': partial(listed[1].optimizer, factor=0.5)},
                    {'objective': partial(listed[1].objective, weight=2.0)}, {'options': (('dropout_rate', 0.1),)}):
-        names.add(store.stage_name(config, [listed[0], listed[1]._replace(**change), listed[2]], 1))
+        names.add(stage_names.stage_name(config, [listed[0], listed[1]._replace(**change), listed[2]], 1))
     assert len(names) == 5

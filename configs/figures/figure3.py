@@ -10,7 +10,8 @@ class-discriminativeness that it cites: Grad*Input < GuidedBP < Grad < Grad-CAM.
 """
 from configs import common
 from configs.tables.shared import COLUMNS, RESTORED, ROWS, WARM_UP
-from ikd.evaluation.measure import NAMES, measure
+from ikd.evaluation.measure import measure
+from ikd.explainers.catalogue import NAMES
 from ikd.grid import Cell, Grid
 from ikd.grid_words import adapt
 from ikd.report.paper_figures import figure3

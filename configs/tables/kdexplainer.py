@@ -12,7 +12,7 @@ from configs import common
 from configs.tables.shared import RESTORED
 from ikd.grid import Cell, Grid
 from ikd.grid_words import adapt
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 
 TASKS = {'plain': 'ce', 'LS': 'ls', 'KD': 'kd'}
 STUDENTS = {  # fields of the config, each with virtual attention off and on

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Maps in logits per unit of the input; what they say of a change is their product with it. Others are in logits, or
-# in a unit of their own.
-SLOPES = ('grad', 'guided_backprop', 'smooth_grad', 'guided_grad_cam')
+from ikd.explainers.catalogue import SLOPES
+
 SQUARES = 50  # that infidelity removes from each image
 
 

@@ -1,19 +1,12 @@
-"""What is measured of a trained network for its cell's file, and what explainers are called."""
+"""What is measured of a trained network for its cell's file."""
 import numpy as np
 
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.likeness import read, rho
 from ikd.explainers import EXPLAINERS
+from ikd.explainers.catalogue import NAMES, called
 from ikd.trained import load
-
-# In the paper's order, from the least to the most class-discriminative (2009.09140, section 5.4.2).
-NAMES = {'grad_input': 'Grad*Input', 'guided_backprop': 'GuidedBP', 'grad': 'Grad', 'grad_cam': 'Grad-CAM'}
-
-
-def called(explainer):
-    """What an explainer is called in titles: as in the paper, or by its name."""
-    return NAMES.get(explainer, explainer)
 
 
 def measure(workdir, seed):

@@ -23,6 +23,16 @@ ONE_PASS = {'grad': grad, 'grad_input': grad_input, 'guided_backprop': guided_ba
             'lrp_epsilon': lrp_epsilon, 'lrp_z_plus': lrp_z_plus, 'contrastive_lrp': contrastive_lrp}
 EXPLAINERS = {**ONE_PASS, 'smooth_grad': smooth_grad, 'integrated_gradients': integrated_gradients,
               'occlusion': occlusion}
+# Maps in logits per unit of the input; what they say of a change is their product with it. Others are in logits, or
+# in a unit of their own.
+SLOPES = ('grad', 'guided_backprop', 'smooth_grad', 'guided_grad_cam')
+# In the paper's order, from the least to the most class-discriminative (2009.09140, section 5.4.2).
+NAMES = {'grad_input': 'Grad*Input', 'guided_backprop': 'GuidedBP', 'grad': 'Grad', 'grad_cam': 'Grad-CAM'}
+
+
+def called(explainer):
+    """What an explainer is called in titles: as in the paper, or by its name."""
+    return NAMES.get(explainer, explainer)
 
 
 @jax.named_scope('explain')

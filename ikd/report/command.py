@@ -7,7 +7,7 @@ import shlex
 from ikd.config import default, flatten
 from ikd.errors import InputError
 from ikd.modules import module_of
-from ikd.store import own_code
+from ikd.stage_names import own_code
 from ikd.validation import resolve
 
 FILES = ('digits', 'mnist', 'cifar', 'kdexplainer', 'le_folder')  # of configs/

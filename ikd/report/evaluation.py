@@ -3,7 +3,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ikd.evaluation.explanations import MEASURES
-from ikd.report.markdown import lines_of, number
+from ikd.report.markdown import lines_of
+from ikd.words import number
 
 MOST_NUMBERED = 20  # classes whose confusions are written in their fields
 MOST_NAMED = 100  # classes whose names have room

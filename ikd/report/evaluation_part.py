@@ -6,7 +6,7 @@ import numpy as np
 from ikd.files import read_json
 from ikd.report.evaluation import directions, remarks
 from ikd.report.html import command_line, element, join, paragraph, picture, table
-from ikd.report.markdown import number
+from ikd.words import number
 
 PICTURES = {
     'reliability': 'How often predictions are right, by how sure the network is of them.',

@@ -4,11 +4,12 @@ import io
 from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
-from ikd.evaluation.measure import called, describe
+from ikd.evaluation.measure import describe
+from ikd.explainers.catalogue import called
 from ikd.files import any_script
-from ikd.report.figures import colours
+from ikd.pictures.maps import colours
+from ikd.pictures.matrix import matrix_figure
 from ikd.report.html import element, join, paragraph, picture
-from ikd.report.matrix import matrix_figure
 from ikd.report.paper_figures import ROWS
 
 MOST_IMAGES = 2000  # in Figure 2

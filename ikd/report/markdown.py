@@ -1,14 +1,10 @@
 """A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
 import statistics
 
+from ikd.words import number, spans
+
 ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the 95 % "
          'interval of the difference on the same seeds is that of a pair by itself.')
-
-
-def number(mean, std=None, decimals=2, sign=''):
-    """`98.61 +- 0.05`; never a minus zero."""
-    spread = f' +- {std:.{decimals}f}' if std is not None else ''
-    return f'{round(mean, decimals) + 0.0:{sign}.{decimals}f}{spread}'
 
 
 def lines_of(head, rows):
@@ -66,17 +62,6 @@ def absent(rows, columns):
 
     lines = {'missing': 'Not run yet, by seed', 'beyond': 'Run beyond the seeds asked for, and counted'}
     return [f'{words}: {found}.' for kind, words in lines.items() if (found := listed(kind))]
-
-
-def spans(numbers):
-    """`0 to 4, 7` for rising whole numbers."""
-    found = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return ', '.join(f'{first}' if first == last else f'{first} to {last}' for first, last in found)
 
 
 def measured(rows, columns):

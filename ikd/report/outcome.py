@@ -1,11 +1,10 @@
 """What came of runs, for their report: a sentence, the number, the final table, differences on the same seeds."""
 import numpy as np
 
-from ikd.evaluation.measure import called
+from ikd.explainers.catalogue import called
 from ikd.recipes import EXPLAINED
 from ikd.report.comparison import MEASURES
 from ikd.report.html import element, folded, join, paragraph, table
-from ikd.report.markdown import number, spans
 from ikd.report.statistics import (
     detectable_difference,
     holm,
@@ -14,6 +13,7 @@ from ikd.report.statistics import (
     paired_p,
     share_interval,
 )
+from ikd.words import number, plural, spans
 
 SAME_DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images',
              'data.train_skip')
@@ -23,11 +23,6 @@ NAMES_OF = {'test_accuracy': 'accuracy (%)', 'test_nll': 'NLL (nats)', 'test_ece
 def shown(mean, spread=None, decimals=2, sign=''):
     """`markdown.number` with the signs of print."""
     return number(mean, spread, decimals, sign).replace('+-', '±').replace('-', '\N{MINUS SIGN}')
-
-
-def plural(n, noun):
-    """`1 epoch`, `1,200 epochs`."""
-    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def sentence(run):

@@ -8,9 +8,10 @@ from ikd.report.curves import plot, values_of
 from ikd.report.evaluation_part import evaluation
 from ikd.report.gallery import figure1, figure2, trees
 from ikd.report.html import command_line, document, element, folded, join, paragraph, section, table
-from ikd.report.outcome import final, headline, plural, run_name, sentence
+from ikd.report.outcome import final, headline, run_name, sentence
 from ikd.report.runs import named_apart, read_run, stages
 from ikd.report.style import MOST_RUNS, SCRIPT, STYLE
+from ikd.words import plural
 
 CURVES = {'train_loss': 'Loss, training', 'train_accuracy': 'Accuracy, training (%)',
           'test_accuracy': 'Accuracy, test (%)', 'test_nll': 'NLL, test (nats)', 'test_ece': 'ECE, test',

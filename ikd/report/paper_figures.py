@@ -10,17 +10,19 @@ import jax
 import numpy as np
 
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
-from ikd.evaluation.measure import NAMES, called, describe, rounded
+from ikd.evaluation.measure import describe, rounded
+from ikd.explainers.catalogue import NAMES, called
 from ikd.files import replace_text, save_figure, write_json
 from ikd.grid import cell_name, picture_path
+from ikd.pictures.explanations import draw, explanations
+from ikd.pictures.matrix import matrix_figure
 from ikd.report import tables
-from ikd.report.explanations import draw, explanations
-from ikd.report.markdown import compared, explain, lines_of, number
-from ikd.report.matrix import matrix_figure
+from ikd.report.markdown import compared, explain, lines_of
 from ikd.report.ordering import agreement, ordering_figure
-from ikd.report.provenance import sources
+from ikd.report.sources import sources
 from ikd.trained import at_precision, load
 from ikd.validation import resolve
+from ikd.words import number
 
 ROWS = {'by_true_class': 'true class', 'all_images': 'class'}  # of a matrix of cosines
 READINGS = {'absolute; Grad-CAM as it is': ('absolute', 'as_is'),  # of input gradients, of Grad-CAM

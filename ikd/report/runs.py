@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 from ikd.config import flatten, identity
 from ikd.errors import InputError
-from ikd.evaluation.measure import called
+from ikd.explainers.catalogue import called
 from ikd.files import read_json, read_summary
+from ikd.journal import read_records
 from ikd.recipes import EXPLAINED
 from ikd.report.comparison import MEASURES, told_apart
-from ikd.report.journal import read_records
 
 NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')
 

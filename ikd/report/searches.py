@@ -4,10 +4,11 @@ import pathlib
 from ikd.errors import InputError
 from ikd.files import replace_text, write_json
 from ikd.grid import cell_name
-from ikd.report.markdown import absent, lines_of, number
-from ikd.report.provenance import sources
+from ikd.report.markdown import absent, lines_of
+from ikd.report.sources import sources
 from ikd.report.statistics import paired_difference
 from ikd.report.tables import describe
+from ikd.words import number
 
 
 def report(grid, found, results):

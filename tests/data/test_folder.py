@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from configs import le_folder
-from ikd import data, experiment, run_data, store
+from ikd import data, experiment, run_data, stage_names
 from ikd.data import folder, images, limits, load
 from ikd.errors import InputError
+from ikd.pictures.maps import explanation_figure, pixels
 from ikd.recipes import recipe
-from ikd.report.figures import explanation_figure, pixels
 from ikd.validation import resolve
 
 
@@ -274,7 +274,7 @@ def test_runs_and_warm_ups_of_unlike_folders_are_kept_apart(write, tmp_path):
         return resolve(config)
 
     def names(config):
-        return experiment.default_workdir(config, 'x').name, store.stage_name(config, recipe(config), 0)
+        return experiment.default_workdir(config, 'x').name, stage_names.stage_name(config, recipe(config), 0)
 
     for place, count in ('cats', 5), ('copy', 5), ('dogs', 6):
         write(tmp_path / place, {'a': count, 'b': 5})

@@ -13,7 +13,7 @@ import torch
 from ikd import training
 from ikd.benchmarks import Steps, dataset, settings
 from ikd.data.resident import normalise
-from ikd.report.timing import paired_times, times_of
+from ikd.timing import paired_times, times_of
 from tests.peers import torch_networks, torch_training
 
 LE_WAYS = ('loop', 'batched')

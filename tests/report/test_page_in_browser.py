@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from ikd.report.journal import read_records
+from ikd.journal import read_records
 from tests.report.browser import chromium
 from tests.report.hostile import CLASSES, NAME, text_of
 

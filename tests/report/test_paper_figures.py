@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from configs.figures import figure1, figure2, figure3
 from configs.tables import table2, table3, table6
 from ikd.evaluation.class_cosines import EXPECTED
-from ikd.evaluation.measure import NAMES
+from ikd.explainers.catalogue import NAMES
 from ikd.grid import cell_name
 from ikd.validation import resolve
 from tests.report.cell_file import RECORD

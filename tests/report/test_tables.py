@@ -5,7 +5,7 @@ import io
 import pytest
 from scipy.stats import ttest_rel
 
-from ikd.report.markdown import markdown, number, spans
+from ikd.report.markdown import markdown
 from ikd.report.statistics import holm
 from ikd.report.tables import csv_text, table
 
@@ -150,11 +150,6 @@ def test_differences_that_are_all_alike_decide_nothing():
     lines = markdown('T', table(rows, references=('CE',), ordered=('LE',), trials=2), (), ()).splitlines()
     assert '| LE | +0.03 (alike on 2 seeds) |' in lines
     assert '- LE ahead of CE (by 1.00): undecided, alike on 2 seeds (+0.03, 2 trials)' in lines
-
-
-def test_little_things():
-    assert [spans([]), spans([4]), spans([0, 1, 2, 5, 7, 8])] == ['', '4', '0 to 2, 5, 7 to 8']
-    assert number(-0.001, sign='+') == '+0.00' and number(1.005, 0.1, 1) == '1.0 +- 0.1'
 
 
 def test_csv():

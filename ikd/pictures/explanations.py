@@ -4,7 +4,7 @@ import numpy as np
 
 from ikd.data.resident import normalise
 from ikd.explainers import class_similarity, explain, explainer_options
-from ikd.report.figures import explanation_figure
+from ikd.pictures.maps import explanation_figure
 
 MOST_IMAGES = 10
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from ikd.report.matrix import matrix_figure
+from ikd.pictures.matrix import matrix_figure
 from tests.report.readable import assert_readable, texts_of
 
 TEN = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())

@@ -3,7 +3,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ikd.report.markdown import number
+from ikd.words import number
 
 FIELD = 0.44  # inches, with a number in it
 MOST_NUMBERED = 20  # classes

@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 
-from ikd.report.timing import median_interval, paired_times, times_of
+from ikd.timing import median_interval, paired_times, times_of
 
 
 def made_up_clock(monkeypatch, drift=1.0):

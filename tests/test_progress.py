@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from ikd.report.progress import Progress
+from ikd.progress import Progress
 
 
 @pytest.fixture

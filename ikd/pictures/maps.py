@@ -3,9 +3,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ikd.evaluation.faithfulness import SLOPES
+from ikd.explainers.catalogue import SLOPES
 from ikd.files import any_script
-from ikd.report.markdown import number
+from ikd.words import number
 
 MOST_CLASSES = 10
 LONGEST = 14  # characters of a class's name that have room

@@ -2,8 +2,8 @@
 import jax
 import pytest
 
+from ikd.device_time import busy_share, busy_time, device_events, slowest
 from ikd.errors import InputError
-from ikd.report.device_time import busy_share, busy_time, device_events, slowest
 
 # A GPU's plane as XProf has it: two streams whose work overlaps, a line that says the same again, another device,
 # and the host. Times in picoseconds from the line's beginning.

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from ikd.report.figures import colours, short
-from ikd.report.overlays import overlay_figure
+from ikd.pictures.maps import colours, short
+from ikd.pictures.overlays import overlay_figure
 
 
 def test_long_names_are_shortened():

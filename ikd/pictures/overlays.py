@@ -3,8 +3,8 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from ikd.report.figures import colours, draw_map, short
-from ikd.report.markdown import number
+from ikd.pictures.maps import colours, draw_map, short
+from ikd.words import number
 
 CELL, LEFT, HEAD, BELOW, GAP, NARROWEST = 1.15, 0.55, 0.95, 0.3, 0.08, 6.5  # inches
 

@@ -1,7 +1,7 @@
 """Figure 1 with more classes than it has room for."""
 import numpy as np
 
-from ikd.report.figures import colours, explanation_figure
+from ikd.pictures.maps import colours, explanation_figure
 from tests.report.readable import assert_readable
 
 

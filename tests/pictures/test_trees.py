@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Circle
 
 from ikd.objectives.routing import relative_entropy
-from ikd.report.trees import GREY, dendrogram_figure, reached, tree_figure, untangle
+from ikd.pictures.trees import GREY, dendrogram_figure, reached, tree_figure, untangle
 
 TEN = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 NAMES = {10: TEN, 100: [f'class_number_{i}' for i in range(100)], 3: ['a', 'b', 'a rather long name of a class']}

@@ -8,7 +8,7 @@ from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
 from ikd.errors import InputError
-from ikd.report.journal import Journal, read_records
+from ikd.journal import Journal, read_records
 
 
 def record(epoch, seed=0):

@@ -1,0 +1,23 @@
+"""Numbers as people read them."""
+
+
+def number(mean, std=None, decimals=2, sign=''):
+    """`98.61 +- 0.05`; never a minus zero."""
+    spread = f' +- {std:.{decimals}f}' if std is not None else ''
+    return f'{round(mean, decimals) + 0.0:{sign}.{decimals}f}{spread}'
+
+
+def spans(numbers):
+    """`0 to 4, 7` for rising whole numbers."""
+    found = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ', '.join(f'{first}' if first == last else f'{first} to {last}' for first, last in found)
+
+
+def plural(n, noun):
+    """`1 epoch`, `1,200 epochs`."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
