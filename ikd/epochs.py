@@ -1,4 +1,4 @@
-"""What comes of an epoch: its record, a line for people, a picture; of one that was cut, what its rest must know."""
+"""What an epoch leaves: a record, a line for people, a picture; and what is kept of one that was cut short."""
 import numpy as np
 
 from ikd import parallel, processes

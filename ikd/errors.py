@@ -12,7 +12,7 @@ class InputError(Exception):
 
 
 class Unmet(InputError):
-    """Processes that have not met, so that each speaks for itself."""
+    """The processes of a --multihost run did not find each other: each prints the message itself."""
 
 
 class Unreadable(InputError):

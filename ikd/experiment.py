@@ -49,7 +49,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     provenance()  # now, as the checkout may change while this runs
     config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
-    summary = processes.told(lambda: check_identity(config, workdir) or read_summary(workdir))
+    summary = processes.from_first(lambda: check_identity(config, workdir) or read_summary(workdir))
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     missing = [seed for seed in (processes.own_seeds(config) if seeds is None else seeds) if seed not in done]
     if not missing:
@@ -62,8 +62,8 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)
         check_fits(config, dataset)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
-        processes.told(lambda: check_teachers(job_on(groups[0][0]), missing))
-        processes.told(lambda: open_workdir(config, workdir, described))
+        processes.from_first(lambda: check_teachers(job_on(groups[0][0]), missing))
+        processes.from_first(lambda: open_workdir(config, workdir, described))
         steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
         with closing(Progress(len(groups) * steps, quiet=quiet or not processes.first())) as progress:
             for layout, seeds in groups:
@@ -73,7 +73,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
                 if seeds[0] == config.seed and processes.first():
                     draw_results(job_on(layout), states[0])
                 # Last, as a run that has its summary is not gone on with.
-                summary = processes.told(lambda: summarise(config, workdir, seeds, dataset,
+                summary = processes.from_first(lambda: summarise(config, workdir, seeds, dataset,
                                                             described['checksum']))
                 finished(summary)
     return summary

@@ -156,7 +156,8 @@ def families(grid):
     """The grid's cells, each once, in lists: those that share a teacher or a warm-up are in the same list."""
     lists = []
     for name, cell in {cell_name(cell.config): cell for cell in grid.cells}.items():
-        stages = recipe(config := resolve(cell.config))
+        config = resolve(cell.config)
+        stages = recipe(config)
         shared = {stage_names.stage_name(config, stages, i) for i, stage in enumerate(stages[:-1]) if not stage.given}
         relatives = [family for family in lists if family[0] & shared]
         cells = [old for family in relatives for old in family[1]]
@@ -180,10 +181,14 @@ def missing(grid, found, i=1, n=1, together=1):
     """
     order = [cell_name(cell.config) for cell in grid.cells]
     cells = sorted(sum(share(families(grid), i, n), []), key=lambda pair: order.index(pair[0]))
-    blocks = [range(grid.trials)[first:first + together] for first in range(0, grid.trials, together)]
-    todo = [(name, cell, [seed for seed in block if seed in (cell.seeds or block)
-                          and not is_done(cell, found[name].get(seed))]) for block in blocks for name, cell in cells]
-    return [task for task in todo if task[-1]]
+    todo = []
+    for first in range(0, grid.trials, together):
+        for name, cell in cells:
+            seeds = [seed for seed in range(first, min(first + together, grid.trials))
+                     if (cell.seeds is None or seed in cell.seeds) and not is_done(cell, found[name].get(seed))]
+            if seeds:
+                todo.append((name, cell, seeds))
+    return todo
 
 
 def is_done(cell, record):

@@ -124,28 +124,3 @@ def drop_half_line(lines):
         if lines.read() != b'\n':
             lines.seek(0)
             lines.truncate(lines.read().rfind(b'\n') + 1)
-
-
-class Silent:
-    """The Journal of a process that does not write."""
-
-    def __init__(self, workdir, seed):
-        pass
-
-    def expect(self, epoch):
-        pass
-
-    def rewind(self, epoch, last=math.inf):
-        pass
-
-    def write(self, record):
-        pass
-
-    def picture(self, name, image, epoch):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass

@@ -144,7 +144,7 @@ def meet():
 
 
 def spoken_for():
-    """Whether process 0 says what ends this one: under parallel=data all end alike."""
+    """Whether process 0 prints what ends this one, too, as under parallel=data all end alike."""
     if flags.FLAGS.is_parsed():
         own = PROCESS.value
         if not MULTIHOST.value or (CONFIG.value and CONFIG.value.parallel == 'trials'):

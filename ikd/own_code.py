@@ -12,7 +12,7 @@ PLAIN = (bool, int, float, str, tuple, list, dict, set, frozenset, type(None))
 
 
 def is_own(thing):
-    """Whether a function, a partial one, a class or an object is, or is made with, what is of no library."""
+    """Whether a function, class or object, or anything that a partial one holds, is defined outside `LIBRARIES`."""
     if isinstance(thing, functools.partial):
         return any(map(is_own, made_of(thing)))
     return (getattr(thing, '__module__', None) or 'builtins').partition('.')[0] not in LIBRARIES

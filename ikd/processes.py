@@ -176,7 +176,7 @@ def in_turn(f):
     return mine if jax.process_count() == 1 else agree(lambda: mine if first() else f())
 
 
-def told(f):
+def from_first(f):
     """What f() gives on the first process, a JSON value, on all; f is called there only."""
     if jax.process_count() == 1:
         return f()
@@ -191,7 +191,7 @@ def shared(f, examples):
     if jax.process_count() == 1:
         return f()
     found = agree(lambda: f() if first() else None)
-    rests = told(lambda: found and [rest for _, rest in found])
+    rests = from_first(lambda: found and [rest for _, rest in found])
     if rests is None:
         return None
     empty = lambda: jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), examples)

@@ -21,11 +21,11 @@ def load_data(config):
     skip, limit, there = config.data.train_skip or 0, config.data.limit, len(dataset.train_images)
     if skip >= there > 0:
         raise InputError(f'data.train_skip {skip} leaves none of the {there} training images: skip fewer')
-    for kind, kept in (('train', slice(skip, None)), ('train', slice(config.data.train_images)),
-                       ('train', slice(limit)), ('test', slice(limit))):
-        images, labels = f'{kind}_images', f'{kind}_labels'
-        dataset = dataset._replace(**{part: select(getattr(dataset, part), kept) for part in (images, labels)})
-    return dataset
+    most = min((n for n in (config.data.train_images, limit) if n is not None), default=there)
+    train, test = slice(skip, skip + most), slice(limit)
+    return dataset._replace(
+        train_images=select(dataset.train_images, train), train_labels=dataset.train_labels[train],
+        test_images=select(dataset.test_images, test), test_labels=dataset.test_labels[test])
 
 
 def checks_pixels(config):

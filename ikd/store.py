@@ -93,7 +93,7 @@ def adopt(workdir, seed, example, before=None):
 
 
 def taken(example):
-    """Of a State, or its shapes, what `adopt` takes."""
+    """A State, or its shapes, with only what `adopt` takes from a run: no optimiser state, no extra."""
     return example._replace(opt_state=(), extra={})
 
 

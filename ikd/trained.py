@@ -115,24 +115,22 @@ def fitting(trained, most, copies=0):
     return max(1, min(most, MOST_FLOATS // floats))
 
 
-def pixel_batches(images, labels, size=250):
-    """Images [n, ...] and labels [n] in batches of one size: (images, labels, real) each.
-
-    real: bool [b], False for what fills the last batch.
-    """
-    n = len(images)
+def rows_in_batches(n, size=250):
+    """The rows of n images in batches of one size: (rows, real) each; real, bool [b]: not what fills the last."""
     size = min(size, n)
     for start in range(0, n, size):
-        places = np.arange(start, start + size)
-        yield images[places % n], labels[places % n], places < n
+        rows = np.arange(start, start + size)
+        yield rows % n, rows < n
 
 
 def image_batches(trained, most=None, size=250):
-    """The first `most` test images, all by default, in `pixel_batches`; as the network takes them, float32."""
-    dataset = trained.dataset
-    images = select(dataset.test_images, slice(most))  # which may be streamed
-    for pixels, labels, real in pixel_batches(images, dataset.test_labels[:most], size):
-        yield trained.inputs(pixels), labels, real
+    """The first `most` test images, all by default, in batches of one size: (images, labels, real) each.
+
+    Images are as the network takes them, float32; real: False for what fills the last batch.
+    """
+    images = select(trained.dataset.test_images, slice(most))  # which may be streamed
+    for rows, real in rows_in_batches(len(images), size):
+        yield trained.inputs(images[rows]), trained.dataset.test_labels[rows], real
 
 
 def explain_function(trained, explainer=None):

@@ -30,6 +30,7 @@ class Prepared(NamedTuple):
 def fresh_state(seed, prepared, image_shape):
     """State of a seed (an integer, traced or not) before a Prepared stage has begun, for images [h, w, c]."""
     stage, model = prepared.stage, prepared.model
+    # Not as the other streams have `draws`: what has been trained keeps the weights it began with.
     variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), stage.draws), image_shape)
     trained = {name: part for name, part in variables['params'].items() if name in prepared.trained}
     extra = stage.extra(model.num_classes) if stage.extra else {}
@@ -84,33 +85,34 @@ def make_step(prepared, teacher, data, config, axis_name):
             progress = state.step / (steps * (stage.span or stage.epochs))
             batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
                           state.step // steps + 1, updates.get('attention', {}), state.extra)
-            values, parts, *extra = losses_of(stage, batch)
+            values, parts, extra = losses_of(stage, batch)
             parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1).T == y), **parts}
-            return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts), *extra)
+            return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts), extra)
 
         trained = {name: part for name, part in state.params.items() if name in prepared.trained}
         with jax.named_scope('backward'):
-            gradients, (moved, report, *extra) = jax.grad(loss, has_aux=True)(trained)
+            gradients, (moved, report, extra) = jax.grad(loss, has_aux=True)(trained)
         gradients, report = parallel.mean((gradients, report), axis_name)
         with jax.named_scope('update'):
             change, opt_state = optimizer.update(gradients, state.opt_state, trained)
             params = {**state.params, **optax.apply_updates(trained, change)}
             batch_stats = {name: moved[name] if name in prepared.trained else old
                            for name, old in state.batch_stats.items()}
-        return State(state.seed, state.step + 1, params, batch_stats, opt_state, *(extra or [state.extra])), report
+        return State(state.seed, state.step + 1, params, batch_stats, opt_state, extra), report
 
     return step
 
 
 def losses_of(stage, batch):
-    """What a stage's objective gives for a Batch: losses [b], their parts, and `extra` anew if the stage has some.
+    """What a stage's objective gives for a Batch: losses [b], their parts, and `extra`, as before if it gives none.
 
-    InputError if it is anything else.
+    InputError if the objective gives anything else.
     """
     found = stage.objective(batch)
     if (isinstance(found, tuple) and len(found) in (2, 3) and isinstance(found[1], dict)
             and jnp.shape(found[0]) == batch.labels.shape and not found[1].keys() & {'loss', 'accuracy'}):
-        return found
+        losses, parts, *extra = found
+        return losses, parts, extra[0] if extra else batch.extra
     raise InputError(f"the objective of stage '{stage.name}' must return (losses, parts), or (losses, parts, extra): "
                      "a loss for each example, and a dict of what is told beside it, in which 'loss' and 'accuracy' "
                      'are taken')

@@ -15,7 +15,7 @@ from ikd.config import network_options
 from ikd.data import noted_checksum
 from ikd.epochs import check_finite, is_due, join, rest_of, tell_epoch
 from ikd.errors import Stopped, Unwritable
-from ikd.journal import Journal, Silent, read_records
+from ikd.journal import Journal, read_records
 from ikd.pictures.explanations import explanations
 from ikd.program import pad_test
 from ikd.recipes import recipe
@@ -49,7 +49,8 @@ class Job(NamedTuple):
 class Group(NamedTuple):
     """Seeds that a layout trains together: their journals, and the States of the stages each has finished.
 
-    stop() says, after each call of a stage's compiled steps, whether to go no further.
+    journals: none on a process that does not write. stop() says, after each call of a stage's compiled steps, whether
+    to go no further.
     """
     job: Job
     seeds: list[int]
@@ -99,9 +100,9 @@ def train_group(job, seeds, progress, stop=lambda: False):
     """
     before = 0
     with ExitStack() as stack:
-        processes.told(lambda: [stack.enter_context(checkpoint.trained_here(job.workdir, seed)) for seed in seeds])
-        journals = [stack.enter_context((Journal if processes.first() else Silent)(job.workdir, seed))
-                    for seed in seeds]
+        alone = functools.partial(checkpoint.trained_here, job.workdir)
+        processes.from_first(lambda: [stack.enter_context(alone(seed)) for seed in seeds])
+        journals = [stack.enter_context(Journal(job.workdir, seed)) for seed in seeds if processes.first()]
         group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop)
         for index, prepared in enumerate(job.stages):
             for result, state in zip(group.results, obtain_stage(group, index, before)):
@@ -157,7 +158,7 @@ def adopt_stage(group, index, before):
 
 
 def adopt(job, prepared, seed):
-    """`store.adopt` for a stage with a given network: the one that a seed which has begun has had before."""
+    """`store.adopt` for a stage with a given network; a seed that has begun gets the same network as before."""
     before = [record for record in read_records(job.workdir, seed) if record['stage'] == prepared.stage.name]
     return store.adopt(prepared.stage.given, seed, training.state_shapes(prepared, job.image_shape), *before[:1])
 
@@ -194,7 +195,7 @@ def train_stage(group, index, before):
         states, rests = zip(*found or [(state, None) for state in begun])
         place = int(begun[0].step)  # where on its schedule the stage begins
         done, first = divmod(int(states[0].step) - place, program.steps)
-        processes.told(lambda: [journal.expect(before + done) for journal in group.journals])
+        processes.from_first(lambda: [journal.expect(before + done) for journal in group.journals])
         if done < stage.epochs:
             for journal in group.journals:
                 journal.rewind(before + done, before + stage.epochs)

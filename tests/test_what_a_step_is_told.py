@@ -89,7 +89,7 @@ def test_a_stage_goes_on_where_the_one_before_it_ended():
 def test_an_objective_that_gives_something_else_is_refused_in_a_line(given):
     batch = Batch(jnp.arange(3), jnp.eye(3), {}, None, None, None)
     losses, parts = cross_entropy(batch)
-    assert training.losses_of(Stage('mine', lambda batch: (losses, parts), 1), batch) == (losses, parts)
+    assert training.losses_of(Stage('mine', lambda batch: (losses, parts), 1), batch) == (losses, parts, batch.extra)
     with pytest.raises(InputError, match=r"stage 'mine' must return \(losses, parts\), or") as error:
         training.losses_of(Stage('mine', lambda batch: given(losses, parts), 1), batch)
     assert '\n' not in str(error.value)

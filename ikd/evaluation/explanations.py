@@ -25,7 +25,7 @@ from ikd.evaluation.likeness import likeness
 from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby, relative_change
 from ikd.evaluation.sparseness import gini
-from ikd.trained import at_precision, explain_function, fitting, pixel_batches
+from ikd.trained import at_precision, explain_function, fitting, rows_in_batches
 
 # Measure -> which values are better; where neither is, what it says. Sanity is read with and without signs, and the
 # reading in which maps are more alike counts.
@@ -80,14 +80,14 @@ def examiner(trained, measures, most=100, size=50, confused=None):
     def neighbours(key, pixels):
         return trained.inputs(nearby(key, pixels, RADIUS))
 
-    def looked_at(pixels, _, real):
-        pixels, width = pixels.astype(np.float32), min(shape[:2]) / 8
+    def looked_at(rows, real):
+        pixels, width = dataset.test_images[rows].astype(np.float32), min(shape[:2]) / 8
         blurred = ndimage.gaussian_filter(pixels, (0, width, width, 0), mode='nearest')
         images = trained.inputs(pixels)
         return pixels, images, trained.inputs(blurred), *facts(variables, images), real
 
-    few = dataset.test_images[:most], dataset.test_labels[:most]
-    batches = [looked_at(*batch) for batch in pixel_batches(*few, at_a_time(trained, size))] if batched else []
+    n = len(dataset.test_labels[:most])
+    batches = [looked_at(*batch) for batch in rows_in_batches(n, at_a_time(trained, size))] if batched else []
 
     change = jax.jit(relative_change)
 

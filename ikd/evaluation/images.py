@@ -2,13 +2,14 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from ikd import metrics
 from ikd.data.limits import half_of_memory
 from ikd.errors import InputError
+from ikd.evaluation.network import of_pixels, predict
 from ikd.explainers import class_similarity
-from ikd.trained import at_precision, explain_function, pixel_batches
+from ikd.trained import at_precision, explain_function, rows_in_batches
 
 SIZE = 16  # images at a time
 ALL = 20  # classes; of more than that, only the most probable are explained
@@ -39,14 +40,15 @@ def explain_images(trained, images, labels, explainers, tick=lambda steps: None)
     """
     n = len(images)
     size = min(n, SIZE)
-    reference, probabilities = predict(trained, images, labels, size)
+    probabilities = np.exp(metrics.log_softmax(predict(trained, jax.jit(of_pixels(trained)), images, size)))
+    reference = np.where(labels < 0, probabilities.argmax(-1), labels)
     classes = explained_classes(probabilities, reference)
     maps, similarities = {}, {}
     for name in explainers:
         function = jax.jit(at_precision(trained, maps_and_similarities(trained, name)))
         parts = []
-        for pixels, rows, real in pixel_batches(images, np.arange(n), size):
-            arguments = trained.variables, trained.inputs(pixels), classes[rows], reference[rows]
+        for rows, real in rows_in_batches(n, size):
+            arguments = trained.variables, trained.inputs(images[rows]), classes[rows], reference[rows]
             if not parts:
                 check_memory(n, len(explainers), jax.eval_shape(function, *arguments)[0].shape[1:])
             parts.append(jax.device_get(function(*arguments)))
@@ -64,18 +66,6 @@ def explained_classes(probabilities, reference):
     absent = (classes != reference[:, None]).all(1)
     classes[absent, -1] = reference[absent]
     return classes
-
-
-def predict(trained, images, labels, size):
-    """(reference int [n], probabilities float32 [n, k]) of `Explained`, `size` images at a time."""
-    def probabilities(variables, x):
-        return jax.nn.softmax(trained.model.apply(variables, x, train=False)[0].astype(jnp.float32))
-
-    probabilities = jax.jit(at_precision(trained, probabilities))
-    found = [probabilities(trained.variables, trained.inputs(pixels))
-             for pixels, *_ in pixel_batches(images, np.asarray(labels), size)]
-    found = np.concatenate(jax.device_get(found))[:len(images)]
-    return np.where(np.asarray(labels) < 0, found.argmax(-1), labels), found
 
 
 def maps_and_similarities(trained, name):

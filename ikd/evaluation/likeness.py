@@ -11,7 +11,7 @@ from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.evaluation.network import of_pixels
 from ikd.explainers.similarity import cosine
-from ikd.trained import at_precision, explain_function, fitting, pixel_batches
+from ikd.trained import at_precision, explain_function, fitting, rows_in_batches
 
 RESAMPLES = 200
 
@@ -27,8 +27,8 @@ def likeness(trained, explainer=None, most=1000, confused=None):
     is not defined, low and high with fewer than two images a class. What is no number is left out. InputError as of
     `same_data`.
     """
-    cosines, probabilities, labels = readings = read(trained, explainer, most, confused)
-    value = rho(*readings)
+    cosines, probabilities, labels = read(trained, explainer, most, confused)
+    value = rho(cosines, probabilities, labels)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if value is None or len(labels) < 2 * len(members):
         return {'value': value, 'low': None, 'high': None}
@@ -57,8 +57,8 @@ def read(trained, explainer=None, most=1000, confused=None):
 
     of_batch, parts = jax.jit(at_precision(trained, of_batch)), []
     labels = trained.dataset.test_labels[:most]
-    for pixels, batch_labels, real in pixel_batches(images, labels, fitting(trained, 250)):
-        found = jax.device_get(of_batch(trained.variables, confused.variables, pixels, batch_labels))
+    for rows, real in rows_in_batches(len(labels), fitting(trained, 250)):
+        found = jax.device_get(of_batch(trained.variables, confused.variables, images[rows], labels[rows]))
         parts.append([values[real] for values in found])
     return *(np.concatenate(part) for part in zip(*parts)), labels
 
@@ -80,11 +80,13 @@ def rho(cosines, probabilities, labels):
     there = np.unique(labels)
     others = np.arange(cosines.shape[1]) != there[:, None]
 
+    def sums(values):
+        return np.stack([values[labels == label].sum(0, dtype=np.float64) for label in there])[others]
+
     def means(values):
         known = np.isfinite(values)
-        sums, counts = (np.stack([part[labels == label].sum(0, dtype=np.float64) for label in there])[others]
-                        for part in (np.where(known, values, 0), known))
-        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        counts = sums(known)
+        return np.where(counts > 0, sums(np.where(known, values, 0)) / np.maximum(counts, 1), np.nan)
 
     pairs = np.stack([means(cosines), means(probabilities)])
     ranks = [rankdata(values) for values in pairs[:, np.isfinite(pairs).all(0)]]

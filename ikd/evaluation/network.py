@@ -9,7 +9,7 @@ from ikd.evaluation.adversarial import fgsm, pgd_step
 from ikd.evaluation.calibration import confusion, reliability
 from ikd.evaluation.corruptions import KINDS, SEVERITIES, corrupt
 from ikd.evaluation.sensitivity import nearby
-from ikd.trained import at_precision, pixel_batches
+from ikd.trained import at_precision, rows_in_batches
 
 
 def of_pixels(trained):
@@ -21,10 +21,10 @@ def of_pixels(trained):
                                                                                train=False)[0])
 
 
-def predict(trained, apply, images):
-    """Logits [n, k] of uint8 images [n, h, w, c], on the host; apply: `of_pixels`, compiled."""
-    return np.concatenate([jax.device_get(apply(trained.variables, pixels))[real]
-                           for pixels, _, real in pixel_batches(images, np.zeros(len(images)))])
+def predict(trained, apply, images, size=250):
+    """Logits [n, k] of uint8 images [n, h, w, c], on the host, `size` at a time; apply: `of_pixels`, compiled."""
+    return np.concatenate([jax.device_get(apply(trained.variables, images[rows]))[real]
+                           for rows, real in rows_in_batches(len(images), size)])
 
 
 def predictions(trained, apply, most=500):
@@ -50,12 +50,12 @@ def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
     random start (Madry et al. 2018, appendix), and what its last step leaves counts. tick() is called for each
     epsilon.
     """
-    function, y = of_pixels(trained), trained.dataset.test_labels[:most]
+    function, images, y = of_pixels(trained), trained.dataset.test_images[:most], trained.dataset.test_labels[:most]
     apply = jax.jit(function)
     fast = jax.jit(lambda variables, *others: fgsm(functools.partial(function, variables), *others))
     step = jax.jit(lambda variables, *others: pgd_step(functools.partial(function, variables), *others))
     start = jax.jit(nearby)
-    batches = list(pixel_batches(trained.dataset.test_images[:most].astype(np.float32), y))
+    batches = [(images[rows].astype(np.float32), y[rows], real) for rows, real in rows_in_batches(len(y))]
     found = []
     for epsilon in map(float, epsilons):
         right = {'fgsm': 0, 'pgd': 0}
@@ -63,8 +63,8 @@ def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
             moved = start(jax.random.fold_in(jax.random.key(seed), number), pixels, epsilon)
             for _ in range(steps):
                 moved = step(trained.variables, moved, pixels, labels, epsilon, 2.5 * epsilon / steps)
-            for attack, images in ('fgsm', fast(trained.variables, pixels, labels, epsilon)), ('pgd', moved):
-                predicted = apply(trained.variables, images).argmax(-1)
+            for attack, attacked_images in ('fgsm', fast(trained.variables, pixels, labels, epsilon)), ('pgd', moved):
+                predicted = apply(trained.variables, attacked_images).argmax(-1)
                 right[attack] += int(((predicted == labels) & real).sum())
         found += [{'attack': attack, 'epsilon': epsilon, 'accuracy': 100 * count / len(y), 'images': len(y)}
                   for attack, count in right.items()]

@@ -15,7 +15,7 @@ from ikd.explainers.occlusion import occlusion
 from ikd.explainers.paths import integrated_gradients, smooth_grad
 from ikd.explainers.relevance import contrastive_lrp, lrp_epsilon, lrp_z_plus
 
-ALL = 2 ** 31  # classes at once, which is traced in no time
+ALL = 2 ** 31  # classes at once: one chunk, so that tracing is quick
 CAMS = {'grad_cam': grad_cam, 'grad_cam_plus_plus': grad_cam_plus_plus, 'layer_cam': layer_cam,
         'guided_grad_cam': guided_grad_cam}
 # A network can learn from these: they read the forward pass that is there.

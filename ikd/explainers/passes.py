@@ -8,7 +8,7 @@ MOST_IMAGES = 1024  # at a time
 
 
 def rows_at_once(rows, b):
-    """How many times b images go through the network at once: `rows`; None: as are about MOST_IMAGES images."""
+    """How many copies of b images go through the network at once: `rows`, or as many as make about MOST_IMAGES."""
     return rows or max(1, MOST_IMAGES // b)
 
 

@@ -26,8 +26,8 @@ PRODUCTS = ('conv_general_dilated', 'dot_general')
 class Signal(NamedTuple):
     """A value that depends on the image. Under the rules of z+, what an affine operation gives waits to be used:
 
-    positive(*inputs): for each element what the inputs add to it, where they add and do not take away, up to a
-    positive factor. None: relevance already has its way from the value.
+    positive(*inputs): the part of each element that positive contributions (z+) make up, up to a positive factor.
+    None: relevance propagates from `value` itself.
     """
     value: jax.Array
     positive: Callable | None = None

@@ -130,7 +130,7 @@ def test_only_what_is_asked_for(linear, judged, monkeypatch):
     found, curves = examiner(linear, ['sparseness', 'completeness', 'deletion'], N, 20)('grad')
     assert found == {name: judged['grad'][0][name] for name in ('sparseness', 'deletion')}
     assert {*curves} == {'deletion', 'fractions'}
-    monkeypatch.delattr(explanations, 'pixel_batches')
+    monkeypatch.delattr(explanations, 'rows_in_batches')
     ticks = []
     found, curves = examiner(linear, ['sanity'], N, 20)('grad', lambda: ticks.append(1))
     assert (found, curves, len(ticks)) == ({'sanity': judged['grad'][0]['sanity']}, {}, 1)
