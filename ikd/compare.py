@@ -38,7 +38,7 @@ def main(argv):
             print(f'ikd: {workdir} has no summary.json and is left out', file=sys.stderr)
     settings = [identity(read_json(pathlib.Path(workdir) / 'config.json') or {}) for workdir in summaries]
     summaries, workdirs = [*summaries.values()], [*summaries]
-    table = comparison(summaries, labels_of(summaries, workdirs, settings))
+    table = comparison(summaries, labels_of(summaries, workdirs, settings), settings)
     print(f'{table}\n{LEGEND}' if '+-' in table else table.rstrip())
 
 

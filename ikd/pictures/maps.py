@@ -34,6 +34,17 @@ def colours(explainers):
     return f'{says}; each map is scaled to its own largest value'
 
 
+def draw_image(axes, image):
+    """An image, uint8 [h, w, c], grey or in colour."""
+    axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
+
+
+def frame(axes):
+    """The green frame of the class that others are compared with."""
+    for spine in axes.spines.values():
+        spine.set(color='green', linewidth=2.5)
+
+
 def draw_map(axes, image, values):
     """One class's map on the faded image, positive red, negative blue (`colours`); scaled to its own maximum."""
     values = flat_map(values)
@@ -66,7 +77,7 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
         if true not in shown:  # its map is zero, and no more like itself than like others
             shown[-1] = true
         first = grid[row, 0]
-        first.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
+        draw_image(first, image)
         first.set_title(short(class_names[true], LONGEST), fontsize=8, fontweight='bold', parse_math=False)
         first.set_xlabel(f'{short(class_names[predicted], LONGEST)} {probabilities[row, predicted]:.2f}', fontsize=7,
                          color='black' if predicted == true else 'firebrick', parse_math=False)
@@ -76,8 +87,7 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
             if row == 0 or k > columns:
                 axes.set_title(short(class_names[label], LONGEST), fontsize=8, parse_math=False)
             if label == true:
-                for spine in axes.spines.values():
-                    spine.set(color='green', linewidth=2.5)
+                frame(axes)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     return figure

@@ -9,15 +9,14 @@ FIELD = 0.44  # inches, with a number in it
 MOST_NUMBERED = 20  # classes
 
 
-def draw_matrix(figure, corner, side, matrix, class_names, title, marked, rows):
-    """One heat map of `side` inches whose lower left corner is at `corner`, inches."""
+def draw_matrix(figure, corner, side, size, matrix, class_names, title, marked, rows):
+    """One heat map of `side` inches whose lower left corner is at `corner`, inches; class names of `size` points."""
     k, (width, height) = len(class_names), figure.get_size_inches()
     axes = figure.add_axes((corner[0] / width, corner[1] / height, side / width, side / height))
     off = matrix[~np.eye(k, dtype=bool)]
     top = np.nanmax(np.abs(off)) or 1
     axes.imshow(np.ma.masked_where(np.eye(k, dtype=bool), matrix), cmap='RdBu_r', vmin=-top, vmax=top)
     axes.set_facecolor('#dddddd')
-    size = 9 if k <= MOST_NUMBERED else max(3, 60 * side / k)
     turn = 0 if max(map(len, class_names)) < 4 else 45 if k <= MOST_NUMBERED else 90
     axes.set_xticks(range(k), class_names, rotation=turn, ha='right' if turn else 'center', fontsize=size,
                     rotation_mode='anchor', parse_math=False)
@@ -56,7 +55,7 @@ def matrix_figure(matrices, class_names, title, marked=(), note=''):
     figure = Figure(figsize=(width, height), dpi=110)
     figure.text(0.15 / width, 1 - 0.12 / height, title, fontsize=11, va='top')
     for i, (name, (matrix, rows)) in enumerate(matrices.items()):
-        draw_matrix(figure, (i * across + left, below), side, np.asarray(matrix, float), tuple(class_names), name,
-                    marked, rows)
+        draw_matrix(figure, (i * across + left, below), side, size, np.asarray(matrix, float), tuple(class_names),
+                    name, marked, rows)
     figure.text(0.15 / width, 0.1 / height, note, fontsize=8, va='bottom', color='#333333')
     return figure

@@ -3,7 +3,7 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from ikd.pictures.maps import colours, draw_map, short
+from ikd.pictures.maps import colours, draw_image, draw_map, frame, short
 from ikd.words import number
 
 CELL, LEFT, HEAD, BELOW, GAP, NARROWEST = 1.15, 0.55, 0.95, 0.3, 0.08, 6.5  # inches
@@ -47,7 +47,7 @@ def overlay_figure(name, image, classes, explained, probabilities, label, class_
     write(height - 0.31, short(title, int(15 * width)), va='top', fontsize=8.5, color='#333333')
     write(0.08, '\n'.join(lines), va='bottom', fontsize=7.5, color='#333333')
     axes = place(0.1, 0)
-    axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
+    draw_image(axes, image)
     axes.set_xlabel(f'{short(class_names[predicted], 16)} {probabilities[predicted]:.2f}', fontsize=8,
                     parse_math=False)
     for column, one in enumerate(classes):
@@ -62,6 +62,5 @@ def overlay_figure(name, image, classes, explained, probabilities, label, class_
                                parse_math=False, fontweight='bold' if one == predicted else 'normal',
                                color='firebrick' if one == predicted != reference else 'black')
             if one == reference:
-                for spine in axes.spines.values():
-                    spine.set(color='green', linewidth=2.5)
+                frame(axes)
     return figure

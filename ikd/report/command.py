@@ -41,14 +41,15 @@ def of_ikd(method):
         get_config = importlib.import_module(f'configs.{name}').get_config
         for argument in (method, f'{method},smoke', '', 'smoke'):
             with contextlib.suppress(InputError):  # not every file takes every method
-                yield f"configs/{name}.py{':' * bool(argument)}{argument}", get_config(argument)
+                yield f'configs/{name}.py:{argument}' if argument else f'configs/{name}.py', get_config(argument)
 
 
 def named(own_file):
     """The same of a file of the user's own, with or without a colon and an argument; nothing for None."""
     if own_file:
         path, colon, argument = own_file.partition(':')
-        yield own_file, module_of(path).get_config(*[argument] * bool(colon))
+        get_config = module_of(path).get_config
+        yield own_file, get_config(argument) if colon else get_config()
 
 
 def said(config):

@@ -1,11 +1,11 @@
 """Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
 import os
 
-import numpy as np
+from ikd.report.markdown import lines_of
+from ikd.report.statistics import mean_and_std, on_common_seeds, paired_difference
+from ikd.words import number
 
-from ikd.report.statistics import paired_difference
-
-DATA = ('dataset', 'train_images', 'test_images')
+DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images', 'data.train_skip')
 MEASURES = {'test_accuracy': 2, 'test_nll': 3, 'test_ece': 3}  # decimals
 
 
@@ -35,37 +35,35 @@ def told_apart(names, places, settings):
     return [told(i) for i in range(len(names))]
 
 
-def values(summary, name, seeds):
-    """A measure of the summary's trials of these seeds."""
-    of = {trial['seed']: trial[name] for trial in summary['trials']}
-    return [of[seed] for seed in seeds]
+def data_of(fields):
+    """What a run's fields say of its data: runs of which it is not the same are not subtracted."""
+    return [fields.get(field) for field in DATA]
 
 
-def comparison(summaries, labels):
+def comparison(summaries, labels, settings):
     """A Markdown table: mean +- standard deviation over all seeds, and accuracy paired with the first run.
 
-    summaries: contents of `summary.json` of each run. Accuracy in percent, its difference in points with a 95 %
-    interval over the seeds that both runs have, if they are of one data set; NLL in nats; ECE in [0, 1].
+    summaries: contents of `summary.json` of each run; settings: as for `labels_of`. Accuracy in percent, its
+    difference in points with a 95 % interval over the seeds that both runs have, if they are of the same data; NLL in
+    nats; ECE in [0, 1].
     """
-    lines = [f'| method | accuracy (%) | minus {labels[0]} | NLL (nats) | ECE | training (s) | seeds |',
-             '|---|---|---|---|---|---|---|']
-    base = summaries[0]
-    for i, (summary, name) in enumerate(zip(summaries, labels)):
-        seeds = [trial['seed'] for trial in summary['trials']]
-        cells = []
-        for measure, digits in MEASURES.items():
-            found = values(summary, measure, seeds)
-            spread = f' +- {np.std(found, ddof=1):.{digits}f}' if len(found) > 1 else ''
-            cells.append(f'{np.mean(found):.{digits}f}{spread}')
-        common = sorted({*seeds} & {trial['seed'] for trial in base['trials']})
-        if any(summary[field] != base[field] for field in DATA):
-            cells.insert(1, 'other data')
-        elif i and common:
-            mean, half = paired_difference(*(values(s, 'test_accuracy', common) for s in (summary, base)))
-            spread = f' +- {half:.2f}' if half is not None else ' (one seed)' if len(common) == 1 else ''
-            cells.insert(1, f'{round(mean, 2) + 0.0:+.2f}{spread}')
-        else:
-            cells.insert(1, '')
-        seconds = np.mean([trial['train_seconds'] for trial in summary['trials']])
-        lines.append(f"| {name} | {' | '.join(cells)} | {seconds:.0f} | {len(seeds)} |")
-    return '\n'.join(lines) + '\n'
+    rows = []
+    for summary, name, fields in zip(summaries, labels, settings):
+        trials = summary['trials']
+        cells = [number(*mean_and_std([trial[measure] for trial in trials]), digits)
+                 for measure, digits in MEASURES.items()]
+        other = data_of(fields) != data_of(settings[0])
+        cells.insert(1, 'other data' if other else minus(summary, summaries[0]) if rows else '')
+        seconds, _ = mean_and_std([trial['train_seconds'] for trial in trials])
+        rows.append([name, *cells, f'{seconds:.0f}', str(len(trials))])
+    head = ['method', 'accuracy (%)', f'minus {labels[0]}', 'NLL (nats)', 'ECE', 'training (s)', 'seeds']
+    return '\n'.join(lines_of(head, rows)) + '\n'
+
+
+def minus(summary, base):
+    """`+1.50 +- 0.35`, the difference in accuracy on the seeds that both have; nothing without any."""
+    ours, theirs = on_common_seeds(*({trial['seed']: trial['test_accuracy'] for trial in one['trials']}
+                                     for one in (summary, base)))
+    if not ours:
+        return ''
+    return number(*paired_difference(ours, theirs), sign='+') + (' (one seed)' if len(ours) == 1 else '')

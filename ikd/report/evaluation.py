@@ -90,37 +90,51 @@ def directions(measures):
 
 def remarks(result):
     """` grad_cam has the run's options: relu False.` where these are not the default ones, and whose confusions."""
-    run, explainers = result.get('run', {}), result['explainers']
-    changed = [f"{name} {run['explainer_options'][name]}" for name in run.get('changed_options', ())]
+    run, explainers = result['run'], result['explainers']
+    changed = [f"{name} {run['explainer_options'][name]}" for name in run['changed_options']]
     shown = changed and run['explainer'] in explainers
     options = f" {run['explainer']} has the run's options: {', '.join(changed)}." if shown else ''
-    other = run.get('confused') if any('likeness' in found for found in explainers.values()) else None
+    other = run['confused'] if any('likeness' in found for found in explainers.values()) else None
     return options + (f' Likeness compares maps with what {other}, confuses.' if other else '')
+
+
+def attack_table(network):
+    """(head, rows) of cells: accuracy under each attack by how far pixels may change; no rows without attacks."""
+    accuracy = {(one['attack'], one['epsilon']): number(one['accuracy']) for one in network['adversarial']}
+    epsilons, clean = sorted({epsilon for _, epsilon in accuracy}), number(network['robustness_accuracy'])
+    rows = [[attack.upper(), clean, *(accuracy[attack, epsilon] for epsilon in epsilons)]
+            for attack in dict.fromkeys(attack for attack, _ in accuracy)]
+    return ['attack', 'none', *(f'{epsilon:g}/255' for epsilon in epsilons)], rows
+
+
+def corruption_table(network):
+    """(head, rows) of cells: accuracy under each corruption by severity; no rows without any."""
+    clean = number(network['robustness_accuracy'])
+    rows = [[kind.replace('_', ' '), clean, *map(number, values), number(np.mean(values))]
+            for kind, values in network['corruptions'].items()]
+    return ['corruption', 'none', *'12345', 'mean'], rows
+
+
+def measure_table(explainers, shown):
+    """(head, rows) of cells: each explainer's measures, by `shown` as text; those without a value are empty."""
+    measures = [name for name in MEASURES if any(name in found for found in explainers.values())]
+    cell = lambda found: '' if found is None or found['value'] is None else shown(found)
+    rows = [[name, *(cell(found.get(one)) for one in measures)] for name, found in explainers.items()]
+    return ['explainer', *measures], rows
 
 
 def text(result, title):
     """The numbers as Markdown tables, for a terminal."""
-    network, explainers = result['network'], result['explainers']
+    network, run = result['network'], result['run']
     parts = [[f"{title}: accuracy {number(network['accuracy'])} %, NLL {number(network['nll'], decimals=3)} nats, "
-              f"ECE {number(network['ece'], decimals=4)} ({result['run']['test_images']:,} test images)"]]
-    clean = number(network['robustness_accuracy'])
-    few = f"accuracy (%) of the first {result['run']['robustness_images']:,} test images"
-    if network['adversarial']:
-        epsilons = [*dict.fromkeys(one['epsilon'] for one in network['adversarial'])]
-        attacks = [*dict.fromkeys(one['attack'] for one in network['adversarial'])]
-        accuracy = {(one['attack'], one['epsilon']): one['accuracy'] for one in network['adversarial']}
-        parts.append(lines_of([f'{few}, attacked, epsilon of 255', 'none', *(f'{epsilon:g}' for epsilon in epsilons)],
-                              [[attack, clean, *(number(accuracy[attack, epsilon]) for epsilon in epsilons)]
-                               for attack in attacks]))
-    if network['corruptions']:
-        parts.append(lines_of([f'{few}, corrupted, severity', 'none', *'12345', 'mean'],
-                              [[kind, clean, *map(number, values), number(np.mean(values))]
-                               for kind, values in network['corruptions'].items()]))
-    if measures := [name for name in MEASURES if any(name in found for found in explainers.values())]:
-        cell = lambda found: '' if found is None or found['value'] is None else number(found['value'], decimals=3)
-        parts.append(lines_of(['explainer', *measures], [[name, *(cell(found.get(one)) for one in measures)]
-                                                         for name, found in explainers.items()]))
-        parts[-1].append(f"{directions(measures)} {result['run']['images']} test images; intervals are in "
-                         f'evaluation.json.{remarks(result)}')
+              f"ECE {number(network['ece'], decimals=4)} ({run['test_images']:,} test images)"]]
+    for how, (head, rows) in ('attacked', attack_table(network)), ('corrupted, severity', corruption_table(network)):
+        if rows:
+            first = f"accuracy (%) of the first {run['robustness_images']:,} test images, {how}"
+            parts.append(lines_of([first, *head[1:]], rows))
+    head, rows = measure_table(result['explainers'], lambda found: number(found['value'], decimals=3))
+    if rows:
+        parts += [[*lines_of(head, rows), f"{directions(head)} {run['images']} test images; intervals are in "
+                   f'evaluation.json.{remarks(result)}']]
     parts += [[f'{name} does not apply: {why}' for name, why in result['not_applicable'].items()]]
     return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'

@@ -1,6 +1,5 @@
 """A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
-import statistics
-
+from ikd.report.statistics import mean_and_std
 from ikd.words import number, spans
 
 ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the 95 % "
@@ -12,10 +11,16 @@ def lines_of(head, rows):
     return [f"| {' | '.join(cells)} |" for cells in (head, ['---'] * len(head), *rows)]
 
 
+def text_of(title, parts, notes):
+    """A Markdown text: the title, the parts, which are lists of lines, without empty ones, a list of the notes."""
+    parts = [[f'# {title}'], *parts, ['## Notes'], [f'- {note}' for note in notes]]
+    return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
+
+
 def markdown(title, result, notes, facts, error=False):
     """The whole text. result: of `report.tables.table`; facts: sentences of where the numbers come from."""
     columns = [*dict.fromkeys(row['column'] for row in result['rows'])]
-    parts = [[f'# {title}'], overview(result['rows'], columns, error), absent(result['rows'], columns)]
+    parts = [overview(result['rows'], columns, error), absent(result['rows'], columns)]
     if any(row['teachers'] or row['measured'] for row in result['rows']):
         parts += [['## Also measured'], measured(result['rows'], columns)]
     for name, comparisons in result['measured'].items():
@@ -29,8 +34,7 @@ def markdown(title, result, notes, facts, error=False):
     if result['orderings']:
         parts += [["## The paper's order"], [ORDER],
                   [verdict(found, columns, error) for found in result['orderings']]]
-    parts += [['## Notes'], [f'- {note}' for note in (*notes, *facts)]]
-    return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
+    return text_of(title, parts, (*notes, *facts))
 
 
 def label(row, columns):
@@ -68,11 +72,7 @@ def measured(rows, columns):
     """Mean and deviation of what else was measured, and of the accuracies of the networks that were learnt from."""
     found = [{f'{name} (%)': values for name, values in row['teachers'].items()} | row['measured'] for row in rows]
     names = [*dict.fromkeys(name for values in found for name in values)]
-
-    def cell(values):
-        spread = statistics.stdev(values) if len(values) > 1 else None
-        return number(statistics.fmean(values), spread, 3) if values else ''
-
+    cell = lambda values: number(*mean_and_std(values), 3) if values else ''
     return lines_of([*heading(columns), *names], [
         [*label(row, columns), *(cell([*values.get(name, {}).values()]) for name in names)]
         for row, values in zip(rows, found) if values])

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
 from ikd.report.evaluation import COLOURS
+from ikd.report.statistics import mean_and_std
 
 
 def agreement(first, second):
@@ -55,9 +56,9 @@ def ordering_figure(panels, title, note=''):
         explainers = list(accuracies)
         for place, values in enumerate(accuracies.values()):
             if len(values):
-                mean, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
+                mean, spread = mean_and_std(values)
                 left.plot(np.full(len(values), place), values, '.', color='#999999', markersize=5, zorder=1)
-                draw_points(left, place, (mean, mean - spread, mean + spread), color=COLOURS[0])
+                draw_points(left, place, (mean, mean - (spread or 0), mean + (spread or 0)), color=COLOURS[0])
             else:
                 left.text(place, 0.03, 'not run', transform=left.get_xaxis_transform(), ha='center', fontsize=8,
                           color='#777777')

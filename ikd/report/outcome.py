@@ -1,22 +1,20 @@
 """What came of runs, for their report: a sentence, the number, the final table, differences on the same seeds."""
-import numpy as np
-
 from ikd.explainers.catalogue import called
 from ikd.recipes import EXPLAINED
-from ikd.report.comparison import MEASURES
+from ikd.report.comparison import MEASURES, data_of
 from ikd.report.html import element, folded, join, paragraph, table
 from ikd.report.statistics import (
     detectable_difference,
     holm,
+    mean_and_std,
     mean_interval,
+    on_common_seeds,
     paired_difference,
     paired_p,
     share_interval,
 )
 from ikd.words import number, plural, spans
 
-SAME_DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images',
-             'data.train_skip')
 NAMES_OF = {'test_accuracy': 'accuracy (%)', 'test_nll': 'NLL (nats)', 'test_ece': 'ECE'}
 
 
@@ -81,13 +79,13 @@ def final(runs):
 
 def summary_cells(run):
     """The cells of a run in the final table; trials that are not finished, at unlike epochs, have no spread."""
-    spread_out, cells = len(run.trials) > 1 and run.summary, []
+    cells = []
     for measure, decimals in MEASURES.items():
-        values = [*run.values(measure).values()]
-        cells.append(shown(np.mean(values), np.std(values, ddof=1) if spread_out else None, decimals))
+        mean, std = mean_and_std(run.values(measure).values())
+        cells.append(shown(mean, std if run.summary else None, decimals))
     _, half = mean_interval([*run.values('test_accuracy').values()])
-    cells.insert(1, f'± {half:.2f}' if spread_out and half is not None else '')
-    seconds = np.mean([*run.values('train_seconds').values()])
+    cells.insert(1, f'± {half:.2f}' if run.summary and half is not None else '')
+    seconds, _ = mean_and_std(run.values('train_seconds').values())
     return [*cells, f'{seconds:,.0f}', len(run.trials)]
 
 
@@ -110,24 +108,25 @@ def differences(runs):
     Runs on other data are named.
     """
     first, *others = runs
-    data = lambda run: [run.fields.get(field) for field in SAME_DATA]
-    elsewhere = [run.name for run in others if data(run) != data(first)]
+    elsewhere, pairs = [], []
+    for run in others:
+        if data_of(run.fields) != data_of(first.fields):
+            elsewhere.append(run.name)
+        elif first.summary and run.summary:
+            both = {name: on_common_seeds(first.values(name), run.values(name)) for name in ('seed', *MEASURES)}
+            if both['seed'][0]:
+                pairs.append((run.name, both))
     note = paragraph(f"Not subtracted, as the data are others: {', '.join(elsewhere)}.",
                      class_='note') if elsewhere else None
-    pairs = [(run, seeds) for run in others if first.summary and run.summary and data(run) == data(first)
-             and (seeds := sorted(first.values('test_accuracy').keys() & run.values('test_accuracy').keys()))]
     if not pairs:
         return note
-    of = lambda run, seeds, measure: [run.values(measure)[seed] for seed in seeds]
-    both = [(of(first, seeds, 'test_accuracy'), of(run, seeds, 'test_accuracy')) for run, seeds in pairs]
     rows = []
-    for (run, seeds), values, p in zip(pairs, both, holm([paired_p(*values) for values in both])):
-        cells = [shown(*paired_difference(of(first, seeds, measure), of(run, seeds, measure)), digits, '+')
-                 for measure, digits in MEASURES.items()]
-        found = detectable_difference(*values)
-        rows.append([f'{first.name} \N{MINUS SIGN} {run.name}', *cells,
+    for (name, both), p in zip(pairs, holm([paired_p(*both['test_accuracy']) for _, both in pairs])):
+        cells = [shown(*paired_difference(*both[measure]), digits, '+') for measure, digits in MEASURES.items()]
+        found = detectable_difference(*both['test_accuracy'])
+        rows.append([f'{first.name} \N{MINUS SIGN} {name}', *cells,
                      '' if p is None else '< 0.001' if p < 0.001 else f'{p:.3f}',
-                     '' if found is None else f'{found:.2f}', spans(seeds)])
+                     '' if found is None else f'{found:.2f}', spans(both['seed'][0])])
     caption = ('Paired by seed: mean difference ± half of its 95 % interval (t with one degree of freedom fewer than '
                "seeds); p of the accuracies, two-sided, Holm's correction over the rows; detectable: the smallest "
                'true difference in accuracy that so many seeds with this scatter detect with 80 % power. '

@@ -31,6 +31,7 @@ def report(workdir, others=(), data_dir=None, own_file=None):
     run = runs[0]
     title = f"{run.name}: {run.fields['model.name']} on {run.fields['data.name']}"
     versus = paragraph('Beside it: ', ', '.join(one.name for one in runs[1:]), '.') if others else None
+    grown = [one for one in runs if trees(one)]
     body = element(
         'main', element('header', element('h1', title), paragraph(sentence(run)), versus, unfinished(runs),
                         headline(run)),
@@ -38,9 +39,9 @@ def report(workdir, others=(), data_dir=None, own_file=None):
         section('Training', curves(runs)),
         section('Figure 1: what the network looks at', of_each(runs, figure1)),
         section('Figure 2: which classes look alike', of_each(runs, lambda one: figure2(one, data_dir))),
-        *([section('Trees', of_each(grown, trees))] if (grown := [one for one in runs if trees(one)]) else []),
+        section('Trees', of_each(grown, trees)) if grown else None,
         section('Evaluation', of_each(runs, evaluation)),
-        *([section('What the runs do differently', config_difference(runs))] if others else []),
+        section('What the runs do differently', config_difference(runs)) if others else None,
         section('How it was run', of_each(runs, lambda one: facts(one, own_file))))
     return document(title, body, STYLE, SCRIPT)
 
@@ -64,10 +65,10 @@ def curves(runs):
     fields = [*dict.fromkeys(field for records in trained for record in records for field in record)]
     parts = [field for field in fields if field.startswith('train_') and field not in CURVES]
     names, last = [run.name for run in runs], max((r['epoch'] for records in trained for r in records), default=1)
-    draw = lambda titles: [drawn for field, title in titles.items() if (drawn := plot(
-        title, [values_of(records, field) for records in trained], names, last, field.endswith('accuracy')))]
-    main = draw(CURVES)
-    loss = draw({field: field.removeprefix('train_').replace('_', ' ') for field in parts})
+    titles = CURVES | {field: field.removeprefix('train_').replace('_', ' ') for field in parts}
+    drawn = {field: plot(title, [values_of(records, field) for records in trained], names, last,
+                         field.endswith('accuracy')) for field, title in titles.items()}
+    main, loss = ([drawn[field] for field in of if drawn[field]] for of in (CURVES, parts))
     if not main:
         return paragraph('No epoch is in metrics.jsonl.', class_='note')
     boxes = [element('label', element('input', type='checkbox', checked='', id=f'show{i}'), run_name(i, run),

@@ -17,9 +17,10 @@ from ikd.grid import cell_name, picture_path
 from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.matrix import matrix_figure
 from ikd.report import tables
-from ikd.report.markdown import compared, explain, lines_of
+from ikd.report.markdown import compared, explain, lines_of, text_of
 from ikd.report.ordering import agreement, ordering_figure
 from ikd.report.sources import sources
+from ikd.report.statistics import mean_and_std
 from ikd.trained import at_precision, load
 from ikd.validation import resolve
 from ikd.words import number
@@ -38,9 +39,7 @@ def write(results, grid, records, parts, numbers=None):
     """
     path = pathlib.Path(results) / grid.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    notes = (*grid.notes, *sources(records))
-    parts = [[f'# {grid.title}'], *parts, ['## Notes'], [f'- {note}' for note in notes]]
-    text = '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
+    text = text_of(grid.title, parts, (*grid.notes, *sources(records)))
     replace_text(path.with_suffix('.md'), text)
     if numbers is not None:
         write_json(path.with_suffix('.json'), rounded(numbers))
@@ -204,8 +203,7 @@ def figure3(grid, found, results):
 
 def spread(values):
     """`91.21 +- 0.07` of the values of seeds."""
-    deviation = np.std(values, ddof=1) if len(values) > 1 else None
-    return number(np.mean(values), deviation) if values else 'not run'
+    return number(*mean_and_std(values)) if values else 'not run'
 
 
 def interval(score):

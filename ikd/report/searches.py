@@ -4,9 +4,9 @@ import pathlib
 from ikd.errors import InputError
 from ikd.files import replace_text, write_json
 from ikd.grid import cell_name
-from ikd.report.markdown import absent, lines_of
+from ikd.report.markdown import absent, lines_of, text_of
 from ikd.report.sources import sources
-from ikd.report.statistics import paired_difference
+from ikd.report.statistics import on_common_seeds, paired_difference
 from ikd.report.tables import describe
 from ikd.words import number
 
@@ -49,8 +49,7 @@ def choice(rows):
     first, *others = sorted(rows, key=lambda row: -row['mean'])
     found |= {'best': first['row'], 'mean': first['mean'], 'std': first['std']}
     if others:
-        seeds = sorted(first['values'].keys() & others[0]['values'].keys())
-        ahead, half = paired_difference(*([row['values'][seed] for seed in seeds] for row in (first, others[0])))
+        ahead, half = paired_difference(*on_common_seeds(first['values'], others[0]['values']))
         found |= {'next': others[0]['row'], 'ahead': ahead, 'half_interval': half}
     return found
 
@@ -64,13 +63,12 @@ def markdown(grid, rows, columns, best, facts):
         body.append([found['column'], found['best'] or 'undecided, as not all have run',
                      number(found['mean'], found['std']) if found['best'] else '',
                      f"{ahead} ({found['next']})" if ahead else '', str(found['tries'])])
-    parts = [[f'# {grid.title}'], lines_of(head, body),
+    parts = [lines_of(head, body),
              ['Mean +- sample standard deviation over the trials; ahead of the next: +- half of the 95 % interval '
               '(paired t). Every try has the same epochs, trials and images. The best of a few tries is a choice, no '
               'result, and its lead flatters it: the tables measure it anew, on the test set. Of tries that are '
               'alike the first is named.'], absent(rows, columns)]
     tries = [[row['column'], row['row'], 'not run' if row['mean'] is None else number(row['mean'], row['std']),
               str(row['trials'])] for row in rows]
-    parts += [['## Every try'], lines_of(['method', 'setting', 'accuracy on held-out images (%)', 'trials'], tries),
-              ['## Notes'], [f'- {note}' for note in (*grid.notes, *facts)]]
-    return '\n\n'.join('\n'.join(part) for part in parts if part) + '\n'
+    parts += [['## Every try'], lines_of(['method', 'setting', 'accuracy on held-out images (%)', 'trials'], tries)]
+    return text_of(grid.title, parts, (*grid.notes, *facts))

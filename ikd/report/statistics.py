@@ -1,9 +1,23 @@
 """What a few paired seeds can say: differences and their intervals, many comparisons, what is too small to find."""
+import statistics
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binomtest, ncf, t
 
 ROUNDING = 1e-9  # of a percentage, in its digits
+
+
+def on_common_seeds(ours, theirs):
+    """The values of two runs, {seed: value} each, on the seeds that both have, in rising order: two lists."""
+    seeds = sorted(ours.keys() & theirs.keys())
+    return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
+
+
+def mean_and_std(values):
+    """(mean, sample standard deviation) of values; None for what no value, or one, does not have."""
+    return (statistics.fmean(values) if len(values) else None,
+            statistics.stdev(values) if len(values) > 1 else None)
 
 
 def standard_error(difference):

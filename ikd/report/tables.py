@@ -1,9 +1,15 @@
 """A grid's results beside the paper's: the numbers, then the same as Markdown and CSV."""
 import csv
 import io
-import statistics
 
-from ikd.report.statistics import detectable_difference, holm, paired_difference, paired_p
+from ikd.report.statistics import (
+    detectable_difference,
+    holm,
+    mean_and_std,
+    on_common_seeds,
+    paired_difference,
+    paired_p,
+)
 
 CSV_FIELDS = ('column', 'row', 'cell', 'paper_mean', 'paper_std', 'mean', 'std', 'difference', 'nll', 'ece',
               'trials', 'seeds')
@@ -37,17 +43,16 @@ def describe(row, column, name, paper, records, error, trials):
     """A row of the table: the paper's number, the trials' numbers and their mean and sample standard deviation."""
     shown = (lambda accuracy: round(100 - accuracy, 10)) if error else lambda accuracy: accuracy
     values = {seed: shown(record['test_accuracy']) for seed, record in records.items()}
-    mean = statistics.fmean(values.values()) if values else None
+    mean, std = mean_and_std(values.values())
     paper_mean = paper and shown(paper[0])
     teachers = {seed: record.get('teachers', {}) for seed, record in records.items()}
     measured = {seed: numbers_of(record.get('measured', {})) for seed, record in records.items()}
     return {'row': row, 'column': column, 'cell': name, 'paper_mean': paper_mean, 'paper_std': paper and paper[1],
-            'mean': mean, 'std': statistics.stdev(values.values()) if len(values) > 1 else None,
-            'difference': mean - paper_mean if values and paper else None,
+            'mean': mean, 'std': std, 'difference': mean - paper_mean if values and paper else None,
             'trials': len(values), 'missing': [seed for seed in range(trials) if seed not in values],
             'beyond': [seed for seed in values if seed >= trials],
-            'nll': statistics.fmean(r['test_nll'] for r in records.values()) if values else None,
-            'ece': statistics.fmean(r['test_ece'] for r in records.values()) if values else None,
+            'nll': mean_and_std([record['test_nll'] for record in records.values()])[0],
+            'ece': mean_and_std([record['test_ece'] for record in records.values()])[0],
             'teachers': by_name(teachers), 'measured': by_name(measured), 'values': values}
 
 
@@ -75,12 +80,11 @@ def pairs(rows, references):
 
 def compare(ours, theirs):
     """The difference of two rows on common seeds, with half its 95 % interval, p, and what could be detected."""
-    seeds = sorted(ours['values'].keys() & theirs['values'].keys())
-    values = [[row['values'][seed] for seed in seeds] for row in (ours, theirs)]
+    values = on_common_seeds(ours['values'], theirs['values'])
     mean, half = paired_difference(*values)
     return {'column': ours['column'], 'row': ours['row'], 'reference': theirs['row'], 'difference': mean,
             'half_interval': half, 'p': paired_p(*values), 'detectable': detectable_difference(*values),
-            'trials': len(seeds)}
+            'trials': len(values[0])}
 
 
 def ordered_pairs(rows, ordered):

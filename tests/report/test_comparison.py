@@ -8,9 +8,8 @@ from ikd.errors import InputError
 from ikd.report.comparison import comparison, labels_of, told_apart
 
 
-def summary(method, accuracies, explainer=None, first=0, model='mlp', dataset='mnist'):
-    return {'method': method, 'explainer': explainer, 'vam': False, 'model': model, 'dataset': dataset,
-            'train_images': 60000, 'test_images': 10000, 'trials': [
+def summary(method, accuracies, explainer=None, first=0, model='mlp'):
+    return {'method': method, 'explainer': explainer, 'vam': False, 'model': model, 'trials': [
         {'seed': first + i, 'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 10.0 + i}
         for i, value in enumerate(accuracies)]}
 
@@ -18,24 +17,26 @@ def summary(method, accuracies, explainer=None, first=0, model='mlp', dataset='m
 def test_cells():
     """Differences over common seeds only: 1 and 2 here, 92 - 91 and 93 - 91."""
     runs = summary('ce', [90, 91, 91]), summary('le', [92, 93], 'grad', first=1)
-    table = comparison(runs, ['`ce`', '`le`, grad'])
+    table = comparison(runs, ['`ce`', '`le`, grad'], [{}] * 2)
     head, _, ce, le = table.splitlines()
     assert 'minus `ce`' in head
     assert ce == '| `ce` | 90.67 +- 0.58 |  | 0.500 +- 0.000 | 0.100 +- 0.000 | 11 | 3 |'
     assert le.startswith('| `le`, grad | 92.50 +- 0.71 | +1.50 +- 6.35 | 0.500')  # 12.706 x 0.7071 / sqrt 2
-    one = comparison([summary('ce', [90]), runs[1], summary('le', [93, 91])], ['`ce`', 'a', 'b'])
+    one = comparison([summary('ce', [90]), runs[1], summary('le', [93, 91])], ['`ce`', 'a', 'b'], [{}] * 3)
     assert [line.split(' | ')[2] for line in one.splitlines()[2:]] == ['', '', '+3.00 (one seed)']
 
 
 def test_runs_that_differ_in_more_than_the_method():
-    """Another network is named; accuracies on other images are not subtracted."""
-    runs = summary('ce', [90, 91]), summary('ce', [92, 93], model='cnn2'), summary('ce', [70, 72], dataset='cifar10')
+    """Another network is named; accuracies on other images, or learnt from other images, are not subtracted."""
+    runs = summary('ce', [90, 91]), summary('ce', [92, 93], model='cnn2'), summary('ce', [70, 72])
     names = labels_of(runs, ['runs/a/', 'b', 'runs/c'], [{}] * 3)
     assert names == ['`ce`, mlp (runs/a)', '`ce`, cnn2', '`ce`, mlp (runs/c)']
     assert labels_of(runs[::2], ['a', 'c'], [{}] * 2) == ['`ce` (a)', '`ce` (c)']
     assert labels_of(runs[:1], ['a'], [{}]) == ['`ce`']
-    cells = [line.split(' | ')[2] for line in comparison(runs, names).splitlines()[2:]]
-    assert cells == ['', '+2.00', 'other data']
+    for other in {'data.name': 'cifar10'}, {'data.name': 'mnist', 'data.train_skip': 100}:
+        settings = [{'data.name': 'mnist'}, {'data.name': 'mnist', 'data.dir': 'there'}, other]
+        cells = [line.split(' | ')[2] for line in comparison(runs, names, settings).splitlines()[2:]]
+        assert cells == ['', '+2.00', 'other data']
 
 
 def test_a_sweep_is_told_apart_by_what_was_swept():
@@ -52,6 +53,7 @@ def test_a_sweep_is_told_apart_by_what_was_swept():
 def test_the_command(tmp_path, capsys):
     for name in ('ce', 'le'):
         (tmp_path / name).mkdir()
+        (tmp_path / name / 'config.json').write_text(json.dumps({'data': {'name': 'mnist'}}))
         (tmp_path / name / 'summary.json').write_text(json.dumps(summary(name, [90, 91])))
     ce, le = str(tmp_path / 'ce'), str(tmp_path / 'le')
     compare.main([ce, le])
@@ -63,6 +65,10 @@ def test_the_command(tmp_path, capsys):
     compare.main([le])  # one seed, and nothing that a legend could be about
     assert capsys.readouterr().out.count('\n') == 3
     (tmp_path / 'le' / 'summary.json').write_text(json.dumps(summary('le', [90, 91])))
+    (tmp_path / 'le' / 'config.json').write_text(json.dumps({'data': {'name': 'mnist', 'train_skip': 7}}))
+    compare.main([ce, le])
+    assert '| other data |' in capsys.readouterr().out
+    (tmp_path / 'le' / 'config.json').write_text(json.dumps({'data': {'name': 'mnist'}}))
     (tmp_path / 'store').mkdir()
     compare.main([ce, *map(str, sorted(tmp_path.iterdir()))])
     told = capsys.readouterr()

@@ -14,7 +14,8 @@ def result():
     shares = np.arange(17) / 16
     names = ('grad', 'guided_backprop', 'grad_cam')
     return {
-        'run': {'images': 100, 'robustness_images': 500, 'test_images': 1234},
+        'run': {'images': 100, 'robustness_images': 500, 'test_images': 1234, 'changed_options': [],
+                'confused': None},
         'network': {'accuracy': 91.254, 'nll': 0.3, 'ece': 0.01234, 'robustness_accuracy': 95.0,
                     'confusion': [[50, 0, 1], [0, 1234, 0], [7, 0, 9]],
                     'class_names': ['cat', 'automobile', 'x'],
@@ -67,10 +68,10 @@ def test_curves(result):
 def test_tables(result):
     lines = text(result, 'mlp on digits').splitlines()
     assert lines[0] == ('mlp on digits: accuracy 91.25 %, NLL 0.300 nats, ECE 0.0123 (1,234 test images)')
-    assert '| pgd | 95.00 | 52.00 | 58.00 |' in lines
+    assert '| PGD | 95.00 | 52.00 | 58.00 |' in lines
     assert '| fog | 95.00 | 90.00 | 80.00 | 70.00 | 60.00 | 50.50 | 70.10 |' in lines
     few = '| accuracy (%) of the first 500 test images'
-    assert f'{few}, attacked, epsilon of 255 | none | 2 | 8 |' in lines
+    assert f'{few}, attacked | none | 2/255 | 8/255 |' in lines
     assert f'{few}, corrupted, severity | none | 1 | 2 | 3 | 4 | 5 | mean |' in lines
     assert '| explainer | deletion | sanity |' in lines and '| grad_cam | 0.250 |  |' in lines
     assert lines[-3] == 'Better: deletion low, sanity near 0. 100 test images; intervals are in evaluation.json.'

@@ -6,7 +6,9 @@ from scipy.stats import norm, t, ttest_1samp, ttest_rel
 from ikd.report.statistics import (
     detectable_difference,
     holm,
+    mean_and_std,
     mean_interval,
+    on_common_seeds,
     paired_difference,
     paired_p,
     share_interval,
@@ -27,6 +29,13 @@ def test_the_interval_and_p_are_those_of_a_paired_t_test():
     low, high = found.confidence_interval(0.95)
     assert (mean - half, mean + half) == pytest.approx((low, high)) and half < 0.5
     assert paired_p(ours, base) == pytest.approx(found.pvalue) and paired_p(base, ours) == paired_p(ours, base)
+
+
+def test_what_is_shown_of_seeds():
+    assert on_common_seeds({2: 'c', 0: 'a', 1: 'b'}, {3: 'z', 1: 'y', 2: 'x'}) == (['b', 'c'], ['y', 'x'])
+    values = paired()[0]
+    assert mean_and_std(values) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    assert [mean_and_std([3.0]), mean_and_std([])] == [(3.0, None), (None, None)]
 
 
 def test_the_interval_of_a_mean_is_students():
