@@ -4,13 +4,14 @@ import json
 import math
 import pathlib
 import statistics
+import sys
 from contextlib import closing
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, models, parallel, processes, stage_names
+from ikd import data, models, parallel, processes, stage_names, store
 from ikd.config import digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
@@ -61,6 +62,9 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         processes.check_alike('the data', described['checksum'])
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)
         check_fits(config, dataset)
+        if len(dataset.class_names) == 2 and config.method.name in EXPLAINED and processes.first():
+            print(f'ikd: of two classes the targets of {config.method.name} are those of label smoothing, whatever '
+                  'the maps are', file=sys.stderr)
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
         processes.from_first(lambda: check_teachers(job_on(groups[0][0]), missing))
         processes.from_first(lambda: open_workdir(config, workdir, described))
@@ -74,7 +78,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
                     draw_results(job_on(layout), states[0])
                 # Last, as a run that has its summary is not gone on with.
                 summary = processes.from_first(lambda: summarise(config, workdir, seeds, dataset,
-                                                            described['checksum']))
+                                                                 described['checksum']))
                 finished(summary)
     return summary
 
@@ -142,6 +146,7 @@ def check_teachers(job, seeds):
     for prepared in stages:
         stage = prepared.stage
         if stage.given:
+            store.check_given(stage.given, job.config, job.dataset)
             for seed in seeds:
                 adopt(job, prepared, seed)
         if stage.teacher is not None or is_own(stage.objective):

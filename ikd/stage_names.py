@@ -50,10 +50,16 @@ def described(config, stages, index):
 
 def code_of(config, stage):
     """Functions and classes that a stage is made of and that may be a user's own."""
-    explainer = getattr(stage.objective, 'keywords', {}).get('explainer')
+    explainer = explainer_of(stage.objective)
     named = [(MODELS, stage.network or config.model.name), (READERS, config.data.name),
              (AUGMENTATIONS, config.data.augment), (EXPLAINERS, explainer)]
     return [*filter(callable, stage), *(table[name] for table, name in named if name in table)]
+
+
+def explainer_of(objective):
+    """The name of the explainer that an objective, or one that it holds (`attentive`), learns from, or None."""
+    options = getattr(objective, 'keywords', {})
+    return explainer_of(options['objective']) if 'objective' in options else options.get('explainer')
 
 
 def own_code(config):

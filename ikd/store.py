@@ -11,7 +11,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd.checkpoint import ALONE, Unusable, as_state, checksum, last_tree, one_voice, opened, saving, sealed
-from ikd.data import noted_checksum
+from ikd.config import flatten
+from ikd.data import noted_checksum, without_images
 from ikd.errors import InputError, writing
 from ikd.files import holding, read_json, read_summary, write_json
 from ikd.stages import common
@@ -90,6 +91,28 @@ def adopt(workdir, seed, example, before=None):
     (tested, *_) = trials[number].get('networks', [trials[number]])
     return state, {'trial': number, 'weights': weights,
                    **{name: value for name, value in tested.items() if name.startswith('test_')}}
+
+
+def check_given(workdir, config, dataset):
+    """InputError if the network that a run in workdir ended with can't teach what `config` trains on `dataset`.
+
+    As it saw images of another form or other classes, was trained on those that `data.holdout` holds out here, or is
+    a hard tree, which `teacher.model` would apply as a soft one. A run without data.json is of before there was one.
+    """
+    fields = flatten(read_json(pathlib.Path(workdir) / 'config.json') or {})
+    described = read_json(pathlib.Path(workdir) / 'data.json')
+    if described:
+        then = without_images(described)
+        if (then.class_names, then.train_images.shape[1:]) != (dataset.class_names, dataset.train_images.shape[1:]):
+            shape = 'x'.join(map(str, then.train_images.shape[1:]))
+            raise InputError(f'teacher.checkpoint={workdir} was trained on images {shape} of {len(then.class_names)} '
+                             'classes, which are not those of this run; use the same data, of the same data.size')
+    if config.data.holdout and fields.get('data.holdout') != config.data.holdout:
+        raise InputError(f'teacher.checkpoint={workdir} was trained on images that data.holdout='
+                         f'{config.data.holdout} holds out here; train it with the same data.holdout')
+    if fields.get('method.name') == 'hme' and fields.get('model.name') == 'hme_tree':
+        raise InputError(f'teacher.checkpoint={workdir} ended as a hard tree (method hme), which cannot teach; give '
+                         'a run of another method')
 
 
 def taken(example):

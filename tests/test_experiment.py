@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, experiment, models, run_data, training
+from ikd import checkpoint, data, experiment, models, run_data, training
 from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS
 from ikd.journal import read_records
@@ -139,6 +139,17 @@ def test_bfloat16_trains(workdir):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('k', [2, 3])
+def test_of_two_classes_it_is_said_that_maps_say_nothing(k, workdir, capsys, monkeypatch):
+    """Their targets are those of label smoothing, whatever the maps are."""
+    images, labels = data.READERS['digits']()[:2]
+    kept = labels < k
+    split = images[kept], labels[kept]
+    monkeypatch.setitem(data.READERS, 'digits', lambda: (*split, *split, tuple(map(str, range(k)))))
+    train(make_config(epochs=2), workdir)
+    assert ('of two classes the targets of le are those of label smoothing' in capsys.readouterr().err) == (k == 2)
+
+
 def test_a_profile_on_request(undisturbed, workdir):
     """A trace of each stage, in which the step's parts have names, and the same result."""
     summary = train(make_config(profile=True), workdir)

@@ -76,6 +76,7 @@ def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
     ({'teacher.checkpoint': 'nowhere'}, 'teacher.checkpoint=nowhere is not the directory of a finished run'),
     ({'teacher.model': 'cnn2'}, 'holds a cnn4 trained on digits, whose weights have other shapes'),
     ({'data.size': 8}, 'use the same data'),
+    ({'data.holdout': 50}, 'was trained on images that data.holdout=50 holds out here'),
     ({'seed': 3}, 'has no trial of seed 3, only of 0, 1'),
 ])
 def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(finished, tmp_path, fields, message):
@@ -83,6 +84,17 @@ def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(fini
     with pytest.raises(InputError, match=message) as error:
         experiment.run(config, tmp_path / 'run', DEVICES[:1])
     assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
+
+
+def test_a_run_of_which_the_teacher_would_be_another_network_is_refused(finished, tmp_path):
+    """A tree whose last stage was hard, which `teacher.model` would apply as a soft one: 11 % in the place of 96."""
+    teacher = tmp_path / 'teacher'
+    shutil.copytree(finished, teacher)
+    config = read_json(teacher / 'config.json')
+    config['method']['name'], config['model']['name'] = 'hme', 'hme_tree'
+    write_json(teacher / 'config.json', config)
+    with pytest.raises(InputError, match='ended as a hard tree'):
+        experiment.run(make_config('kd', **{'teacher.checkpoint': str(teacher)}), tmp_path / 'run', DEVICES[:1])
 
 
 def test_a_student_goes_on_with_the_teacher_it_began_with(finished, tmp_path):

@@ -5,13 +5,16 @@ import sys
 from functools import partial
 
 import flax.linen as nn
+import pytest
 
 from ikd import stage_names
 from ikd.config import default
+from ikd.explainers import EXPLAINERS
 from ikd.models import MODELS, Taps
 from ikd.objectives import attentive, cross_entropy, distil
 from ikd.own_code import is_own, source
 from ikd.recipes import recipe
+from ikd.validation import resolve
 from tests.test_store import make_config
 
 TOLD = """
@@ -138,3 +141,14 @@ def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):
     assert stage_names.stage_name(config, recipe(config), 0) != plain
     assert named(Base, partial(attentive, objective=lambda batch: 1)) not in names
     assert source(ours) == source(cross_entropy) == source(partial(distil, lam=1.0)) == source(nn.relu) == ''
+
+
+@pytest.mark.parametrize('fields', [{}, {'model.vam': True}])
+def test_ones_own_explainer_is_own_code(fields, monkeypatch):
+    """Also where the objective that learns from it is held by another, as that of virtual attention is."""
+    config = resolve(make_config('le', **fields))
+    assert stage_names.own_code(config) is None
+    monkeypatch.setitem(EXPLAINERS, config.method.explainer, lambda model, variables, images: images)
+    first = stage_names.own_code(config)
+    monkeypatch.setitem(EXPLAINERS, config.method.explainer, lambda model, variables, images: -images)
+    assert None not in (first, stage_names.own_code(config)) and stage_names.own_code(config) != first

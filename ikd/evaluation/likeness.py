@@ -24,8 +24,8 @@ def likeness(trained, explainer=None, most=1000, confused=None):
     `trained` itself, or `confused`, another Trained on the same data. explainer None: the run's own. low, high: value
     -+ 1.96 standard deviations of bootstrap samples, images drawn within their classes, in [-1, 1]. Few images of a
     class make both means uncertain and rho smaller, so compare like numbers of images. All three are None where rho
-    is not defined, low and high with fewer than two images a class. What is no number is left out. InputError as of
-    `same_data`.
+    is not defined, as with two classes, low and high with fewer than two images a class on average (a class of one
+    does not scatter, which makes the interval narrower). What is no number is left out. InputError as of `same_data`.
     """
     cosines, probabilities, labels = read(trained, explainer, most, confused)
     value = rho(cosines, probabilities, labels)
@@ -75,7 +75,8 @@ def same_data(trained, confused):
 def rho(cosines, probabilities, labels):
     """Spearman's rho of the means over each class's images, [n, k] and [n, k], its own column left out; or None.
 
-    Values that are no numbers are left out. None where all means of the one are alike, so that they have no order.
+    Values that are no numbers are left out. None of fewer than three pairs of classes (of two, it is 1 or -1), and
+    where all means of the one are alike, so that they have no order.
     """
     there = np.unique(labels)
     others = np.arange(cosines.shape[1]) != there[:, None]
@@ -90,6 +91,6 @@ def rho(cosines, probabilities, labels):
 
     pairs = np.stack([means(cosines), means(probabilities)])
     ranks = [rankdata(values) for values in pairs[:, np.isfinite(pairs).all(0)]]
-    if any(len(values) < 2 or np.ptp(values) == 0 for values in ranks):
+    if any(len(values) < 3 or np.ptp(values) == 0 for values in ranks):
         return None
     return float(np.corrcoef(*ranks)[0, 1])

@@ -85,6 +85,13 @@ def test_a_class_without_images_has_no_row():
     assert rho(cosines, probabilities, labels) == pytest.approx(spearmanr(first, second).statistic)
 
 
+def test_two_classes_have_no_order():
+    """Two numbers have a rho of 1 or -1, whatever they are; three classes have six."""
+    cosines, probabilities = np.random.default_rng(0).normal(size=(2, 50, 3))
+    assert rho(cosines[:, :2], probabilities[:, :2], np.arange(50) % 2) is None
+    assert rho(cosines, probabilities, np.arange(50) % 3) is not None
+
+
 def test_alike_maps_have_no_order(digits):
     """All of one network's weights are alike, so nothing can be said."""
     weights = np.repeat(np.random.default_rng(0).normal(size=(64, 1)), 10, 1).astype(np.float32)
