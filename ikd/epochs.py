@@ -85,7 +85,7 @@ def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports):
     for seed, journal, report, test in zip(group.seeds, group.journals, reports, tests):
         record = epoch_record(job, seed, stage, epoch_of_run, rate, seconds, report, test)
         journal.write(record)
-        group.progress.epoch(epoch_line(job, record))
+        group.progress.tell(epoch_line(job, record))
     due = epoch_of_run * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)
     if due and processes.first():
         variables = variables_of(parallel.split(job.layout, state)[0])

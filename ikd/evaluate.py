@@ -108,10 +108,10 @@ def evaluate(trained, options, confused=None):
 
     with closing(Progress(total)) as progress, jax.default_matmul_precision(MATMUL[trained.config.precision]):
         def ticking(text):
-            return lambda: (progress.tick(1), progress.epoch(text))
+            return lambda: (progress.tick(1), progress.tell(text))
 
         if total:
-            progress.epoch('predictions')
+            progress.tell('predictions')
         apply = jax.jit(of_pixels(trained))
         network = {**predictions(trained, apply, options.test_images), 'adversarial': [], 'corruptions': {}}
         if 'adversarial' in options.only:

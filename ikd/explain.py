@@ -180,9 +180,9 @@ def main(argv):
     with closing(Progress((len(explainers) + 1) * len(names), unit='image')) as progress:
         def done(images, text='explained'):
             progress.tick(images)
-            progress.epoch(text)
+            progress.tell(text)
 
-        progress.epoch('explaining')
+        progress.tell('explaining')
         explained = explain_images(trained, images, labels, explainers, done)
         save_arrays(out / 'explanations.npz', trained, names, images, labels, explained)
         for i, picture in enumerate(pictures):

@@ -31,7 +31,7 @@ class Progress:
             self.bar.initial += steps  # from which it reckons the rate
         self.bar.update(steps)
 
-    def epoch(self, text):
+    def tell(self, text):
         """An epoch has ended, or the first part has begun; `text` says how, or what it is."""
         self.bar.set_postfix_str(text)
         now = time.monotonic() - self.started

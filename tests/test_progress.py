@@ -21,14 +21,14 @@ def test_time_left_is_told_from_the_steps_taken_here(clock, capsys):
         progress.skip(before)
         progress.tick(30)
         clock[0] += 15
-        progress.epoch('seed 0')
+        progress.tell('seed 0')
         progress.close()
         assert capsys.readouterr().err == f'{30 + before:3.0f} %  seed 0  (15 s, {left})\n'
 
 
 def test_what_begins_is_told_without_a_time_left(clock, capsys):
     progress = Progress(4)
-    progress.epoch('predictions')
+    progress.tell('predictions')
     progress.close()
     assert capsys.readouterr().err == '  0 %  predictions  (0 s)\n'
 
@@ -38,7 +38,7 @@ def test_lines_keep_a_distance_but_the_last_one_comes(clock, capsys):
     for text in 'first', 'second', 'third':
         clock[0] += 1
         progress.tick(1)
-        progress.epoch(text)
+        progress.tell(text)
     progress.close()
     assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == ['first', 'third']
 
