@@ -32,7 +32,7 @@ class Progress:
         self.bar.update(steps)
 
     def tell(self, text):
-        """An epoch has ended, or the first part has begun; `text` says how, or what it is."""
+        """Say what is being done, or how what has ended went: beside the bar, or in a line."""
         self.bar.set_postfix_str(text)
         now = time.monotonic() - self.started
         if self.bar.disable and not self.quiet and (now - self.spoke >= self.pause or self.done >= self.total):
