@@ -13,6 +13,7 @@ from ikd.errors import InputError, ending_in_a_line
 from ikd.files import read_json, read_summary
 from ikd.report.comparison import comparison, labels_of
 
+SETTING = 'epochs', 'batch_size', 'precision', 'data.size', 'data.augment', 'optimizer.'
 LEGEND = '+-: the standard deviation over seeds; of a difference, half of its 95 % interval, paired by seed.'
 
 
@@ -40,6 +41,9 @@ def main(argv):
     summaries, workdirs = [*summaries.values()], [*summaries]
     table = comparison(summaries, labels_of(summaries, workdirs, settings), settings)
     print(f'{table}\n{LEGEND}' if '+-' in table else table.rstrip())
+    if unlike := [field for field in settings[0] if field.startswith(SETTING)
+                  and any(other.get(field) != settings[0][field] for other in settings)]:
+        print(f"Not all runs have the same {', '.join(unlike)}.")
 
 
 def cli():

@@ -108,7 +108,9 @@ def read_json(path, kind=dict):
             raise ValueError(f'a {type(value).__name__} in the place of a {kind.__name__}')
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RunError(f'{path} cannot be read ({error.strerror})') from error
+    except ValueError as error:
         raise RunError(f'{path} is damaged ({error}); choose another --workdir, or remove it') from error
     return value
 

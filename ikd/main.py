@@ -8,6 +8,7 @@
 prints its summary. Ctrl-C or SIGTERM stop a run after its step, everything saved. With --multihost the same command,
 started once on every host, is one run: see launch/.
 """
+import contextlib
 import os
 import pathlib
 import sys
@@ -147,7 +148,10 @@ def spoken_for():
     """Whether process 0 prints what ends this one, too, as under parallel=data all end alike."""
     if flags.FLAGS.is_parsed():
         own = PROCESS.value
-        if not MULTIHOST.value or (CONFIG.value and CONFIG.value.parallel == 'trials'):
+        with contextlib.suppress(OSError):  # the file of the config can't be read, which all find out alike
+            if CONFIG.value and CONFIG.value.parallel == 'trials':
+                return False
+        if not MULTIHOST.value:
             return False
     else:
         own = None

@@ -21,6 +21,9 @@ def load_data(config):
     skip, limit, there = config.data.train_skip or 0, config.data.limit, len(dataset.train_images)
     if skip >= there > 0:
         raise InputError(f'data.train_skip {skip} leaves none of the {there} training images: skip fewer')
+    if (config.data.train_images or 0) > there - skip:
+        raise InputError(f'data.train_images {config.data.train_images} are more than the {there - skip} training '
+                         'images that there are: give fewer')
     most = min((n for n in (config.data.train_images, limit) if n is not None), default=there)
     train, test = slice(skip, skip + most), slice(limit)
     return dataset._replace(

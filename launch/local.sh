@@ -57,6 +57,10 @@ for ((attempt = 0; ; attempt++)); do
     exit "$code"
   fi
   if ((code)); then # timeout hands the signal on, and a minute later SIGKILL
+    for ((i = 0; i < 50 && code == 2; i++)); do # process 0 says what is wrong with the input
+      kill -0 "${pids[0]}" 2>/dev/null || break
+      sleep 0.1
+    done
     kill -TERM "${pids[@]}" 2>/dev/null || true
     wait || true
   fi

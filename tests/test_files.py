@@ -80,6 +80,12 @@ def test_whole_or_not_at_all(tmp_path):
     assert (tmp_path / 'figure.png').read_bytes().startswith(b'\x89PNG')
 
 
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
+    """A folder here, as the rights of a file mean nothing to root: nobody is told to remove it."""
+    with pytest.raises(RunError, match=r'cannot be read \(Is a directory\)$'):
+        read_json(tmp_path)
+
+
 @pytest.mark.parametrize('text', ['[]', '{}', '{"trials": 3}', '{"trials": []}', '{"trials": [1]}',
                                   '{"trials": [{"seed": 0}]}'])
 def test_what_is_no_summary(text, tmp_path):

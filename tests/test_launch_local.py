@@ -41,6 +41,12 @@ def played(tmp_path):
     return local
 
 
+def test_local_lets_the_first_process_say_what_is_wrong(played, tmp_path):
+    """Though another, which leaves that to it, ends before."""
+    assert played(f'[[ $IKD_PROCESS == 0 ]] && sleep 1 && touch {tmp_path}/said; exit 2') == (2, 2)
+    assert (tmp_path / 'said').exists()
+
+
 def test_local_starts_again_as_often_as_it_should(played):
     """Not after bad input; after another end so often; and one that fails takes the others with it."""
     assert played('exit 0') == (0, 2)

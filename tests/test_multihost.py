@@ -162,6 +162,13 @@ def test_bad_input_ends_all_with_one_line(flags, parts, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_config_that_is_not_there_ends_all_with_one_line():
+    results = finish(start(2, ['--config=nowhere.py']))
+    assert [code for code, *_ in results] == [2, 2]
+    assert sorted(errors.count('\n') for _, _, errors in results) == [0, 1]
+
+
+@pytest.mark.slow
 def test_what_only_the_first_meets_ends_all(tmp_path):
     (tmp_path / 'file').write_text('in the way')
     results = finish(start(2, arguments(tmp_path / 'file' / 'run', 'ce')))

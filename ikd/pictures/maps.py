@@ -70,6 +70,8 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
     figure = Figure(figsize=(1.1 * (columns + 1) + 0.2, height), dpi=110)
     grid = figure.subplots(n, columns + 1, squeeze=False)
     figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - 0.6 / height, wspace=0.06, hspace=0.42)
+    if columns < k:
+        title += f'; the {columns} most alike of {k} classes'
     figure.suptitle(title, y=1 - 0.1 / height, va='top', fontsize=10)
     for row, image in enumerate(images):
         true, predicted = labels[row], probabilities[row].argmax()

@@ -15,7 +15,7 @@ def draw_matrix(figure, corner, side, size, matrix, class_names, title, marked, 
     axes = figure.add_axes((corner[0] / width, corner[1] / height, side / width, side / height))
     off = matrix[~np.eye(k, dtype=bool)]
     top = np.nanmax(np.abs(off)) or 1
-    axes.imshow(np.ma.masked_where(np.eye(k, dtype=bool), matrix), cmap='RdBu_r', vmin=-top, vmax=top)
+    drawn = axes.imshow(np.ma.masked_where(np.eye(k, dtype=bool), matrix), cmap='RdBu_r', vmin=-top, vmax=top)
     axes.set_facecolor('#dddddd')
     turn = 0 if max(map(len, class_names)) < 4 else 45 if k <= MOST_NUMBERED else 90
     axes.set_xticks(range(k), class_names, rotation=turn, ha='right' if turn else 'center', fontsize=size,
@@ -31,6 +31,9 @@ def draw_matrix(figure, corner, side, size, matrix, class_names, title, marked, 
                 dark = row != column and abs(value) > 0.65 * top
                 axes.text(column, row, number(value), fontsize=7.5, ha='center',
                           va='center', color='white' if dark else 'black')
+    else:
+        bar = figure.add_axes(((corner[0] + side + 0.1) / width, corner[1] / height, 0.15 / width, side / height))
+        figure.colorbar(drawn, cax=bar).ax.tick_params(labelsize=8)
     for names in marked:
         i, j = (class_names.index(name) for name in names)
         for row, column in ((i, j), (j, i)):
@@ -43,14 +46,14 @@ def matrix_figure(matrices, class_names, title, marked=(), note=''):
 
     matrices: title -> (matrix [k, k], what its rows are); NaN: no value. Colours go from blue through white at 0 to
     red, up to the largest value off the diagonal, which is grey. marked: pairs of class names that are framed. note:
-    lines below. Over 20 classes the fields are small and have no numbers. Returns a matplotlib Figure.
+    lines below. Over 20 classes the fields are small, and a bar of colours has the numbers. A matplotlib Figure.
     """
     k, longest = len(class_names), max(map(len, class_names))
     side = FIELD * min(k, MOST_NUMBERED)
-    size = 9 if k <= MOST_NUMBERED else max(3, 60 * side / k)
+    size = min(9, max(3, 60 * side / k))
     left, below = 0.45 + longest * size * 0.6 / 72, 0.5 + longest * size * 0.5 / 72
     below += 0.22 * (note.count('\n') + 1) if note else 0
-    across = left + side + 0.2
+    across = left + side + (0.2 if k <= MOST_NUMBERED else 0.8)
     width, height = max(across * len(matrices), 3.5), below + side + 0.75
     figure = Figure(figsize=(width, height), dpi=110)
     figure.text(0.15 / width, 1 - 0.12 / height, title, fontsize=11, va='top')

@@ -1,7 +1,7 @@
 """Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
 import os
 
-from ikd.report.markdown import lines_of
+from ikd.report.markdown import lines_of, unscattered
 from ikd.report.statistics import mean_and_std, on_common_seeds, paired_difference
 from ikd.words import number
 
@@ -66,4 +66,5 @@ def minus(summary, base):
                                      for one in (summary, base)))
     if not ours:
         return ''
-    return number(*paired_difference(ours, theirs), sign='+') + (' (one seed)' if len(ours) == 1 else '')
+    mean, half = paired_difference(ours, theirs)
+    return number(mean, half, sign='+') + (f' ({unscattered(len(ours))})' if half is None else '')

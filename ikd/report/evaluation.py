@@ -1,5 +1,6 @@
 """What `python -m ikd.evaluate` shows of its numbers: pictures, and tables as text."""
 import numpy as np
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from ikd.evaluation.explanations import MEASURES
@@ -38,8 +39,8 @@ def reliability_figure(network, title):
 def confusion_figure(network, title):
     """How many images of a class are taken for which, as a matrix; colours are shares of the true class.
 
-    network: with `confusion` and `class_names`. Up to 20 classes have their numbers, up to 100 their names. Returns a
-    matplotlib Figure.
+    network: with `confusion` and `class_names`. Up to 20 classes have their numbers, more a bar of colours; up to
+    100 have their names. Returns a matplotlib Figure.
     """
     counts, names = np.array(network['confusion']), network['class_names']
     k = len(names)
@@ -48,7 +49,8 @@ def confusion_figure(network, title):
     side = 0.44 * min(k, MOST_NUMBERED) + 0.09 * longest + 1.6
     figure = Figure(figsize=(side, side), dpi=110, layout='constrained')
     axes = figure.subplots()
-    axes.imshow(np.sqrt(shares), cmap='Blues', vmin=0, vmax=1)  # the root, as what is seldom is what is looked for
+    scale = PowerNorm(0.5, 0, 1)  # as what is seldom is what is looked for
+    drawn = axes.imshow(shares, cmap='Blues', norm=scale)
     size = 9 if k <= MOST_NUMBERED else max(3, 170 / k)
     if k <= MOST_NAMED:
         axes.set_xticks(range(k), names, rotation=90 if longest > 3 else 0, fontsize=size, parse_math=False)
@@ -62,6 +64,8 @@ def confusion_figure(network, title):
             if count:
                 axes.text(column, row, count, fontsize=8 if count < 1000 else 6.5, ha='center', va='center',
                           color='white' if shares[row, column] > 0.3 else 'black')
+    else:
+        figure.colorbar(drawn, ax=axes, fraction=0.04, label='share of the true class').ax.tick_params(labelsize=8)
     return figure
 
 

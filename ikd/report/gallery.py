@@ -32,7 +32,7 @@ def figure1(run):
     similarity = run.fields.get('method.similarity', 'cosine')
     says = colours([run.fields['method.explainer']])
     caption = ('Each row: a test image, below it the prediction with its probability, then a map '
-               f'({explainer_of(run)}) for every class and its similarity'
+               f'({explainer_of(run)}) for every class, of many for the ten most alike, and its similarity'
                f"{'' if similarity == 'cosine' else f' ({similarity})'} to the map of the true class, which is "
                f'framed. {says[0].upper()}{says[1:]}.')
     return picture(path.read_bytes(), f'Images and the {explainer_of(run)} map of every class', caption)

@@ -44,7 +44,7 @@ def test_a_run_that_holds_out_sees_no_test_image():
 
 
 @pytest.mark.parametrize('fields, train, test', [
-    ({'train_images': 100}, 100, 300), ({'train_images': 9000}, 1137, 300),
+    ({'train_images': 100}, 100, 300), ({'train_images': 1137}, 1137, 300),
     ({'train_images': 100, 'limit': 150}, 100, 150)])
 def test_fewer_images_to_train_on(fields, train, test):
     """The first; all there are to test on, and the statistics of the whole set."""
@@ -73,6 +73,10 @@ def test_images_that_are_left_out():
 def test_too_many():
     with pytest.raises(InputError, match='data.holdout 1437 leaves none of the 1437 training images'):
         data.hold_out(data.load('digits'), 1437)
+    config = default()
+    config.data.update(train_images=1000, train_skip=500)
+    with pytest.raises(InputError, match='data.train_images 1000 are more than the 937 training images that there'):
+        run_data.load_data(resolve(config))
     config = default()
     config.data.holdout = -1
     with pytest.raises(InputError, match='data.holdout is -1; it must not be negative'):

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from ikd.pictures.matrix import matrix_figure
 from tests.report.readable import assert_readable, texts_of
@@ -22,8 +23,12 @@ def test_it_is_readable(names):
     written = [text for text, _, _ in texts_of(figure)]
     assert all(written.count(name) >= 4 for name in class_names)  # on both axes of both
     assert {'A title', 'one', 'other', 'true class', 'class'} <= {*written}
-    numbers = [f'{round(value, 2) + 0:.2f}' for value in matrix.flat if k < 30]
-    assert [text for text in written if '.' in text] == numbers * 2
+    assert all(text.get_fontsize() <= 11 for text in figure.findobj(Text) if text.get_text())
+    numbers = [f'{round(value, 2) + 0:.2f}' for value in matrix.flat]
+    if k < 30:
+        assert [text for text in written if '.' in text] == numbers * 2
+    else:  # a bar of colours beside each
+        assert [axes.get_title('left') for axes in figure.axes] == ['one', '', 'other', '']
 
 
 def test_what_is_framed_coloured_and_left_out():

@@ -36,7 +36,7 @@ def test_runs_that_differ_in_more_than_the_method():
     for other in {'data.name': 'cifar10'}, {'data.name': 'mnist', 'data.train_skip': 100}:
         settings = [{'data.name': 'mnist'}, {'data.name': 'mnist', 'data.dir': 'there'}, other]
         cells = [line.split(' | ')[2] for line in comparison(runs, names, settings).splitlines()[2:]]
-        assert cells == ['', '+2.00', 'other data']
+        assert cells == ['', '+2.00 (alike on 2 seeds)', 'other data']
 
 
 def test_a_sweep_is_told_apart_by_what_was_swept():
@@ -79,5 +79,10 @@ def test_the_command(tmp_path, capsys):
                         (['store', 'missing'], ['store']), (['store', 'empty'], ['store'])):
         with pytest.raises(InputError, match=f'{said[0]} has no summary.json; give the directory'):
             compare.main([str(tmp_path / name) for name in names])
+    for name, epochs in ('ce', 2), ('le', 3):
+        fields = {'data': {'name': 'mnist'}, 'epochs': epochs, 'batch_size': 8, 'method': {'name': name}}
+        (tmp_path / name / 'config.json').write_text(json.dumps(fields))
+    compare.main([ce, le])
+    assert capsys.readouterr().out.endswith('\nNot all runs have the same epochs.\n')
     with pytest.raises(InputError, match='give the directories'):
         compare.main([])

@@ -43,9 +43,11 @@ def test_confusion(result):
     assert_readable(figure)
     written = [found for found, _, _ in texts_of(figure)]
     assert all(f'{count}' in written for count in (50, 1, 1234, 7, 9)) and '0' not in written
-    np.testing.assert_allclose(figure.axes[0].images[0].get_array()[2], np.sqrt([7 / 16, 0, 9 / 16]))
+    (image,) = figure.axes[0].images
+    np.testing.assert_allclose(image.norm(image.get_array()[2]), np.sqrt([7 / 16, 0, 9 / 16]))
     many = {'confusion': np.eye(100, dtype=int), 'class_names': [f'class {i}' for i in range(100)]}
-    axes = confusion_figure(many, 'many').axes[0]
+    axes, bar = confusion_figure(many, 'many').axes
+    assert bar.get_ylabel() == 'share of the true class'
     assert len(axes.texts) == 0 and len(axes.get_xticklabels()) == 100 == len(axes.get_yticklabels())
     more = {'confusion': np.eye(101, dtype=int), 'class_names': [f'class {i}' for i in range(101)]}
     axes = confusion_figure(more, 'more').axes[0]
