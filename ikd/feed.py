@@ -16,7 +16,7 @@ def calls(program, first=0):
     had another length goes on all the same.
     """
     chunk, steps = program.chunk, program.steps
-    starts = [start for start in range(first, steps) if start == first or start % chunk == 0]
+    starts = [first, *range(first - first % chunk + chunk, steps, chunk)]
     return [(start, min(chunk - start % chunk, steps - start)) for start in starts]
 
 

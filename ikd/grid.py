@@ -35,6 +35,10 @@ class Cell(NamedTuple):
     picture: Callable | None = None
     seeds: tuple[int, ...] | None = None
 
+    def takes(self, seed):
+        """Whether the cell is for a seed."""
+        return self.seeds is None or seed in self.seeds
+
 
 class Grid(NamedTuple):
     """A table: its cells, and how they are read.
@@ -135,7 +139,7 @@ def read_cells(results, grid):
         name = cell_name(cell.config)
         paths = (pathlib.Path(results) / 'cells').glob(f'{name}-*.json')
         seeds = sorted(int(seed) for path in paths if (seed := path.stem.removeprefix(f'{name}-')).isdecimal())
-        found[name] = {seed: read_cell(results, cell, seed) for seed in seeds if seed in (cell.seeds or seeds)}
+        found[name] = {seed: read_cell(results, cell, seed) for seed in seeds if cell.takes(seed)}
     return found
 
 
@@ -185,7 +189,7 @@ def missing(grid, found, i=1, n=1, together=1):
     for first in range(0, grid.trials, together):
         for name, cell in cells:
             seeds = [seed for seed in range(first, min(first + together, grid.trials))
-                     if (cell.seeds is None or seed in cell.seeds) and not is_done(cell, found[name].get(seed))]
+                     if cell.takes(seed) and not is_done(cell, found[name].get(seed))]
             if seeds:
                 todo.append((name, cell, seeds))
     return todo

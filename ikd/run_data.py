@@ -13,7 +13,8 @@ from ikd.errors import InputError
 
 def load_data(config):
     """The config's Dataset; `data.holdout` takes the test set away, `data.train_skip` the first images to train on,
-    of the others `data.train_images` and `data.limit` keep the first. InputError if there are none.
+    of the others `data.train_images` and `data.limit` keep the first. InputError if there are none, or fewer than
+    `data.train_images`.
     """
     dataset = data.load(config.data.name, config.data.dir, config.data.size, room(config))
     if config.data.holdout:
@@ -63,13 +64,18 @@ def as_trained_on(now, then, workdir):
     """
     if then is None:
         return now
+    if different := difference(now, then):
+        raise other_data(workdir, different)
+    return now._replace(mean=then.mean, std=then.std)
+
+
+def difference(now, then):
+    """Which class, or that the shape of images, is another in the Dataset `now` than in `then`; or None."""
     for i, (was, name) in enumerate(itertools.zip_longest(then.class_names, now.class_names, fillvalue='not there')):
         if was != name:
-            raise other_data(workdir, f'class {i} was {was} and is {name} now')
+            return f'class {i} was {was} and is {name} now'
     was, shape = ('x'.join(map(str, dataset.train_images.shape[1:])) for dataset in (then, now))
-    if was != shape:
-        raise other_data(workdir, f'images were {was} and are {shape} now')
-    return now._replace(mean=then.mean, std=then.std)
+    return f'images were {was} and are {shape} now' if was != shape else None
 
 
 def other_data(workdir, what):

@@ -15,6 +15,7 @@ from ikd.config import flatten
 from ikd.data import noted_checksum, without_images
 from ikd.errors import InputError, writing
 from ikd.files import holding, read_json, read_summary, write_json
+from ikd.run_data import difference
 from ikd.stages import common
 
 
@@ -101,12 +102,9 @@ def check_given(workdir, config, dataset):
     """
     fields = flatten(read_json(pathlib.Path(workdir) / 'config.json') or {})
     described = read_json(pathlib.Path(workdir) / 'data.json')
-    if described:
-        then = without_images(described)
-        if (then.class_names, then.train_images.shape[1:]) != (dataset.class_names, dataset.train_images.shape[1:]):
-            shape = 'x'.join(map(str, then.train_images.shape[1:]))
-            raise InputError(f'teacher.checkpoint={workdir} was trained on images {shape} of {len(then.class_names)} '
-                             'classes, which are not those of this run; use the same data, of the same data.size')
+    if described and (different := difference(dataset, without_images(described))):
+        raise InputError(f'teacher.checkpoint={workdir} was trained on other data: {different}; use the same data, '
+                         'of the same data.size')
     if config.data.holdout and fields.get('data.holdout') != config.data.holdout:
         raise InputError(f'teacher.checkpoint={workdir} was trained on images that data.holdout='
                          f'{config.data.holdout} holds out here; train it with the same data.holdout')

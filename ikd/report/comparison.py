@@ -35,7 +35,7 @@ def told_apart(names, places, settings):
     return [told(i) for i in range(len(names))]
 
 
-def data_of(fields):
+def data_fields(fields):
     """What a run's fields say of its data: runs of which it is not the same are not subtracted."""
     return [fields.get(field) for field in DATA]
 
@@ -52,7 +52,7 @@ def comparison(summaries, labels, settings):
         trials = summary['trials']
         cells = [number(*mean_and_std([trial[measure] for trial in trials]), digits)
                  for measure, digits in MEASURES.items()]
-        other = data_of(fields) != data_of(settings[0])
+        other = data_fields(fields) != data_fields(settings[0])
         cells.insert(1, 'other data' if other else minus(summary, summaries[0]) if rows else '')
         seconds, _ = mean_and_std([trial['train_seconds'] for trial in trials])
         rows.append([name, *cells, f'{seconds:.0f}', str(len(trials))])

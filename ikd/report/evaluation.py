@@ -4,10 +4,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from ikd.evaluation.explanations import MEASURES
+from ikd.pictures.matrix import FIELD, MOST_NUMBERED
 from ikd.report.markdown import lines_of
 from ikd.words import number
 
-MOST_NUMBERED = 20  # classes whose confusions are written in their fields
 MOST_NAMED = 100  # classes whose names have room
 COLOURS = ['#4477aa', '#cc6677', '#228833', '#bb8800', '#aa3377', '#66ccee', '#222222', '#999933', '#882255',
            '#44aa99', '#ee7733', '#888888']
@@ -46,7 +46,7 @@ def confusion_figure(network, title):
     k = len(names)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     longest = max(map(len, names)) if k <= MOST_NAMED else 0
-    side = 0.44 * min(k, MOST_NUMBERED) + 0.09 * longest + 1.6
+    side = FIELD * min(k, MOST_NUMBERED) + 0.09 * longest + 1.6
     figure = Figure(figsize=(side, side), dpi=110, layout='constrained')
     axes = figure.subplots()
     scale = PowerNorm(0.5, 0, 1)  # as what is seldom is what is looked for

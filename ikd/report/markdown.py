@@ -1,6 +1,6 @@
 """A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
 from ikd.report.statistics import mean_and_std
-from ikd.words import number, spans
+from ikd.words import number, plural, spans
 
 ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the 95 % "
          'interval of the difference on the same seeds is that of a pair by itself.')
@@ -127,7 +127,7 @@ def verdict(found, columns, error):
     if 'difference' not in found:
         return text + found['verdict']
     ahead = -found['difference'] if error else found['difference']
-    trials = f"{found['trials']} trial{'s' * (found['trials'] > 1)}"
+    trials = plural(found['trials'], 'trial')
     if found['half_interval'] is None:
         return f"{text}undecided, {unscattered(found['trials'])} ({number(ahead, sign='+')}, {trials})"
     ahead = number(ahead, found['half_interval'], sign='+')

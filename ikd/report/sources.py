@@ -1,7 +1,7 @@
 """Where the numbers of a table come from, in sentences, from the files of its cells."""
 import collections
 
-from ikd.words import spans
+from ikd.words import plural, spans
 
 
 def data_of(record):
@@ -36,7 +36,7 @@ def sources(records):
 
     def all_of(describe):
         counts = collections.Counter(map(describe, records))
-        return '; '.join(text + (f" ({count} trial{'s' * (count > 1)})" if len(counts) > 1 else '')
+        return '; '.join(text + (f" ({plural(count, 'trial')})" if len(counts) > 1 else '')
                          for text, count in counts.items())
 
     kind = lambda record: (data_of(record), record.get('config', {}).get('data.train_skip'))
