@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ikd.library import train
     from ikd.trained import load
 
+__version__ = '0.1.0'
+
 MODULES = ('config', 'data', 'errors', 'explainers', 'models', 'recipes')
 FUNCTIONS = {'train': 'ikd.library', 'load': 'ikd.trained', 'targets': 'ikd.explainers'}
 

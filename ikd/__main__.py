@@ -8,13 +8,14 @@
   ikd reproduce --config=configs/tables/table3.py --workdir=DIR --data=DATA    a table or figure of the paper
   ikd bench --only=le_grad_mlp                                                 what explanations cost
 
-`ikd COMMAND --help` has the flags and more examples. A file of configs/ that is not in the current directory is the
-one that came with ikd.
+`ikd COMMAND --help` has the flags and more examples, `ikd --version` says which ikd this is. A file of configs/ that
+is not in the current directory is the one that came with ikd.
 """
 import os
 import runpy
 import sys
 
+from ikd import __version__
 from ikd.modules import shipped
 
 MODULES = {'train': 'ikd.main', 'explain': 'ikd.explain', 'evaluate': 'ikd.evaluate', 'report': 'ikd.report',
@@ -38,6 +39,9 @@ def main():
     command, *arguments = sys.argv[1:] or ['--help']
     if command in ('--help', '-h', 'help'):
         print(__doc__.strip())
+        return
+    if command == '--version':
+        print(f'ikd {__version__}')
         return
     if command not in MODULES:
         print(f"ikd: no command '{command}'; there are: {', '.join(MODULES)}", file=sys.stderr)

@@ -33,6 +33,7 @@ from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line
 from ikd.provenance import provenance
 from ikd.timing import PAIRS, median_interval
+from ikd.words import named
 
 # name: (what it takes, the ratio to stay under or None)
 BENCHMARKS = {
@@ -108,10 +109,7 @@ def main(argv):
             raise InputError(f'--peer needs PyTorch and tests/peers of the repository ({error}); run it there'
                              ) from error
         benchmarks = benchmarks | PEERS
-    names = list(benchmarks) if options.only is None else options.only.split(',')
-    unknown = [name for name in names if name not in benchmarks]
-    if unknown:
-        raise InputError(f"no benchmark '{unknown[0]}'; there are: {', '.join(benchmarks)}")
+    names = named('only', options.only, benchmarks)
     keep_compiled(default().cache_dir)
     with jax.default_matmul_precision('highest'):
         return 1 if measure_all(names, options.pairs, benchmarks) else 0

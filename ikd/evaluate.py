@@ -39,6 +39,7 @@ from ikd.progress import Progress
 from ikd.provenance import provenance
 from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
 from ikd.trained import load
+from ikd.words import named
 
 ROBUSTNESS = ('adversarial', 'corruptions')
 BATCH = 50  # images that are explained together, where they fit
@@ -69,7 +70,7 @@ def parse(argv):
                         'RUN/evaluation, or RUN/evaluation/seedS with --seed=S')
     options = parser.parse_args(argv)
     options.complete = options.only is not None and 'completeness' in options.only.split(',')
-    options.only = chosen('only', options.only, (*ROBUSTNESS, *MEASURES))
+    options.only = named('only', options.only, (*ROBUSTNESS, *MEASURES))
     if options.confused and 'likeness' not in options.only:
         raise InputError('--confused is for likeness alone; add likeness to --only')
     try:
@@ -84,21 +85,12 @@ def parse(argv):
     return options
 
 
-def chosen(flag, text, choices):
-    """The words of a comma-separated list, in the order of `choices`; all of them for None and `all`."""
-    words = [*choices] if text in (None, 'all') else text.split(',')
-    for word in words:
-        if word not in choices:
-            raise InputError(f"--{flag}: no '{word}'; choose from {', '.join(choices)}")
-    return [name for name in choices if name in words]
-
-
 def evaluate(trained, options, confused=None):
     """What evaluation.json has beside `run`; options: of `parse`; confused: of `examiner`. Progress is on stderr."""
     asked = options.explainers or (*NAMES, trained.config.method.explainer, *COMPLETE * options.complete)
     image_shape = trained.dataset.test_images.shape[1:]
     names, reasons = applicable(trained.model, trained.variables, image_shape)
-    measures = [name for name in options.only if name in MEASURES]
+    measures = [name for name in MEASURES if name in options.only]
     names = [name for name in names if name in asked and (name in COMPLETE or {*measures} - {'completeness'})]
     names, ranked = names if measures else [], len({*RANKED} & {*measures})
     batches = -(-min(options.images, len(trained.dataset.test_images)) // at_a_time(trained, BATCH))
@@ -141,7 +133,7 @@ def main(argv):
     logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of reading
     run_config(options)  # which may bring an explainer
     if options.explainers is not None:
-        options.explainers = chosen('explainers', options.explainers, EXPLAINERS)
+        options.explainers = named('explainers', options.explainers, EXPLAINERS)
         if options.complete and not {*options.explainers} & {*COMPLETE}:
             raise InputError(f"completeness is measured of {', '.join(COMPLETE)} alone; add it to --explainers, or "
                              'leave completeness out of --only')

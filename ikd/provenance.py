@@ -9,6 +9,8 @@ import subprocess
 
 import jax
 
+from ikd import __version__
+
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'ml-collections', 'numpy')
 
 
@@ -31,15 +33,15 @@ def git_commit():
 
 @functools.cache
 def provenance():
-    """Commit, versions and devices, as they go into `summary.json`.
+    """Commit, versions and devices, as they go into `summary.json`; ikd's own version where no commit is known.
 
     As they are when this is first asked: the checkout may change while the code that was imported from it runs.
     """
-    device = jax.devices()[0]
+    device, commit = jax.devices()[0], git_commit()
     kind = processor() if device.platform == 'cpu' else device.device_kind
     return {
-        'git_commit': git_commit(),
-        'versions': {'python': platform.python_version(),
+        'git_commit': commit,
+        'versions': {**({} if commit else {'ikd': __version__}), 'python': platform.python_version(),
                      **{name: importlib.metadata.version(name) for name in PACKAGES}},
         'device': {'platform': device.platform, 'kind': kind, 'count': jax.device_count()},
     }

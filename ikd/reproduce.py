@@ -29,6 +29,7 @@ from ikd.report import tables
 from ikd.report.markdown import markdown
 from ikd.report.sources import sources
 from ikd.signals import same_command, stopping
+from ikd.words import named
 
 POINTS = 16  # of a trial, at which it is saved and tested
 
@@ -145,11 +146,8 @@ def chosen(grid, rows, columns):
     """
     cells = grid.cells
     for field, wanted in ('row', rows), ('column', columns):
-        there = [*dict.fromkeys(getattr(cell, field) for cell in grid.cells)]
-        names = there if wanted is None else wanted.split(',')
-        unknown = [name for name in names if name not in there]
-        if unknown:
-            raise InputError(f"--{field}s: no '{unknown[0]}'; there are: {', '.join(there)}")
+        there = dict.fromkeys(getattr(cell, field) for cell in grid.cells)
+        names = named(f'{field}s', wanted, there)
         cells = tuple(cell for cell in cells if getattr(cell, field) in names)
     return grid._replace(cells=cells)
 

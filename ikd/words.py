@@ -1,4 +1,5 @@
-"""Numbers as people read them."""
+"""Numbers as people read them, and lists of names as they write them."""
+from ikd.errors import InputError
 
 
 def number(mean, std=None, decimals=2, sign=''):
@@ -21,3 +22,15 @@ def spans(numbers):
 def plural(n, noun):
     """`1 epoch`, `1,200 epochs`."""
     return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def named(flag, text, choices):
+    """The names that a flag's comma-separated text gives; all that there are for None and `all`.
+
+    InputError for one that is not among `choices`.
+    """
+    names = [*choices] if text in (None, 'all') else text.split(',')
+    for name in names:
+        if name not in choices:
+            raise InputError(f"--{flag}: no '{name}'; choose from {', '.join(choices)}")
+    return names

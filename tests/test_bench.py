@@ -32,9 +32,9 @@ def test_the_command_prints_json(monkeypatch, capsys):
     assert [json.loads(line)['name'] for line in capsys.readouterr().out.splitlines()] == ['free', 'slow']
     with pytest.raises(InputError, match='--pairs=0: give at least 1'):
         bench.main(['--pairs=0'])
-    with pytest.raises(InputError, match="no benchmark 'fast'; there are: slow, free"):
+    with pytest.raises(InputError, match="--only: no 'fast'; choose from slow, free"):
         bench.main(['--only=fast'])
-    with pytest.raises(InputError, match="no benchmark ''"):
+    with pytest.raises(InputError, match="--only: no ''"):
         bench.main(['--only='])
 
 

@@ -18,6 +18,7 @@ import ikd
 from ikd import __main__ as command
 from ikd import experiment, trained
 from ikd.explainers import explain, targets
+from ikd.files import read_json
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())
@@ -96,6 +97,7 @@ def test_the_command_by_itself_lists_them():
         assert result.returncode == 0
         for name in command.MODULES:
             assert f'\n  ikd {name} ' in result.stdout
+    assert python('-m', 'ikd', '--version').stdout == f'ikd {ikd.__version__}\n'
     result = python('-m', 'ikd', 'trian')
     assert result.returncode == 2 and result.stderr.startswith("ikd: no command 'trian'; there are: train, ")
     assert result.stderr.count('\n') == 1 and not result.stdout
@@ -132,8 +134,9 @@ def test_the_package_has_every_folder_of_code():
     folders = {path.parent for top in ('ikd', 'configs') for path in (ROOT / top).rglob('*.py')}
     named = {'.'.join(folder.relative_to(ROOT).parts).replace('configs', 'ikd.share.configs') for folder in folders}
     assert named == {*PROJECT['tool']['setuptools']['packages']}
-    assert PROJECT['tool']['setuptools']['dynamic']['dependencies'] == {'file': ['requirements.txt']}
-    assert PROJECT['project']['dynamic'] == ['dependencies']
+    assert PROJECT['tool']['setuptools']['dynamic'] == {'dependencies': {'file': ['requirements.txt']},
+                                                        'version': {'attr': 'ikd.__version__'}}
+    assert PROJECT['project']['dynamic'] == ['dependencies', 'version']
 
 
 @pytest.mark.slow
@@ -154,6 +157,7 @@ def test_a_wheel_by_itself(tmp_path):
         (metadata,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith('METADATA'))
         wheel.extractall(tmp_path / 'installed')
     there = {f'{path.relative_to(ROOT)}' for top in ('ikd', 'configs') for path in (ROOT / top).rglob('*.py')}
+    assert f'Version: {ikd.__version__}' in metadata.splitlines()
     assert files == {'ikd/py.typed', *(f'ikd/share/{name}' if name.startswith('configs/') else name
                                        for name in there)}
     wanted = [line.partition('#')[0].strip() for line in (ROOT / 'requirements.txt').read_text().splitlines()]
@@ -165,6 +169,7 @@ def test_a_wheel_by_itself(tmp_path):
     ran = python('-m', 'ikd', 'train', '--config=configs/digits.py:ce,smoke', '--config.model.name=mlp',
                  '--workdir=run', cwd=tmp_path / 'elsewhere', env=environment)
     assert ran.returncode == 0, ran.stderr
+    assert read_json(tmp_path / 'elsewhere' / 'run' / 'summary.json')['versions'].get('ikd') == ikd.__version__
     seen = python('-m', 'ikd', 'explain', '--workdir=run', cwd=tmp_path / 'elsewhere', env=environment)
     assert seen.returncode == 0 and '10 pictures' in seen.stdout, seen.stderr
     assert len([*(tmp_path / 'elsewhere' / 'run' / 'explained').glob('*.png')]) == 10

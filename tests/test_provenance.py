@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+import ikd
 from ikd import provenance
 from ikd.provenance import git_commit
 
@@ -43,6 +44,15 @@ def test_a_cpu_is_named():
     """JAX calls every CPU `cpu`, which says nothing of a time."""
     kind = provenance.provenance()['device']['kind']
     assert re.fullmatch(r'.*\w.*, \d+ cores', kind) and not kind.startswith('cpu')
+
+
+def test_without_a_commit_ikd_has_its_version(monkeypatch):
+    """As where it is installed by pip: else nothing would say which ikd it was."""
+    for commit, said in ('abc', None), (None, ikd.__version__):
+        provenance.provenance.cache_clear()
+        monkeypatch.setattr(provenance, 'git_commit', lambda: commit)
+        assert provenance.provenance()['versions'].get('ikd') == said
+    provenance.provenance.cache_clear()
 
 
 def test_the_commit_is_that_of_the_code_that_runs(monkeypatch):
