@@ -33,6 +33,24 @@ def last_state(config, workdir, seed=0):
         return checkpoint.restore(saved, saved.latest_step(), example)[0]
 
 
+def states(config, indices):
+    """(job, fresh State of each stage in `indices`)."""
+    layout = parallel.Layout(tuple(jax.devices()[:1]), 'data')
+    job = trials.make_job(config, None, run_data.load_data(config), layout)
+    return job, [training.new_state(0, job.stages[index], job.image_shape) for index in indices]
+
+
+def steps(job, index, state, teacher=None, count=2):
+    """The host State after some steps of a stage, and the last report."""
+    program = job.stages[index].program
+    knowledge = {} if teacher is None else parallel.join(job.layout, [training.variables_of(teacher)])
+    state = parallel.join(job.layout, [state])
+    order = program.order(state)
+    for _ in range(count):
+        state, report = program.advance(program.chunk)(state, knowledge, order, *job.training_set)
+    return jax.device_get(state), jax.device_get(report)
+
+
 def assert_same(a, b):
     """Two trees, bit for bit."""
     assert jax.tree.structure(a) == jax.tree.structure(b)

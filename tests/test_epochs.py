@@ -33,6 +33,14 @@ def test_a_mean_over_many_steps_of_bfloat16():
     assert epoch_record(job, 0, SimpleNamespace(name='ce'), 1, 0.1, 1.0, report, {})['train_loss'] == 1
 
 
+def test_what_a_record_says():
+    """Four steps of ten images in two seconds, in the third epoch."""
+    job = SimpleNamespace(config=SimpleNamespace(batch_size=10))
+    found = epoch_record(job, 5, SimpleNamespace(name='ce'), 3, 0.1, 2.0, {'loss': np.arange(4.0)}, {'test_nll': 7})
+    assert found == {'seed': 5, 'stage': 'ce', 'epoch': 3, 'step': 12, 'learning_rate': 0.1, 'seconds': 2.0,
+                     'images_per_second': 20.0, 'train_loss': 1.5, 'test_nll': 7}
+
+
 def test_a_bad_step_is_named_where_no_test_was_made():
     """Steps are counted from 0 over the whole run: the third of the fifth epoch, of ten steps each."""
     prepared = SimpleNamespace(program=SimpleNamespace(steps=10), stage=SimpleNamespace(name='ce'))

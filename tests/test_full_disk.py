@@ -59,7 +59,9 @@ def assert_goes_on(workdir, undisturbed):
 
 def await_first(checkpoints):
     """Returns when the first epoch's checkpoint, which is saved in the background, is there."""
+    limit = time.monotonic() + 60
     while not (checkpoints / 'seed0' / '0-ce' / '4').exists():
+        assert time.monotonic() < limit
         time.sleep(0.01)
 
 

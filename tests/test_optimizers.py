@@ -28,6 +28,18 @@ def test_an_offset_leaves_out_the_first_epochs():
     assert [float(rest(step)) for step in range(25)] == [float(whole(step + 15)) for step in range(25)]
 
 
+def test_the_rate_that_moves_the_weights_is_that_of_the_schedule():
+    """Also past milestones and from an offset on; without momentum and decay a step is the rate itself."""
+    params = {'layer': {'kernel': jnp.zeros(1)}}
+    for offset, rates in (0, [0.1, 0.1, 0.01, 0.001]), (2, [0.01, 0.001]):
+        optimizer, _ = sgd({**SETTINGS, 'momentum': 0.0, 'weight_decay': 0.0}, steps=1, epochs=4, offset=offset)
+        state, moved = optimizer.init(params), []
+        for _ in rates:
+            change, state = optimizer.update(jax.tree.map(jnp.ones_like, params), state, params)
+            moved.append(-float(change['layer']['kernel'][0]))
+        np.testing.assert_allclose(moved, rates, rtol=1e-5)
+
+
 def test_a_stage_may_change_its_settings():
     _, schedule = sgd(SETTINGS, steps=2, epochs=4, factor=0.5, learning_rate=1.0, milestones=(0.25,))
     assert [float(schedule(step)) for step in (0, 1, 2, 7)] == [1, 1, 0.5, 0.5]

@@ -23,6 +23,13 @@ def test_a_stage_with_draws_of_its_own_has_an_order_of_its_own():
     assert len({*orders}) == 4 and orders[0] == tuple(np.asarray(epoch_order(1, 1, 50, 50)))
 
 
+def test_every_purpose_has_its_keys():
+    """Whatever the stage draws for: a teacher's order is not the key of a student's steps."""
+    found = {tuple(np.asarray(jax.random.key_data(keys.stream(0, purpose, draws))).tolist())
+             for purpose in keys.PURPOSES for draws in range(4)}
+    assert len(keys.PURPOSES) == 3 and len(found) == 12
+
+
 def test_every_crop_is_a_window_of_the_padded_image_or_its_mirror(digits):
     """All 81 corners and both directions occur, evenly."""
     image = np.uint8(255 * digits[0][0])

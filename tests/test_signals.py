@@ -26,8 +26,9 @@ print('saved')
 '''
 DEAF = '''
 import hashlib
-from ikd.signals import stopping
-with stopping() as stop:
+from ikd import signals
+signals.ONE = {one}
+with signals.stopping() as stop:
     print('ready', flush=True)
     hashlib.pbkdf2_hmac('sha256', b'', b'', 10 ** 9)  # like a compilation: nothing of Python runs meanwhile
 '''
@@ -50,19 +51,29 @@ def test_the_first_signal_asks(number):
     assert told == f'ikd: {number.name}: this step is finished and saved; a second signal ends the run at once\n'
 
 
-@pytest.mark.parametrize('numbers, code', [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,) * 2, 143),
-                                           ((signal.SIGTERM, signal.SIGINT), 130)])
-def test_the_second_ends_the_process_at_once(numbers, code):
-    """Though the main thread hears nothing. The same one at once again is the first."""
-    process = start(DEAF)
+@pytest.mark.parametrize('numbers, one, code', [
+    ((signal.SIGINT, signal.SIGINT), 0, 130), ((signal.SIGTERM, signal.SIGTERM), 0, 143),
+    ((signal.SIGTERM, signal.SIGINT), 3600, 130)])
+def test_the_second_ends_the_process_at_once(numbers, one, code):
+    """Though the main thread hears nothing."""
+    process = start(DEAF.format(one=one))
     process.send_signal(numbers[0])
     assert 'a second signal' in process.stderr.readline()
-    if numbers[0] == numbers[1]:
-        process.send_signal(numbers[1])  # as `timeout` does, to the process and to its group
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=1)
     process.send_signal(numbers[1])
     assert process.wait(timeout=60) == code
+    assert process.communicate() == ('', '')
+
+
+def test_the_same_signal_at_once_again_is_the_first():
+    """As `timeout` sends it, to the process and to its group."""
+    process = start(DEAF.format(one=3600))
+    process.send_signal(signal.SIGTERM)
+    assert 'a second signal' in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
     assert process.communicate() == ('', '')
 
 
@@ -71,14 +82,15 @@ def handlers():
 
 
 def test_nothing_is_left_behind(monkeypatch):
-    """Handlers, wake-up file, threads and open files are those of before, also after an error within."""
-    before = handlers(), threading.active_count(), len(os.listdir('/proc/self/fd'))
+    """Handlers and wake-up file are those of before, no thread or file is new, also after an error within."""
+    files = lambda: {file for file in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{file}')}
+    before, threads, opened = handlers(), {*threading.enumerate()}, files()
     for _ in range(2):
         with pytest.raises(ValueError):
             with stopping() as stop:
-                assert not stop() and handlers() != before[0]
+                assert not stop() and handlers() != before
                 raise ValueError
-        assert (handlers(), threading.active_count(), len(os.listdir('/proc/self/fd'))) == before
+        assert handlers() == before and {*threading.enumerate()} <= threads and files() <= opened
         assert signal.set_wakeup_fd(-1) == -1
 
 

@@ -11,6 +11,7 @@ from ikd.errors import InputError
 from ikd.objectives import cross_entropy
 from ikd.recipes import RECIPES, recipe
 from ikd.validation import resolve
+from tests.small_run import states, steps
 
 DEVICES = jax.devices()
 
@@ -22,24 +23,6 @@ def make_config(method, **fields):
     config = digits_config.get_config(f'{method},smoke')
     config.update_from_flattened_dict({'data.size': 16, 'teacher.model': 'resnet8', **fields})
     return resolve(config)
-
-
-def states(config, indices, start=True):
-    """(job, fresh State of each stage in `indices`)."""
-    layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
-    job = trials.make_job(config, None, run_data.load_data(config), layout)
-    return job, [training.new_state(0, job.stages[index], job.image_shape) for index in indices]
-
-
-def steps(job, index, state, teacher=None, count=2):
-    """The host State after some steps of a stage, and the last report."""
-    program = job.stages[index].program
-    knowledge = {} if teacher is None else parallel.join(job.layout, [training.variables_of(teacher)])
-    state = parallel.join(job.layout, [state])
-    order = program.order(state)
-    for _ in range(count):
-        state, report = program.advance(program.chunk)(state, knowledge, order, *job.training_set)
-    return jax.device_get(state), jax.device_get(report)
 
 
 def moved(before, after):

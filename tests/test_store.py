@@ -14,6 +14,7 @@ from ikd.journal import read_records
 from ikd.recipes import recipe
 from ikd.stage_names import stage_name
 from ikd.validation import resolve
+from tests.small_run import without_times
 from tests.test_checkpoint import make_state
 
 DEVICES = jax.devices()
@@ -52,6 +53,18 @@ def test_a_teacher_is_the_same_after_its_student_was_trained(tmp_path):
     before = stored()
     experiment.run(make_config('at_kd'), tmp_path / 'second', DEVICES[:1])
     assert stored() == before and before
+
+
+def test_an_assistant_from_the_store_keeps_its_place(tmp_path):
+    """The epochs of stages that are taken from the store count as those that are trained."""
+    config = make_config('takd', **{'data.size': 8, 'data.limit': 64, 'model.name': 'mlp', 'teacher.model': 'mlp',
+                                    'teacher.assistant': 'mlp'})
+    trained, taken = (experiment.run(config, tmp_path / name, DEVICES[:1]) for name in ('first', 'second'))
+    first, second = (without_times(read_records(tmp_path / name)) for name in ('first', 'second'))
+    assert [(record['stage'], record['epoch']) for record in second] == [
+        ('teacher', 1), ('teacher', 2), ('assistant', 3), ('assistant', 4), ('student', 5), ('student', 6)]
+    assert second == [{**record, **({} if record['stage'] == 'student' else {'stored': True})} for record in first]
+    assert taken['trials'][0]['test_nll'] == trained['trials'][0]['test_nll']
 
 
 @pytest.mark.slow

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from ikd import parallel, run_data, training, trials
-from ikd.data.resident import AUGMENTATIONS, epoch_order
+from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
 from ikd.errors import InputError
+from ikd.explainers import EXPLAINERS
 from ikd.objectives import Batch, cross_entropy
+from ikd.objectives.losses import entropy
 from ikd.recipes import RECIPES
 from ikd.stages import Stage, continued
 from ikd.validation import resolve
-from tests.small_run import make_config
+from tests.small_run import make_config, states, steps
 
 EPOCHS, SPAN, STEPS, B = 2, 4, 4, 32
 
@@ -69,6 +71,62 @@ def test_what_a_step_is_told(watched):
     # The learning rate has come half of its way where half of the span is trained.
     rates = [float(prepared.schedule(step)) for step in range(SPAN * STEPS)]
     np.testing.assert_allclose(rates, 1e-12 * np.repeat([1, 0.1, 0.01], [8, 4, 4]), rtol=1e-5)
+
+
+@pytest.fixture
+def alike(monkeypatch):
+    """Augmented, every pixel is 51, which the MLP of digits is given as 0.2."""
+    monkeypatch.setitem(AUGMENTATIONS, 'crop_flip', lambda images, example_keys: jnp.full_like(images, 51))
+    return {'model.name': 'mlp', 'data.augment': 'crop_flip', 'optimizer.learning_rate': 1e-12,
+            'optimizer.weight_decay': 0.0}
+
+
+def test_what_is_explained(alike, monkeypatch):
+    """By batch and teacher: the augmented images that the step learns from, and the network of each."""
+    def seen(model, variables, images, class_chunk=None):
+        return jnp.repeat(images[:, None], 10, 1)
+
+    def weights(model, variables, images, class_chunk=None):
+        return jnp.broadcast_to(variables['params']['Dense_0']['kernel'].sum(), (len(images), 10, 1, 1, 1))
+
+    def watching(batch):
+        loss, parts = cross_entropy(batch)
+        both = {'own': batch.explain, "teacher's": batch.teacher.explain}
+        return loss, {**parts, **{f'{whose} {name}': explain(name).mean((1, 2, 3, 4))
+                                  for whose, explain in both.items() for name in ('seen', 'weights')}}
+
+    monkeypatch.setitem(EXPLAINERS, 'seen', seen)
+    monkeypatch.setitem(EXPLAINERS, 'weights', weights)
+    monkeypatch.setitem(RECIPES, 'watching', lambda config: [
+        Stage('first', cross_entropy, 1, draws=1), Stage('second', watching, 1, teacher=0)])
+    job, (teacher, new) = states(resolve(make_config(epochs=2, **alike, **{'method.name': 'watching'})), (0, 1))
+    _, report = steps(job, 1, new, teacher, count=1)
+    for whose, state in ('own', new), ("teacher's", teacher):
+        np.testing.assert_allclose(report[f'{whose} seen'], 0.2, rtol=1e-5)
+        np.testing.assert_allclose(report[f'{whose} weights'], state.params['Dense_0']['kernel'].sum(), rtol=1e-3)
+
+
+def test_dropout_draws_anew_at_every_step(alike):
+    """Of two seeds with the same weights and images, no two steps of four have the same probabilities."""
+    config = resolve(make_config(epochs=2, **alike, **{'method.name': 'dropout', 'method.rate': 0.5}))
+    job, (new,) = states(config, (0,))
+    entropies = [steps(job, 0, new._replace(seed=np.uint32(seed)), count=1)[1]['entropy_p'] for seed in (0, 1)]
+    assert len({*np.ravel(entropies).tolist()}) == 8
+
+
+def test_a_teacher_is_in_evaluation_mode():
+    """Its targets are those of its running averages, not of the batch's statistics."""
+    config = resolve(make_config(epochs=2, **{'method.name': 'kd', 'method.temperature': 1.0, 'model.name': 'mlp',
+                                              'teacher.model': 'cnn2'}))
+    job, (teacher, new) = states(config, (0, 1))
+    order = np.asarray(job.stages[1].program.order(parallel.join(job.layout, [new])))
+    _, report = steps(job, 1, new, teacher, count=1)
+    inputs = normalise(job.dataset.train_images[order[:B]], job.dataset.mean, job.dataset.std)
+    running, of_batch = (float(entropy(jax.nn.softmax(job.stages[0].model.apply(
+        training.variables_of(teacher), inputs, train=train, mutable=['batch_stats'])[0][0])).mean())
+        for train in (False, True))
+    assert np.ravel(report['entropy_q'])[0] == pytest.approx(running, rel=1e-5)
+    assert abs(of_batch - running) > 1e-3
 
 
 def test_a_stage_goes_on_where_the_one_before_it_ended():

@@ -5,7 +5,17 @@ from scipy import ndimage
 from sklearn.datasets import load_sample_image
 
 from ikd.errors import InputError
-from ikd.evaluation.corruptions import KINDS, SEVERITIES, at, clouds, corrupt, defocus_blur, fog
+from ikd.evaluation.corruptions import (
+    KINDS,
+    SEVERITIES,
+    at,
+    clouds,
+    corrupt,
+    defocus_blur,
+    fog,
+    motion_blur,
+    zoom_blur,
+)
 
 
 @pytest.fixture(scope='module')
@@ -72,6 +82,37 @@ def test_contrast_and_brightness_in_closed_form(photographs):
 def test_blurs_leave_what_is_even(kind):
     even = np.full((3, 32, 32, 3), (10, 200, 90), np.uint8)
     np.testing.assert_array_equal(corrupt(even, kind, 5), even)
+
+
+def test_zoom_of_a_ramp():
+    """About the middle: enlarged z times, a ramp rises as 1 / z."""
+    places = np.arange(32) - 15.5
+    ramp = 0.5 + (places[:, None] + 2 * places)[None, ..., None] / 200
+    zooms = 1 + np.arange(6) / 100
+    expected = 0.5 + (ramp - 0.5) * (1 + (1 / zooms).sum()) / 7
+    np.testing.assert_allclose(zoom_blur(ramp, 0, None), expected, atol=1e-12)
+
+
+def test_motion_of_a_ramp():
+    """A ramp moves back by the mean of the way, along the angle that is drawn: rows by its sine."""
+    rows, columns = np.mgrid[:32, :32] / 100
+    ramp = np.stack([rows + 2 * columns] * 3)[..., None]
+    angle = np.random.default_rng(0).uniform(-np.pi / 4, np.pi / 4, (3, 1))[..., None, None]
+    way = np.arange(7)
+    weights = np.exp(-way ** 2 / 2)
+    expected = ramp - way @ weights / weights.sum() * (np.sin(angle) + 2 * np.cos(angle)) / 100
+    found = motion_blur(ramp, 0, np.random.default_rng(0))
+    np.testing.assert_allclose(found[:, 7:-7, 7:-7], expected[:, 7:-7, 7:-7], atol=1e-12)
+
+
+@pytest.mark.parametrize('kind', ['defocus_blur', 'gaussian_blur', 'zoom_blur', 'brightness', 'contrast', 'pixelate',
+                                  'jpeg_compression'])
+def test_images_that_are_not_square(kind):
+    """Rows that are even stay so, and brighter from top to bottom."""
+    rows = np.broadcast_to(np.linspace(20, 230, 24)[None, :, None, None], (2, 24, 40, 1)).astype(np.uint8)
+    changed = corrupt(rows, kind, 5).astype(int)
+    assert changed.shape == rows.shape and np.ptp(changed, axis=2).max() <= 2
+    assert np.all(np.diff(changed[0, 4:-4:4, 0, 0]) > 0)
 
 
 def test_defocus_is_a_disk():

@@ -218,6 +218,21 @@ def test_relevance_finds_its_way_through_what_one_may_write(grey, after):
     assert np.all(lost > -1e-3) and np.median(lost) < 0.5
 
 
+def test_what_is_subtracted_adds_nothing(grey):
+    """By z+ the share of relu(x) - relu(-x) / 2 that is below 0 takes nothing of a class's relevance; in NumPy."""
+    model = Written(lambda x: nn.relu(x) - nn.relu(-x) / 2)
+    variables = filled(model, grey.shape[1:])
+    last, first = (variables['params'][name] for name in ('Dense_0', 'Dense_1'))  # as Python comes to them
+    for image, maps in zip(np.float64(grey).reshape(len(grey), -1), maps_of('lrp_z_plus', model, variables, grey)):
+        z = image @ first['kernel'] + first['bias']
+        hidden = np.where(z > 0, z, z / 2)
+        for k, logit in enumerate(hidden @ last['kernel'] + last['bias']):
+            into = np.maximum(hidden * last['kernel'][:, k], 0)
+            above = np.where(z > 0, divided(into[:, None], logit[None]), 0)
+            expected = divided(np.maximum(image[:, None] * first['kernel'], 0), above)
+            np.testing.assert_allclose(np.ravel(maps[k]), expected, rtol=1e-3, atol=1e-5)
+
+
 def test_epsilon_must_be_positive(grey):
     model = models.create('mlp', 3)
     with pytest.raises(InputError, match='epsilon is 0; it must be positive'):

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ikd.report.curves import (
@@ -49,6 +49,7 @@ def test_a_curve_begins_anew_with_a_stage():
     assert pieces(curve) == [[(1, 10), (2, 20)], [(3, 30), (5, 50), (6, 60)]]
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_marks_are_round_few_and_inside(low, span):
     marks = round_steps(low, low + span)
@@ -62,7 +63,7 @@ def test_marks_are_round_few_and_inside(low, span):
 
 
 def test_marks_of_known_axes():
-    assert round_steps(0, 100) == [0, 50, 100] or round_steps(0, 100) == [0, 20, 40, 60, 80, 100]
+    assert round_steps(0, 100) == [0, 50, 100]
     assert round_steps(1, 10, 7) == [2, 4, 6, 8, 10] and round_steps(0.03, 0.31) == [0.1, 0.2, 0.3]
     np.testing.assert_allclose(powers(1e-4, 20), [1e-4, 1e-3, 1e-2, 0.1, 1, 10][::2])
     np.testing.assert_allclose(powers(0.02, 3), [0.1, 1])
