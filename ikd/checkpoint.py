@@ -229,6 +229,8 @@ def last_tree(workdir, seed):
         options = ocp.CheckpointManagerOptions(create=False, multiprocessing_options=ALONE)
         with ocp.CheckpointManager(last, options=options) as saved:
             step = saved.latest_step()
+            if step is None:
+                raise ValueError('an empty folder')
             return opened(last / str(step), lambda: saved.restore(step, args=ocp.args.StandardRestore()))[0]
     except (OSError, ValueError) as error:
         raise RunError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'

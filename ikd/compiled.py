@@ -7,12 +7,13 @@ import sys
 def cache_directory(setting, environment):
     """Where compiled programs are kept: `cache_dir`, by default where JAX's own variable says, or one folder a user.
 
-    None, nowhere, if it is 'off'. environment: the process's variables.
+    None, nowhere, if it is 'off'. `~` is the home directory. environment: the process's variables.
     """
     if setting == 'off':
         return None
     home = environment.get('XDG_CACHE_HOME') or str(pathlib.Path.home() / '.cache')
-    return setting or environment.get('JAX_COMPILATION_CACHE_DIR') or str(pathlib.Path(home) / 'ikd' / 'compiled')
+    return os.path.expanduser(setting or environment.get('JAX_COMPILATION_CACHE_DIR')
+                              or str(pathlib.Path(home) / 'ikd' / 'compiled'))
 
 
 def keep_compiled(setting):

@@ -51,12 +51,14 @@ def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
     """The line of metrics.jsonl for an epoch, counted from 1 at the recipe's start. Accuracies in percent.
 
     `seconds` are the seed's share of those of the seeds trained together, `images_per_second` the speed of all these.
+    A part of an objective of one's own whose mean is no number is None: JSON has none such.
     """
     steps = len(report['loss'])
+    means = {f'train_{name}': float(values.mean(dtype=np.float64)) for name, values in report.items()}
     return {'seed': seed, 'stage': stage.name, 'epoch': epoch, 'step': epoch * steps,
             'learning_rate': rate, 'seconds': round(seconds, 4),
             'images_per_second': round(steps * job.config.batch_size / seconds, 1),
-            **{f'train_{name}': float(values.mean(dtype=np.float64)) for name, values in report.items()}, **test}
+            **{name: mean if np.isfinite(mean) else None for name, mean in means.items()}, **test}
 
 
 def epoch_line(job, record):

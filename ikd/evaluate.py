@@ -13,7 +13,6 @@ run reads, or with --seed=S into RUN/evaluation/seedS/; what was there before go
 """
 import argparse
 import datetime
-import pathlib
 import sys
 import time
 from contextlib import closing
@@ -26,13 +25,13 @@ from ikd.compiled import keep_compiled
 from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
-from ikd.evaluation.explanations import COMPLETE, MEASURES, RANKED, at_a_time, examiner
+from ikd.evaluation.explanations import COMPLETE, MEASURES, examiner, measures_of, ticks
 from ikd.evaluation.likeness import same_data
 from ikd.evaluation.measure import describe, rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable, explainer_options
 from ikd.explainers.catalogue import NAMES
-from ikd.files import open_folder, save_figure, write_json
+from ikd.files import open_folder, output_path, save_figure, write_json
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
 from ikd.progress import Progress
@@ -91,12 +90,9 @@ def evaluate(trained, options, confused=None):
     image_shape = trained.dataset.test_images.shape[1:]
     names, reasons = applicable(trained.model, trained.variables, image_shape)
     measures = [name for name in MEASURES if name in options.only]
-    names = [name for name in names if name in asked and (name in COMPLETE or {*measures} - {'completeness'})]
-    names, ranked = names if measures else [], len({*RANKED} & {*measures})
-    batches = -(-min(options.images, len(trained.dataset.test_images)) // at_a_time(trained, BATCH))
-    each = ranked + batches * (len(measures) > ranked)
-    total = len(names) * each + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * (
-        'corruptions' in options.only)
+    names = [name for name in names if name in asked and measures_of(name, measures)]
+    total = (len(names) * ticks(trained, measures, options.images, BATCH)
+             + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * ('corruptions' in options.only))
 
     with closing(Progress(total)) as progress, jax.default_matmul_precision(MATMUL[trained.config.precision]):
         def ticking(text):
@@ -144,10 +140,8 @@ def main(argv):
         same_data(trained, confused)
     config = trained.config
     keep_compiled(config.cache_dir)
-    of_seed = '' if options.seed is None else f'seed{options.seed}'
-    out = pathlib.Path(options.out or pathlib.Path(options.workdir, 'evaluation', of_seed))
-    with writing(out):
-        open_folder(out)
+    out = output_path(options, 'evaluation')
+    open_folder(out)
     found = evaluate(trained, options, confused)
     facts = provenance()
     run = {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,

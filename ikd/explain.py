@@ -17,8 +17,9 @@ from contextlib import closing
 from os.path import expanduser
 
 from ikd.errors import InputError, ending_in_a_line
-from ikd.files import open_folder, replacing, save_figure
+from ikd.files import open_folder, output_path, replacing, save_figure
 from ikd.modules import run_config, take_config
+from ikd.words import named, plural
 
 EXAMPLES = 10  # test images
 LIKELIEST = 3
@@ -110,13 +111,10 @@ def chosen(asked, trained):
     """(names of explainers, notes on those that were asked for and do not apply). InputError if none is left."""
     from ikd.explainers import EXPLAINERS, applicable
 
-    asked = (trained.config.method.explainer if asked is None else asked).split(',')
-    for name in asked:
-        if name != 'all' and name not in EXPLAINERS:
-            raise InputError(f"unknown --explainers={name}; choose from: all, {', '.join(EXPLAINERS)}")
     names, reasons = applicable(trained.model, trained.variables, trained.dataset.train_images.shape[1:])
-    if 'all' in asked:
+    if asked == 'all':
         return names, [f'not for this network: {name} ({reason})' for name, reason in reasons.items()]
+    asked = named('explainers', trained.config.method.explainer if asked is None else asked, EXPLAINERS)
     for name in asked:
         if name in reasons:
             raise InputError(f"--explainers={name} does not go with this network: {reasons[name]}; choose from: all, "
@@ -161,8 +159,7 @@ def main(argv):
     from ikd.progress import Progress
     from ikd.trained import load
 
-    of_seed = '' if options.seed is None else f'seed{options.seed}'
-    out = pathlib.Path(options.out or pathlib.Path(options.workdir, 'explained', of_seed))
+    out = output_path(options, 'explained')
     paths = listed(options.images, out) if options.images is not None else None
     run_config(options)
     trained = load(options.workdir, options.seed, options.data, images=paths is None)
@@ -171,10 +168,7 @@ def main(argv):
     explainers, notes = chosen(options.explainers, trained)
     names, images, labels = read(paths, dataset.train_images.shape[1:], trained.class_names) if paths else examples(
         trained)
-    try:
-        open_folder(out)
-    except OSError as error:
-        raise InputError(f'cannot write to {out} ({error.strerror}); choose another --out') from error
+    open_folder(out)
     title = f'{config.model.name} after {config.method.name} on {config.data.name}, seed {trained.seed}'
     pictures = picture_names(names, (options.explainers or explainers[0]).replace(',', '-'))
     with closing(Progress((len(explainers) + 1) * len(names), unit='image')) as progress:
@@ -199,7 +193,7 @@ def main(argv):
         print(f'{name}: {says}  ->  {out / picture}')
     for note in notes:
         print(note)
-    print(f"{len(names)} picture{'s' * (len(names) > 1)} and explanations.npz written to {out}/")
+    print(f"{plural(len(names), 'picture')} and explanations.npz written to {out}/")
 
 
 def cli():

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import warnings
 
-from ikd.errors import Busy, RunError, writing
+from ikd.errors import Busy, InputError, RunError, writing
 
 
 def temporary(path):
@@ -53,20 +53,26 @@ def holding(path, busy=None):
 
 
 @contextlib.contextmanager
-def replacing(path):
+def whole(path):
     """Gives a path to write to, which then takes the place of `path`: whole or not at all, whatever ends the process.
 
-    Of several processes that do so at once, on one machine or on several, the last wins. Raises Unwritable.
+    Of several processes that do so at once, on one machine or on several, the last wins. Raises OSError.
     """
     new = temporary(pathlib.Path(path))
-    with writing(path):
-        try:
-            yield new
-            with new.open('rb') as written:
-                os.fsync(written.fileno())
-            os.replace(new, path)
-        finally:
-            new.unlink(missing_ok=True)
+    try:
+        yield new
+        with new.open('rb') as written:
+            os.fsync(written.fileno())
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """As `whole`, but what goes wrong is raised as Unwritable."""
+    with writing(path), whole(path) as new:
+        yield new
 
 
 def replace_text(path, text):
@@ -75,10 +81,19 @@ def replace_text(path, text):
         new.write_text(text)
 
 
+def output_path(options, name):
+    """Where a command writes what it finds about a run: `--out`, or `name` in the run's folder, `seedS` in that."""
+    of_seed = '' if options.seed is None else f'seed{options.seed}'
+    return pathlib.Path(options.out or pathlib.Path(options.workdir, name, of_seed))
+
+
 def open_folder(path):
-    """Create a folder if need be, and try to write into it: OSError shows before the work does."""
-    path.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=path).close()
+    """Create a folder if need be, and try to write into it: InputError, before the work is done, if it can't be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise InputError(f'cannot write to {path} ({error.strerror}); choose another --out') from error
 
 
 @contextlib.contextmanager

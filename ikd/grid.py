@@ -117,8 +117,8 @@ def write_cell(results, cell, summary, seed, measured=None):
     name = cell_name(config)
     (trial,) = [trial for trial in summary['trials'] if trial['seed'] == seed]
     path, there = cell_path(results, name, seed), read_cell(results, cell, seed)
-    if measured is None and there and there['test_accuracy'] == trial['test_accuracy']:
-        measured = there.get('measured')
+    if there and 'measured' in there and there['test_accuracy'] == trial['test_accuracy']:
+        measured = {**there['measured'], **(measured or {})}
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     record = {
@@ -149,7 +149,7 @@ def picture_path(results, grid, cell):
 
 
 def drawn(results, grid, found):
-    """What `read_cells` has found without the trials whose picture is not there."""
+    """What `read_cells` has found without the trials whose picture is not there, so that they are done again."""
     absent = {cell_name(cell.config) for cell in grid.cells
               if cell.picture and not picture_path(results, grid, cell).exists()}
     return {name: {seed: record for seed, record in records.items() if seed or name not in absent}

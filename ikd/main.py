@@ -23,6 +23,7 @@ from ikd.config import default, flatten, no_field
 from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable
 from ikd.modules import mistake
 from ikd.signals import same_command, stopping
+from ikd.words import plural
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
                                          'comma-separated list of arguments.', lock_config=True)
@@ -111,7 +112,7 @@ def describe(summary, workdir, seconds):
     spread = f" +- {summary['test_accuracy_std']:.2f}" if summary['test_accuracy_std'] is not None else ''
     what = ', '.join(filter(None, (summary['method'], summary['explainer'], summary['model'], summary['dataset'])))
     return (f"{what}: test accuracy {summary['test_accuracy_mean']:.2f}{spread} % after {summary['epochs']} epochs "
-            f"({len(trials)} trial{'s' if len(trials) > 1 else ''}, {sum(t['train_seconds'] for t in trials):.0f} s "
+            f"({plural(len(trials), 'trial')}, {sum(t['train_seconds'] for t in trials):.0f} s "
             f'of training; this command {seconds:.0f} s)\n'
             f"written to {workdir}/: {', '.join(sorted(path.name for path in pathlib.Path(workdir).iterdir()))}")
 

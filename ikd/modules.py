@@ -7,6 +7,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import sys
 import sysconfig
 import traceback
 from os.path import expanduser
@@ -33,8 +34,9 @@ def module_of(path):
         raise InputError(f"there is no file {path}; ikd's own are in configs/")
     if not path.endswith('.py'):
         raise InputError(f"{path} is no Python file; ikd's own are in configs/")
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+    spec = importlib.util.spec_from_file_location(f'config_{pathlib.Path(path).stem}', path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses, as Flax's modules are, look up what annotations name
     with mistakes_in_a_line(path):
         spec.loader.exec_module(module)
     return module

@@ -177,7 +177,8 @@ def time_left(todo, found):
 
 
 def render(grid, results):
-    """Write the grid's files into the folder `results` and return what to print."""
+    """Write the grid's files into the folder `results` and return what to print. InputError where that can't be."""
+    open_results(results)
     found = grids.read_cells(results, grid)
     if grid.report:
         return grid.report(grid, found, results)
@@ -192,7 +193,6 @@ def render(grid, results):
     records = [record for of_cell in found.values() for record in of_cell.values()]
     text = markdown(grid.title, result, grid.notes, sources(records), grid.error)
     path = pathlib.Path(results) / grid.name
-    open_results(results)
     replace_text(path.with_suffix('.md'), text)
     replace_text(path.with_suffix('.csv'), tables.csv_text(result))
     write_json(path.with_suffix('.json'), {'name': grid.name, 'title': grid.title, 'error': grid.error, **result,

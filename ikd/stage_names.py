@@ -72,8 +72,8 @@ def own_code(config):
 def idle(config, before):
     """Of {dotted field: what it was before} those whose values the config's recipe makes no use of.
 
-    Never those that say where or how, and, with code of the user's own, which may read any, none. Raises InputError
-    for a config that can't be resolved.
+    Fields that say where or how are never named. With code of the user's own none is, as it may read any. Raises
+    InputError for a config that can't be resolved.
     """
     def made(config):
         stages = recipe(config)

@@ -58,7 +58,7 @@ def common(old, new):
 
 
 def everything(model, image_shape, names):
-    """Train all parts of a network: the top-level names of its parameters."""
+    """Train all parts of a network: the top-level names of its parameters and statistics."""
     return names
 
 

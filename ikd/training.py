@@ -130,7 +130,8 @@ def prepare(stage, model, teacher, data, config, layout):
     if layout.axis_name and shapes.get('batch_stats') and not knows_devices:
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
-    trained = frozenset(stage.trains(model, image_shape, tuple(shapes['params'])))
+    parts = dict.fromkeys((*shapes['params'], *shapes.get('batch_stats', {})))  # some have statistics alone
+    trained = frozenset(stage.trains(model, image_shape, tuple(parts)))
     steps = len(data.train_images) // config.batch_size
     optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
     prepared = Prepared(stage, model, trained, optimizer, schedule, None)

@@ -129,6 +129,7 @@ def check_fields(config):
     for field, value in fields.items():
         if field not in there and not field.startswith('own.'):
             raise InputError(no_field(field))
+        _check(value is not None or there.get(field) is None, f'{field} is None; give it a value')
         _check(not isinstance(value, float) or math.isfinite(value), f'{field} is {value}; it must be a number')
         try:
             json.dumps(value)

@@ -32,5 +32,5 @@ def named(flag, text, choices):
     names = [*choices] if text in (None, 'all') else text.split(',')
     for name in names:
         if name not in choices:
-            raise InputError(f"--{flag}: no '{name}'; choose from {', '.join(choices)}")
+            raise InputError(f"--{flag}: no '{name}'; choose from {', '.join(choices)}, or all")
     return names

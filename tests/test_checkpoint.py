@@ -160,8 +160,10 @@ def test_a_damaged_last_checkpoint_of_a_finished_run(tmp_path):
     shutil.rmtree(folder / '1' / 'default')
     with pytest.raises(InputError, match=f'warmup/1 is damaged .* remove {tmp_path}/summary.json'):
         checkpoint.last_tree(tmp_path, 0)
-    with pytest.raises(InputError, match='no checkpoint of seed 5 any more'):
-        checkpoint.last_tree(tmp_path, 5)
+    shutil.rmtree(folder / '1')
+    for seed in 0, 5:
+        with pytest.raises(InputError, match=f'no checkpoint of seed {seed} any more'):
+            checkpoint.last_tree(tmp_path, seed)
 
 
 @pytest.mark.parametrize('last', [True, False])

@@ -11,6 +11,7 @@ def test_where_compiled_programs_are_kept():
     assert cache_directory(None, {}) == str(pathlib.Path.home() / '.cache' / 'ikd' / 'compiled')
     assert cache_directory(None, {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) == '/jax'
     assert cache_directory('mine', {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) == 'mine'
+    assert cache_directory('~/mine', xdg) == str(pathlib.Path.home() / 'mine')
     assert cache_directory('off', {**xdg, 'JAX_COMPILATION_CACHE_DIR': '/jax'}) is None
 
 

@@ -78,6 +78,8 @@ def test_settings_of_the_paper():
     ('method.alpha', 1.5, 'method.alpha is 1.5'),
     ('method.lam', -0.1, 'method.lam is -0.1'),
     ('method.beta', -0.5, 'method.beta is -0.5'),
+    ('method.alpha', None, 'method.alpha is None; give it a value'),
+    ('optimizer.milestones', None, 'optimizer.milestones is None; give it a value'),
     ('method.warmup_epochs', 200, 'method.warmup_epochs is 200, but the run has 160 epochs'),
     ('method.warmup_epochs', 160, 'method.warmup_epochs is 160, but the run has 160 epochs'),
     ('epochs', 0, 'epochs is 0; it must be at least 1'),

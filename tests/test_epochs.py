@@ -41,6 +41,15 @@ def test_what_a_record_says():
                      'images_per_second': 20.0, 'train_loss': 1.5, 'test_nll': 7}
 
 
+def test_a_part_that_is_no_number_is_none():
+    """JSON has no other word for it; the loss itself is another matter."""
+    job = SimpleNamespace(config=SimpleNamespace(batch_size=10))
+    report = {'loss': np.ones(2), 'ratio': np.array([1.0, np.nan]), 'odds': np.array([1.0, np.inf])}
+    found = epoch_record(job, 5, SimpleNamespace(name='ce'), 3, 0.1, 2.0, report, {})
+    assert (found['train_loss'], found['train_ratio'], found['train_odds']) == (1, None, None)
+    json.dumps(found, allow_nan=False)
+
+
 def test_a_bad_step_is_named_where_no_test_was_made():
     """Steps are counted from 0 over the whole run: the third of the fifth epoch, of ten steps each."""
     prepared = SimpleNamespace(program=SimpleNamespace(steps=10), stage=SimpleNamespace(name='ce'))

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ikd import compare
-from ikd.errors import RunError, Unwritable
+from ikd.errors import InputError, RunError, Unwritable
 from ikd.files import (
     open_folder,
     read_json,
@@ -33,7 +33,7 @@ def test_a_name_in_any_script_is_drawn_without_a_warning(tmp_path):
 def test_a_folder_that_is_there_and_read_only(tmp_path):
     """Shows before any work is done."""
     tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError):
+    with pytest.raises(InputError, match=r'cannot write to .* \(Permission denied\); choose another --out'):
         open_folder(tmp_path)
 
 

@@ -1,4 +1,5 @@
 """Cells and their files, what is left to do and in which order, the grids of `configs/`."""
+import copy
 import importlib
 import json
 import pathlib
@@ -210,6 +211,19 @@ def test_a_cells_file(tmp_path):
                                 if field in record['config']} and 'seed' not in record['config']
     temporary(cell_path(tmp_path, name, 4)).write_text('{')  # what a crash leaves
     assert read_cells(tmp_path, small('le')) == {name: {3: record}}
+
+
+def test_what_two_tables_measure_of_a_network_is_kept(tmp_path):
+    """Until it is another network, by its accuracy."""
+    cell, other = small('le').cells[0], copy.deepcopy(SUMMARY)
+    write_cell(tmp_path, cell, SUMMARY, 3, {'similarity': 0.5})
+    both = {'similarity': 0.5, 'likeness': 0.1}
+    assert write_cell(tmp_path, cell, SUMMARY, 3, {'likeness': 0.1})['measured'] == both
+    assert len(write_cell(tmp_path, cell, SUMMARY, 3)['measured']) == 2
+    (trial,) = [trial for trial in other['trials'] if trial['seed'] == 3]
+    trial['test_accuracy'] = 1.0
+    assert write_cell(tmp_path, cell, other, 3, {'likeness': 0.2})['measured'] == {'likeness': 0.2}
+    assert 'measured' not in write_cell(tmp_path, cell, SUMMARY, 3)
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '{"seed": 3}', '{"seed": 3, "test_accuracy": null, "config": {}}',

@@ -47,6 +47,16 @@ def test_a_mistake_in_what_the_file_imports(line, said, tmp_path, monkeypatch):
     assert f'{error.value}'.startswith(f'{tmp_path}/helper_of_mine.py, line 3: {said}')
 
 
+def test_a_network_under_new_annotations(tmp_path):
+    """Dataclasses look the module up by its name, which is no library's."""
+    file = tmp_path / 'json.py'
+    file.write_text('from __future__ import annotations\nimport flax.linen as nn\n\n'
+                    'class Mine(nn.Module):\n    width: int = 3\n')
+    assert module_of(str(file)).Mine().width == 3
+    import json
+    assert json.loads('3') == 3
+
+
 def test_what_is_refused_on_purpose_stays_as_it_is(tmp_path):
     file = tmp_path / 'mine.py'
     file.write_text('from ikd.errors import InputError\nraise InputError("give another")\n')

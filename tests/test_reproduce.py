@@ -212,10 +212,13 @@ def test_bad_input(arguments, message, tmp_path):
     assert '\n' not in str(error.value) and not pathlib.Path('x').exists()
 
 
-def test_results_that_cannot_be_written(tmp_path):
+@pytest.mark.parametrize('config', ['tables/table3', 'figures/figure2', 'figures/figure3', 'searches/cwtm'])
+def test_results_that_cannot_be_written(config, tmp_path):
+    """To train, or only to render."""
     (tmp_path / 'file').write_text('in the way')
-    with pytest.raises(InputError, match='cannot write to .*; choose another with --results'):
-        reproduced(tmp_path, f'--results={tmp_path}/file')
+    for flag in f'--workdir={tmp_path}/runs', '--render':
+        with pytest.raises(InputError, match='cannot write to .*; choose another with --results'):
+            reproduce.main([f'--config=configs/{config}.py', flag, f'--results={tmp_path}/file'])
 
 
 def test_the_command_line_exits_with_2(monkeypatch, capsys):

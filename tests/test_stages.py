@@ -1,6 +1,7 @@
 """What a stage takes from earlier ones, which parameters it trains, and what it keeps beside them."""
 from functools import partial
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -45,6 +46,23 @@ def test_a_hint_trains_what_lies_before_it_and_nothing_else():
     assert set(momentum) == trained
     assert moved(kept.params, teacher.params) == moved(kept.batch_stats, teacher.batch_stats) == set()
     assert report['features'] > 0
+
+
+class Whitened(nn.Module):
+    """A network of one's own that begins with statistics alone."""
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.BatchNorm(use_running_average=not train, use_scale=False, use_bias=False, name='whiten')(x)
+        return nn.Dense(self.num_classes, name='last')(x.reshape(len(x), -1)), {}
+
+
+def test_statistics_of_a_part_without_parameters_move(monkeypatch):
+    monkeypatch.setitem(models.MODELS, 'whitened', Whitened)
+    job, (new,) = states(make_config('ce', **{'model.name': 'whitened'}), (0,))
+    ended, _ = steps(job, 0, new)
+    assert moved(new.batch_stats, ended.batch_stats) == {'whiten'} and moved(new.params, ended.params) == {'last'}
 
 
 def test_flow_trains_the_groups_and_not_the_last_layer():
@@ -187,6 +205,9 @@ def test_a_generation_before_sees_other_orders_and_other_crops():
 @pytest.mark.parametrize('method, fields, message', [
     ('hint', {'model.width': 4}, 'features.regressor=True for unlike numbers of channels'),
     ('hint', {'features.tap': 'group9'}, 'group9'),
+    ('hint', {'features.tap': 'group9', 'features.regressor': True}, "no tap 'group9' in one of the two"),
+    ('hint', {'features.tap': 'conv4', 'features.regressor': True, 'model.name': 'cnn2', 'teacher.model': 'cnn4'},
+     "no tap 'conv4' in PlainCNN; set features.tap to one of: "),
     ('hint', {'model.name': 'mlp'}, 'mlp has 2 and resnet8 3; choose a teacher.model with as many'),
     ('hint', {'model.name': 'mlp', 'teacher.model': 'mlp', 'features.tap': 'hidden9'}, 'hidden9'),
     ('fsp_kd', {'model.width': 4}, 'fsp_kd needs networks of one width'),

@@ -78,8 +78,7 @@ def description(dataset, pixels=True):
 
 def noted_checksum(directory):
     """The checksum in a directory's data.json, or None, as from before there was one. RunError if it is damaged."""
-    described = read_json(Path(directory) / 'data.json')
-    return described.get('checksum') if isinstance(described, dict) else None
+    return (read_json(Path(directory) / 'data.json') or {}).get('checksum')
 
 
 def without_images(described):

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ikd.errors import InputError
-from ikd.files import temporary
+from ikd.files import whole
 
 
 def fetch(name, url_infos, directory):
@@ -80,11 +80,7 @@ def _is_official(path, info):
 @contextlib.contextmanager
 def atomic(target):
     """Yields a new binary file to write to, which takes its place as target only if all goes well."""
-    part = temporary(target)
-    part.unlink(missing_ok=True)
-    try:
+    with whole(target) as part:
+        part.unlink(missing_ok=True)
         with open(part, 'xb') as file:  # x: not through a link that somebody put there
             yield file
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

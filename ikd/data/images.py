@@ -9,6 +9,7 @@ from PIL import ExifTags, Image
 # Pillow's other readers start programs (EPS), or are so seldom used that their faults stay unseen.
 FORMATS = ('PNG', 'JPEG', 'BMP', 'GIF', 'WEBP', 'TIFF')
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.gif', '.webp', '.tif', '.tiff')
+MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}  # of so many channels: grey, colour, colour and opacity
 MOST_PIXELS = 2**26  # 8192 x 8192; 256 MB once decoded
 
 GREY = ('1', 'L', 'LA', 'I;16', 'I;16L', 'I;16B')
@@ -48,12 +49,13 @@ def opened(file):
 
 
 def decode(file, channels, size=None):
-    """The image in a file (a path or a binary file) as uint8 [h, w, channels]; channels is 1 (grey) or 3 (colour).
+    """The image in a file (a path or a binary file) as uint8 [h, w, channels]; channels: one of MODES.
 
     With a size, pixels a side or (h, w): the largest square, or rectangle of that shape, in the middle, resized
     bicubically. So nothing is distorted, but the ends of the longer side are lost. Whatever the size: the first frame
-    of an animation, transparent pixels over white, the upper 8 of 16 bits, turned as EXIF says. Raises what `opened`
-    raises, whatever Pillow makes of damaged pixels, and ValueError for 32-bit pixels, whose range is unknown.
+    of an animation, transparent pixels over white unless there is a channel for them, the upper 8 of 16 bits, turned
+    as EXIF says. Raises what `opened` raises, whatever Pillow makes of damaged pixels, and ValueError for 32-bit
+    pixels, whose range is unknown.
     """
     with opened(file) as picture:
         if size is not None:
@@ -64,11 +66,11 @@ def decode(file, channels, size=None):
         picture = _plain(picture)
         if size is not None:
             picture = _middle(picture, *((w, h) if turn in SIDEWAYS else (h, w)))
-        if picture.mode == 'RGBA':
+        if picture.mode == 'RGBA' and channels < 4:
             picture = Image.alpha_composite(Image.new('RGBA', picture.size, 'white'), picture)
         if turn is not None:
             picture = picture.transpose(turn)
-        picture = picture.convert('L' if channels == 1 else 'RGB')
+        picture = picture.convert(MODES[channels])
     return np.asarray(picture).reshape(picture.height, picture.width, channels)
 
 

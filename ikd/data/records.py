@@ -6,9 +6,7 @@ import os
 import numpy as np
 from PIL import Image
 
-from ikd.data.images import opened, resize
-
-MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
+from ikd.data.images import MODES, opened, resize
 
 
 @contextlib.contextmanager

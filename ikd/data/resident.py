@@ -17,7 +17,7 @@ def epoch_order(seed, epoch, n, size, draws=0):
 
 
 def crop_and_flip(images, example_keys):
-    """Pad every side with PAD zeros, crop the old size at random, mirror every other image: uint8 [b, h, w, c].
+    """Pad every side with PAD zeros, crop the old size at random, mirror each image or not: uint8 [b, h, w, c].
 
     The standard CIFAR augmentation (2009.09140, section 3); each image draws from its own key.
     """

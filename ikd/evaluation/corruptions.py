@@ -4,6 +4,9 @@ They are generated here, on the fly; they are not the files of CIFAR-10-C, and a
 Numbers are those of the authors' script for images of 32x32 where the operation is the same; lengths grow with the
 image. Of their kinds, those that need pictures of their own (frost) or much code (snow, glass, elastic, spatter) are
 left out. Motion blur and zoom blur are written anew after their description.
+
+Each kind is a function of images x [n, h, w, c] in [0, 1], a level, which is the severity less one, and `draw`, a
+NumPy Generator; what it gives may lie outside of [0, 1], as `corrupt` clips it.
 """
 import io
 
@@ -16,31 +19,31 @@ from ikd.errors import InputError
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
-def gaussian_noise(x, severity, draw):
+def gaussian_noise(x, level, draw):
     """Noise of the same deviation everywhere."""
-    return x + draw.normal(size=x.shape) * (0.04, 0.06, 0.08, 0.09, 0.10)[severity]
+    return x + draw.normal(size=x.shape) * (0.04, 0.06, 0.08, 0.09, 0.10)[level]
 
 
-def shot_noise(x, severity, draw):
+def shot_noise(x, level, draw):
     """Each pixel counts so many photons."""
-    photons = (500, 250, 100, 75, 50)[severity]
+    photons = (500, 250, 100, 75, 50)[level]
     return draw.poisson(x * photons) / photons
 
 
-def impulse_noise(x, severity, draw):
+def impulse_noise(x, level, draw):
     """Some values are black or white."""
-    amount, chance = (0.01, 0.02, 0.03, 0.05, 0.07)[severity], draw.random(x.shape)
+    amount, chance = (0.01, 0.02, 0.03, 0.05, 0.07)[level], draw.random(x.shape)
     return np.where(chance < amount, draw.random(x.shape) < 0.5, x)
 
 
-def speckle_noise(x, severity, draw):
+def speckle_noise(x, level, draw):
     """Noise in proportion to the value."""
-    return x + x * draw.normal(size=x.shape) * (0.06, 0.1, 0.12, 0.16, 0.2)[severity]
+    return x + x * draw.normal(size=x.shape) * (0.06, 0.1, 0.12, 0.16, 0.2)[level]
 
 
-def defocus_blur(x, severity, draw):
+def defocus_blur(x, level, draw):
     """A disk for each point, of a radius that spreads as far as the script's kernels do."""
-    radius = (0.595, 0.745, 0.895, 1.02, 1.605)[severity] * pixel(x)
+    radius = (0.595, 0.745, 0.895, 1.02, 1.605)[level] * pixel(x)
     reach, fine = int(np.ceil(radius)), 16  # a pixel counts by the share of it, fine x fine points, that is inside
     places = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
     inside = places[:, None] ** 2 + places ** 2 <= radius ** 2
@@ -48,15 +51,15 @@ def defocus_blur(x, severity, draw):
     return ndimage.convolve(x, (kernel / kernel.sum())[None, :, :, None], mode='nearest')
 
 
-def gaussian_blur(x, severity, draw):
+def gaussian_blur(x, level, draw):
     """A normal distribution for each point."""
-    deviation = (0.4, 0.6, 0.7, 0.8, 1)[severity] * pixel(x)
+    deviation = (0.4, 0.6, 0.7, 0.8, 1)[level] * pixel(x)
     return ndimage.gaussian_filter(x, (0, deviation, deviation, 0), mode='nearest')
 
 
-def motion_blur(x, severity, draw):
+def motion_blur(x, level, draw):
     """Half a normal distribution along a line, in a direction of each image's own within 45 degrees of a row."""
-    reach, deviation = np.array(((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5))[severity]) * pixel(x)
+    reach, deviation = np.array(((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5))[level]) * pixel(x)
     way = np.arange(0, reach + 1)
     weights = np.exp(-way ** 2 / (2 * deviation ** 2))
     angles, (h, w) = draw.uniform(-np.pi / 4, np.pi / 4, (len(x), 1)), x.shape[1:3]
@@ -64,17 +67,17 @@ def motion_blur(x, severity, draw):
                for t, weight in zip(way, weights / weights.sum()))
 
 
-def zoom_blur(x, severity, draw):
+def zoom_blur(x, level, draw):
     """The mean of the image and of its enlargements, in steps of a hundredth."""
-    zooms = 1 + np.arange(0, (6, 11, 16, 21, 26)[severity]) / 100
+    zooms = 1 + np.arange(0, (6, 11, 16, 21, 26)[level]) / 100
     rows, columns = (np.arange(side) - (side - 1) / 2 for side in x.shape[1:3])
     enlarged = sum(at(x, rows[None] / zoom - rows[0], columns[None] / zoom - columns[0]) for zoom in zooms)
     return (x + enlarged) / (len(zooms) + 1)
 
 
-def fog(x, severity, draw):
+def fog(x, level, draw):
     """A bright cloud of an image's own."""
-    amount, decay = ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75))[severity]
+    amount, decay = ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75))[level]
     h, w = x.shape[1:3]
     cloud = clouds(len(x), 2 ** int(np.ceil(np.log2(max(h, w)))), decay, draw)[:, :h, :w, None]
     cloud -= cloud.min((1, 2), keepdims=True)
@@ -83,32 +86,32 @@ def fog(x, severity, draw):
     return (x + amount * cloud) * brightest / (brightest + amount)
 
 
-def brightness(x, severity, draw):
+def brightness(x, level, draw):
     """The value of hue, saturation, value is raised; black becomes grey."""
     value = x.max(-1, keepdims=True)
-    raised = np.minimum(value + (0.05, 0.1, 0.15, 0.2, 0.3)[severity], 1)
+    raised = np.minimum(value + (0.05, 0.1, 0.15, 0.2, 0.3)[level], 1)
     return np.where(value > 0, x * raised / np.where(value > 0, value, 1), raised)
 
 
-def contrast(x, severity, draw):
+def contrast(x, level, draw):
     """Every value comes closer to the image's mean in its channel."""
     mean = x.mean((1, 2), keepdims=True)
-    return mean + (x - mean) * (0.75, 0.5, 0.4, 0.3, 0.15)[severity]
+    return mean + (x - mean) * (0.75, 0.5, 0.4, 0.3, 0.15)[level]
 
 
-def pixelate(x, severity, draw):
+def pixelate(x, level, draw):
     """Smaller and back, by the means of boxes."""
-    share, (h, w) = (0.95, 0.9, 0.85, 0.75, 0.65)[severity], x.shape[1:3]
+    share, (h, w) = (0.95, 0.9, 0.85, 0.75, 0.65)[level], x.shape[1:3]
     small = max(1, int(w * share)), max(1, int(h * share))
     return by_pillow(x, lambda picture: picture.resize(small, Image.Resampling.BOX).resize((w, h),
                                                                                          Image.Resampling.BOX))
 
 
-def jpeg_compression(x, severity, draw):
+def jpeg_compression(x, level, draw):
     """Saved as JPEG of a low quality."""
     def saved(picture):
         file = io.BytesIO()
-        picture.save(file, 'JPEG', quality=(80, 65, 58, 50, 40)[severity])
+        picture.save(file, 'JPEG', quality=(80, 65, 58, 50, 40)[level])
         return Image.open(file)
 
     return by_pillow(x, saved)

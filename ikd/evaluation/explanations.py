@@ -41,6 +41,18 @@ def at_a_time(trained, size=50):
     return fitting(trained, size, copies=SQUARES)
 
 
+def measures_of(explainer, measures):
+    """Those of the measures that are taken of an explainer."""
+    return [measure for measure in measures if measure != 'completeness' or explainer in COMPLETE]
+
+
+def ticks(trained, measures, most=100, size=50):
+    """How often a judge of `examiner` calls tick()."""
+    ranked = sum(measure in RANKED for measure in measures)
+    batches = -(-min(most, len(trained.dataset.test_labels)) // at_a_time(trained, size))
+    return ranked + batches * (len(measures) > ranked)
+
+
 def examiner(trained, measures, most=100, size=50, confused=None):
     """The function judge(explainer, tick), which takes `measures` of explainers on the first `most` test images.
 
@@ -123,7 +135,7 @@ def examiner(trained, measures, most=100, size=50, confused=None):
             if measure in measures:
                 found[measure] = way(trained, name, most)
                 tick()
-        return ({measure: found[measure] for measure in measures if measure != 'completeness' or name in COMPLETE},
+        return ({measure: found[measure] for measure in measures_of(name, measures)},
                 {**curves, 'fractions': shares} if curves else {})
 
     return judge

@@ -22,10 +22,11 @@ def likeness(trained, explainer=None, most=1000, confused=None):
     The one is the mean cosine of their maps over those of the first `most` test images (None: all) that are of the
     true class, a zero map's being 0; the other the mean probability that a network gives the other class there:
     `trained` itself, or `confused`, another Trained on the same data. explainer None: the run's own. low, high: value
-    -+ 1.96 standard deviations of bootstrap samples, images drawn within their classes, in [-1, 1]. Few images of a
-    class make both means uncertain and rho smaller, so compare like numbers of images. All three are None where rho
-    is not defined, as with two classes, low and high with fewer than two images a class on average (a class of one
-    does not scatter, which makes the interval narrower). What is no number is left out. InputError as of `same_data`.
+    -+ 1.96 standard deviations of bootstrap samples, images drawn within their classes, in [-1, 1]; a sample whose
+    rho is not defined counts as 0. Few images of a class make both means uncertain and rho smaller, so compare like
+    numbers of images. All three are None where rho is not defined, as with two classes, low and high with fewer than
+    two images a class on average (a class of one does not scatter, which makes the interval narrower). What is no
+    number is left out. InputError as of `same_data`.
     """
     cosines, probabilities, labels = read(trained, explainer, most, confused)
     value = rho(cosines, probabilities, labels)

@@ -9,7 +9,9 @@ from ikd.evaluation.adversarial import fgsm, pgd_step
 from ikd.evaluation.calibration import confusion, reliability
 from ikd.evaluation.corruptions import KINDS, SEVERITIES, corrupt
 from ikd.evaluation.sensitivity import nearby
-from ikd.trained import at_precision, rows_in_batches
+from ikd.trained import at_precision, fitting, rows_in_batches
+
+MOST = 250  # images at a time
 
 
 def of_pixels(trained):
@@ -21,10 +23,13 @@ def of_pixels(trained):
                                                                                train=False)[0])
 
 
-def predict(trained, apply, images, size=250):
-    """Logits [n, k] of uint8 images [n, h, w, c], on the host, `size` at a time; apply: `of_pixels`, compiled."""
+def predict(trained, apply, images, size=None):
+    """Logits [n, k] of uint8 images [n, h, w, c], on the host; apply: `of_pixels`, compiled.
+
+    size: how many images go together; None: MOST, or as many as fit.
+    """
     return np.concatenate([jax.device_get(apply(trained.variables, images[rows]))[real]
-                           for rows, real in rows_in_batches(len(images), size)])
+                           for rows, real in rows_in_batches(len(images), size or fitting(trained, MOST))])
 
 
 def predictions(trained, apply, most=500):
@@ -55,7 +60,8 @@ def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
     fast = jax.jit(lambda variables, *others: fgsm(functools.partial(function, variables), *others))
     step = jax.jit(lambda variables, *others: pgd_step(functools.partial(function, variables), *others))
     start = jax.jit(nearby)
-    batches = [(images[rows].astype(np.float32), y[rows], real) for rows, real in rows_in_batches(len(y))]
+    batches = [(images[rows].astype(np.float32), y[rows], real)
+               for rows, real in rows_in_batches(len(y), fitting(trained, MOST))]
     found = []
     for epsilon in map(float, epsilons):
         right = {'fgsm': 0, 'pgd': 0}

@@ -32,13 +32,13 @@ def parts_in_order(model, image_shape, names):
 def cascade(trained, explainer=None, most=200, seed=1):
     """Rank correlation of the true class's maps before and after randomisation, a dict a step from the top.
 
-    Each has `part`, the top-level part (a layer, a residual block) that is new since the step before: its weights are
-    drawn anew, its BatchNorm statistics are as at the start; parameters of no module but the network itself come
-    first, as its head, under its class's name; and for each of `readings` the mean `rho` over the first
-    `most` test images, its 95 % bootstrap interval `low`, `high`, and `undefined`, the images where one of the maps
-    is constant, which are left out (the numbers are None if all are, the interval also if all but one are).
-    The first step, of part None, has nothing new. Readings `absolute` and `signed`, of maps without colours
-    `absolute` and `as_is`, are the two versions of Adebayo et al., without their clipping for display.
+    part: the top-level part (a layer, a residual block) that is new since the step before, None in the first step;
+        its weights are drawn anew, its BatchNorm statistics are as at the start. Parameters of no module but the
+        network itself come first, as its head, under its class's name.
+    `absolute` and `signed`, of maps without colours `absolute` and `as_is`: the two readings of Adebayo et al.,
+        without their clipping for display. Each has the mean `rho` over the first `most` test images, its 95 %
+        bootstrap interval `low`, `high`, and `undefined`, the images where one of the maps is constant, which are
+        left out. The numbers are None if all are, the interval also if all but one are.
     """
     explain, shape = explain_function(trained, explainer), trained.dataset.test_images.shape[1:]
     variables = trained.variables

@@ -4,6 +4,7 @@ A map explains the logit a_k of its class, in evaluation mode (2009.09140, secti
 probability). BatchNorm statistics are constants, so the map of an image does not depend on the other images
 of its batch. All functions are pure.
 """
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,9 +102,13 @@ guided_relu.defvjp(lambda x: (jnp.maximum(x, 0), x > 0),
 def guided_backprop(model, variables, images, class_chunk=None, classes=None):
     """GuidedBP (Springenberg et al. 2014): Grad with every ReLU guided; maps [b, k, h, w, c].
 
-    The network must take its ReLU as the field `activation`, as all of ikd's do.
+    The network must take its ReLU, `flax.linen.relu`, as the field `activation`, as all of ikd's do; InputError if it
+    has none, or another function there.
     """
     if not hasattr(model, 'activation'):
         raise InputError(f'guided_backprop swaps the ReLU of a network, and {type(model).__name__} has no field '
                          "'activation'; give it one and use it for every ReLU")
+    if model.activation is not nn.relu:
+        raise InputError(f'guided_backprop is for ReLUs, and the activation of {type(model).__name__} is not '
+                         'flax.linen.relu; use grad')
     return grad(model.clone(activation=guided_relu), variables, images, class_chunk, classes)

@@ -24,10 +24,11 @@ PRODUCTS = ('conv_general_dilated', 'dot_general')
 
 
 class Signal(NamedTuple):
-    """A value that depends on the image. Under the rules of z+, what an affine operation gives waits to be used:
+    """A value that depends on the image, and how relevance passes through it under the rules of z+.
 
-    positive(*inputs): the part of each element that positive contributions (z+) make up, up to a positive factor.
-    None: relevance propagates from `value` itself.
+    positive(*inputs): the sum of the positive contributions to each element of an affine operation's value, up to a
+    positive factor, by which relevance is divided where the value is next used. None: relevance propagates from
+    `value` itself.
     """
     value: jax.Array
     positive: Callable | None = None

@@ -2,6 +2,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from ikd.errors import InputError
 from ikd.models.layers import Tap, he_normal_fan_out
 
 
@@ -30,7 +31,7 @@ class Regressed(nn.Module):
     """A network whose tap goes through a regressor, 1x1 convolution with bias and ReLU, to the tap `hint`.
 
     As in FitNets (Romero et al. 2015), where the guided layer and the hint have unlike numbers of channels. `width`:
-    the hint's. The convolution's variables lie under `regressor`.
+    the hint's. The convolution's variables lie under `regressor`. InputError if the network has no such tap.
     """
     network: nn.Module
     tap: str
@@ -47,4 +48,7 @@ class Regressed(nn.Module):
 
     def __call__(self, images, train=False):
         logits, taps = self.network(images, train)
+        if self.tap not in taps:
+            raise InputError(f"no tap '{self.tap}' in {type(self.network).__name__}; set features.tap to one of: "
+                             f"{', '.join(taps)}")
         return logits, {**taps, 'hint': self.hint(nn.relu(self.regressor(taps[self.tap])))}

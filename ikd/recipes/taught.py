@@ -8,6 +8,7 @@ from functools import partial
 from ikd.errors import InputError
 from ikd.models import Regressed, create
 from ikd.objectives import attention, confidence_weighted, cross_entropy, distil, flow, hint, match
+from ikd.objectives.features import tap_of
 from ikd.optimizers import sgd
 from ikd.stages import Stage, before, weights_only
 
@@ -112,4 +113,4 @@ def guided(config):
 
 def regressed(network, shapes, taps):
     """The network with a regressor from its guided layer to the width of the teacher's hint."""
-    return Regressed(network, taps[0], shapes[taps[1]][-1])
+    return Regressed(network, taps[0], tap_of(shapes, taps[1])[-1])

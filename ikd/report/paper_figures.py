@@ -38,7 +38,6 @@ def write(results, grid, records, parts, numbers=None):
     records: the contents of the cells' files that are shown.
     """
     path = pathlib.Path(results) / grid.name
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = text_of(grid.title, parts, (*grid.notes, *sources(records)))
     replace_text(path.with_suffix('.md'), text)
     if numbers is not None:
@@ -46,14 +45,15 @@ def write(results, grid, records, parts, numbers=None):
     return text
 
 
-def records_of(found, cell, measured=False):
-    """The contents of a cell's files, in the order of seeds; `measured`: of those that hold measurements."""
-    return [record for record in found[cell_name(cell.config)].values() if 'measured' in record or not measured]
+def records_of(found, cell, measured=None):
+    """The contents of a cell's files, in the order of seeds; if `measured` names something, of those that have it."""
+    records = found[cell_name(cell.config)].values()
+    return [record for record in records if measured is None or measured in record.get('measured', {})]
 
 
 def measured(found, cell, what):
     """What was measured of a cell's trials, in the order of seeds."""
-    return [record['measured'][what] for record in records_of(found, cell, measured=True)]
+    return [record['measured'][what] for record in records_of(found, cell, what)]
 
 
 def examples(workdir, seed, explainer):
@@ -119,7 +119,7 @@ def figure2(grid, found, results):
     head = ['data', 'explainer', 'mean', 'expected pairs: rank (cosine)', 'the most alike', 'trials']
     table = [*lines_of(head, lines), '', 'Rank 1 is the most alike of all pairs of classes, of the matrix made '
              'symmetric, its diagonal left out.']
-    records = [record for cell in grid.cells for record in records_of(found, cell, measured=True)]
+    records = [record for cell in grid.cells for record in records_of(found, cell, 'class_cosines')]
     return write(results, grid, records, [absent, table if lines else []], numbers)
 
 
@@ -171,7 +171,6 @@ def figure3(grid, found, results):
             'the maps of the true class and of every\nother, in the network trained with cross-entropy; bars: 95 % '
             'bootstrap over images. From left to right: the order of discriminativeness that the paper cites.')
     figure = ordering_figure([panel(column, of) for column, of in networks.items()], grid.title, note)
-    pathlib.Path(results).mkdir(parents=True, exist_ok=True)
     save_figure(figure, pathlib.Path(results) / f'{grid.name}.png')
     lines = []
     for cell in grid.cells:

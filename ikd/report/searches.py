@@ -31,7 +31,6 @@ def report(grid, found, results):
     best = [choice([row for row in rows if row['column'] == column]) for column in columns]
     text = markdown(grid, rows, columns, best, sources([r for records in found.values() for r in records.values()]))
     path = pathlib.Path(results) / grid.name
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace_text(path.with_suffix('.md'), text)
     write_json(path.with_suffix('.json'), {'name': grid.name, 'title': grid.title, 'best': best, 'rows': rows,
                                            'notes': grid.notes})

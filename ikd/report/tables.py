@@ -1,4 +1,4 @@
-"""A grid's results beside the paper's: the numbers, then the same as Markdown and CSV."""
+"""A grid's results beside the paper's: the numbers, and the same as CSV; as Markdown they are in `markdown`."""
 import csv
 import io
 

@@ -63,6 +63,14 @@ def test_transparent_pixels_are_white(scene, channels, size):
     assert set(decode(saved(grey, transparency=8), channels, size).flat) == {7}
 
 
+def test_transparency_has_a_channel_where_there_are_four(scene):
+    """As in a prepared set whose networks are given images of that kind."""
+    half = scene.convert('RGBA')
+    half.putalpha(128)
+    np.testing.assert_array_equal(decode(saved(half), 4), np.asarray(half))
+    assert {*decode(saved(scene), 4)[..., 3].flat} == {255}
+
+
 def test_colour_under_full_transparency_does_not_bleed():
     """Left half opaque black, right half transparent red: black to white, no red, at any size."""
     pixels = np.zeros((64, 64, 4), np.uint8)

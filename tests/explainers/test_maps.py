@@ -10,7 +10,7 @@ import pytest
 from ikd.errors import InputError
 from ikd.explainers import class_gradients, explain
 from ikd.explainers.maps import guided_relu, whole_network
-from ikd.models import Tap, head
+from ikd.models import Tap, create, head
 
 NETWORKS = ('resnet8', 'cnn6', 'mlp')
 EXPLAINERS = 'grad', 'grad_input', 'guided_backprop', 'grad_cam'
@@ -237,6 +237,14 @@ def test_a_network_of_ones_own_is_explained(digits):
     close(explain('grad', model, variables, images), np.moveaxis(jacobian, 0, 1))
     with pytest.raises(InputError, match="guided_backprop .* WithoutActivation has no field 'activation'"):
         explain('guided_backprop', model, variables, images)
+
+
+def test_only_relus_are_guided(digits):
+    """Else the maps would be of another network, with ReLUs in the place of what it has."""
+    model = create('mlp', 3).clone(activation=nn.gelu)
+    variables = model.init(jax.random.key(0), digits[0][:2])
+    with pytest.raises(InputError, match='guided_backprop is for ReLUs, and the activation of MLP is not flax'):
+        explain('guided_backprop', model, variables, digits[0][:2])
 
 
 @pytest.mark.parametrize('name, explainer, options, message', [

@@ -98,6 +98,7 @@ def test_figure3_of_little(complete, tmp_path):
     assert 'and accuracy' not in text and 'ResNet14' not in text.partition('## Notes')[0]
     assert (tmp_path / 'figure3-resnet8.png').exists()
     nothing = {name: {} for name in found}
+    (tmp_path / 'new').mkdir()
     assert grid.report(grid, nothing, tmp_path / 'new').count('not run') == 5
 
 
