@@ -57,7 +57,7 @@ def assert_same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def without_times(records):
-    """What of the records does not depend on how fast it went."""
-    return [{name: value for name, value in record.items() if name not in ('seconds', 'images_per_second')}
+def without_times(records, *others):
+    """What of the records does not depend on how fast it went; also without the other names."""
+    return [{name: value for name, value in record.items() if name not in ('seconds', 'images_per_second', *others)}
             for record in records]

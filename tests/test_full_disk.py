@@ -6,7 +6,6 @@ import sys
 import time
 
 import jax
-import numpy as np
 import pytest
 
 from configs import digits as digits_config
@@ -15,6 +14,7 @@ from ikd.errors import InputError, Unwritable
 from ikd.files import read_json, temporary
 from ikd.journal import read_records
 from tests.quick import plain_pictures
+from tests.small_run import assert_same, without_times
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -49,10 +49,8 @@ def undisturbed(tmp_path_factory):
 def assert_goes_on(workdir, undisturbed):
     """Started again it ends as if undisturbed."""
     run(workdir)
-    ours, theirs = checkpoint.last_tree(workdir, 0), checkpoint.last_tree(undisturbed, 0)
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
-    ours, theirs = ([{**record, 'seconds': 0, 'images_per_second': 0} for record in read_records(folder)]
-                    for folder in (workdir, undisturbed))
+    assert_same(checkpoint.last_tree(workdir, 0), checkpoint.last_tree(undisturbed, 0))
+    ours, theirs = (without_times(read_records(folder)) for folder in (workdir, undisturbed))
     assert ours == theirs
     assert {path.name for path in workdir.iterdir()} == {path.name for path in undisturbed.iterdir()}
 

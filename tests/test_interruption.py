@@ -15,6 +15,7 @@ from configs import digits as digits_config
 from ikd import checkpoint, experiment
 from ikd.files import read_json
 from ikd.journal import read_records
+from tests.small_run import assert_same, without_times
 
 ROOT = pathlib.Path(__file__).parents[1]
 # One step of a network with convolutions is one call, so that a stop can come at every step.
@@ -74,12 +75,8 @@ def lines(workdir):
 
 def assert_undisturbed(workdir, undisturbed):
     """The same weights and optimiser to the last bit, records and summary but for times; and nothing left over."""
-    ours, theirs = checkpoint.last_tree(workdir, 0), checkpoint.last_tree(undisturbed, 0)
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
-    times = 'seconds', 'images_per_second', 'stored'
-    ours, theirs = ([{name: value for name, value in record.items() if name not in times}
-                     for record in read_records(folder)] for folder in (workdir, undisturbed))
+    assert_same(checkpoint.last_tree(workdir, 0), checkpoint.last_tree(undisturbed, 0))
+    ours, theirs = (without_times(read_records(folder), 'stored') for folder in (workdir, undisturbed))
     assert ours == theirs
     ours, theirs = (read_json(folder / 'summary.json') for folder in (workdir, undisturbed))
     assert [{**trial, 'train_seconds': 0} for trial in ours['trials']] == [

@@ -6,6 +6,7 @@ from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.likeness import read, rho
 from ikd.explainers import EXPLAINERS
 from ikd.explainers.catalogue import NAMES, called
+from ikd.recipes import EXPLAINED
 from ikd.trained import load
 
 
@@ -44,5 +45,5 @@ def rounded(values):
 def describe(config):
     """`mlp after le (Grad) on mnist`, for a resolved config."""
     explainer = config.method.explainer
-    learnt = f' ({called(explainer)})' if config.method.name == 'le' else ''
+    learnt = f' ({called(explainer)})' if config.method.name in EXPLAINED else ''
     return f'{config.model.name} after {config.method.name}{learnt} on {config.data.name}'
