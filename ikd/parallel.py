@@ -36,9 +36,14 @@ class Layout(NamedTuple):
         return AXIS if self.mode == 'data' and len(self.devices) > 1 else None
 
     @property
+    def axes(self):
+        """Lengths of the leading axes of what belongs to a trial: devices, trials on each, where there are more."""
+        return [n for n in (len(self.devices), self.together) if n > 1] if self.mode == 'trials' else []
+
+    @property
     def stacked(self):
-        """Whether what belongs to a trial carries a leading axis of trials."""
-        return self.trials > 1
+        """Whether what belongs to a trial has leading axes."""
+        return bool(self.axes)
 
     @property
     def here(self):
@@ -148,8 +153,7 @@ def join(layout, trees):
     """Put the trees of the trials trained together (a list, one tree under `data`) where `spread` wants them."""
     if not layout.stacked:
         return replicate(layout, trees[0])
-    axes = [n for n in (len(layout.devices), layout.together) if n > 1]
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*axes, *np.shape(leaves[0])), *trees)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*layout.axes, *np.shape(leaves[0])), *trees)
     return _put(layout, stacked, PartitionSpec(AXIS))
 
 
@@ -160,8 +164,7 @@ def deal(layout, rows):
     trials; with an axis of devices in front, and one of trials, where there are several.
     """
     if layout.stacked:
-        axes = [n for n in (len(layout.devices), layout.together) if n > 1]
-        return np.stack(rows).reshape(*axes, *rows[0].shape)
+        return np.stack(rows).reshape(*layout.axes, *rows[0].shape)
     parts = np.split(rows[0], len(layout.devices), axis=-1)
     own = [part for part, device in zip(parts, layout.devices) if device.process_index == jax.process_index()]
     return np.stack(own) if len(parts) > 1 else parts[0]
@@ -177,8 +180,7 @@ def split(layout, tree):
     tree = jax.device_get(tree)
     if not layout.stacked:
         return [tree]
-    axes = 1 + (len(layout.devices) > 1 and layout.together > 1)
-    flat = jax.tree.map(lambda leaf: leaf.reshape(layout.trials, *leaf.shape[axes:]), tree)
+    flat = jax.tree.map(lambda leaf: leaf.reshape(layout.trials, *leaf.shape[len(layout.axes):]), tree)
     return [jax.tree.map(lambda leaf: leaf[i], flat) for i in range(layout.trials)]
 
 

@@ -45,7 +45,7 @@ def test_the_report(tmp_path):
     """Ahead by 1 and 1.5: the interval is 12.71 x 0.25 to each side."""
     grid = search(100)
     found = {cell_name(cell.config): {} for cell in grid.cells}
-    text = report(grid, found, tmp_path / 'new')
+    text = report(grid, found, tmp_path)
     assert '| CP | undecided, as not all have run |  |  | 2 |' in text and '| CP | 0.5 | not run | 0 |' in text
     for best, records in enumerate(found.values()):
         records |= {seed: {**HELD_OUT, 'test_accuracy': 90.0 + best + seed * (1 + best / 2)} for seed in (0, 1)}
