@@ -22,8 +22,8 @@ from ikd.data.stream import ahead, unread
 from ikd.device_time import busy_share, busy_time, device_events, slowest
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
+from ikd.networks import prepare_stages
 from ikd.timing import paired_times, times_of
-from ikd.trials import prepare_stages
 from ikd.validation import resolve
 
 GFLOPS = 100  # of the explanation pass, on two CPU cores

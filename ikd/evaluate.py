@@ -27,12 +27,13 @@ from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import COMPLETE, MEASURES, examiner, measures_of, ticks
 from ikd.evaluation.likeness import same_data
-from ikd.evaluation.measure import describe, rounded
+from ikd.evaluation.measure import rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, applicable, explainer_options
 from ikd.explainers.catalogue import NAMES
 from ikd.files import open_folder, output_path, save_figure, write_json
 from ikd.modules import run_config, take_config
+from ikd.networks import describe
 from ikd.parallel import MATMUL
 from ikd.progress import Progress
 from ikd.provenance import provenance

@@ -17,6 +17,7 @@ from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, read_summary, save_figure, write_json
 from ikd.journal import locked, read_records
+from ikd.networks import final_model, make_model, prepare_stages
 from ikd.own_code import is_own
 from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.trees import dendrogram_figure, routings_of, tree_figure
@@ -25,7 +26,7 @@ from ikd.provenance import provenance
 from ikd.recipes import EXPLAINED, recipe
 from ikd.run_data import checks_pixels, load_data
 from ikd.training import state_shapes, variables_of
-from ikd.trials import adopt, final_model, make_job, make_model, prepare_stages, train_group
+from ikd.trials import adopt, make_job, train_group
 from ikd.validation import resolve, usual
 
 OWN_CODE = 'own_code.json'  # of a run with code of its user's

@@ -155,6 +155,7 @@ def main(argv):
 
     from ikd.compiled import keep_compiled
     from ikd.evaluation.images import explain_images
+    from ikd.networks import describe
     from ikd.pictures.overlays import overlay_figure
     from ikd.progress import Progress
     from ikd.trained import load
@@ -169,7 +170,7 @@ def main(argv):
     names, images, labels = read(paths, dataset.train_images.shape[1:], trained.class_names) if paths else examples(
         trained)
     open_folder(out)
-    title = f'{config.model.name} after {config.method.name} on {config.data.name}, seed {trained.seed}'
+    title = f'{describe(config)}, seed {trained.seed}'
     pictures = picture_names(names, (options.explainers or explainers[0]).replace(',', '-'))
     with closing(Progress((len(explainers) + 1) * len(names), unit='image')) as progress:
         def done(images, text='explained'):

@@ -15,11 +15,11 @@ from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS, explain, explainer_options
 from ikd.files import read_json, read_summary
+from ikd.networks import describe, final_model
 from ikd.parallel import MATMUL
 from ikd.recipes import RECIPES
 from ikd.run_data import as_trained_on, check_folder, checks_pixels, load_data, other_data
 from ikd.stages import common
-from ikd.trials import final_model
 from ikd.validation import resolve
 
 MOST_FLOATS = 2 ** 27  # in the maps of a batch
@@ -39,8 +39,7 @@ class Trained(NamedTuple):
     seed: int
 
     def __repr__(self):  # a notebook would show every weight
-        config = self.config
-        return f'Trained({config.model.name} after {config.method.name} on {config.data.name}, seed {self.seed})'
+        return f'Trained({describe(self.config)}, seed {self.seed})'
 
     @property
     def class_names(self):

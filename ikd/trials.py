@@ -8,17 +8,15 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from ikd import checkpoint, models, parallel, processes, stage_names, store, training
-from ikd.config import network_options
+from ikd import checkpoint, parallel, processes, stage_names, store, training
 from ikd.data import noted_checksum
 from ikd.epochs import check_finite, is_due, join, rest_of, tell_epoch
 from ikd.errors import Stopped, Unwritable
 from ikd.journal import Journal, read_records
+from ikd.networks import final_model, prepare_stages
 from ikd.pictures.explanations import explanations
 from ikd.program import pad_test
-from ikd.recipes import recipe
 
 
 class Job(NamedTuple):
@@ -60,13 +58,6 @@ class Group(NamedTuple):
     stop: Callable
 
 
-def make_model(config, dataset, network=None, **options):
-    """The network of a resolved config with what its `model` fields say, or the one called `network`."""
-    dtype = jnp.bfloat16 if config.precision == 'bfloat16' else jnp.float32
-    own = {} if network else network_options(config)
-    return models.create(network or config.model.name, len(dataset.class_names), dtype=dtype, **own, **options)
-
-
 def make_job(config, workdir, dataset, layout):
     """Prepare, but do not start, the training of a resolved config on a layout."""
     stages = prepare_stages(config, dataset, layout)
@@ -76,21 +67,6 @@ def make_job(config, workdir, dataset, layout):
             training_set, pad_test(test_images, layout)))
     explain = jax.jit(functools.partial(explanations, config, final_model(config, dataset)))
     return Job(config, workdir, dataset, layout, stages, training_set, test_images, explain)
-
-
-def prepare_stages(config, dataset, layout):
-    """The Prepared stages of a resolved config's recipe."""
-    stages = []
-    for stage in recipe(config):
-        model = make_model(config, dataset, stage.network, axis_name=layout.axis_name, **dict(stage.options))
-        teacher = None if stage.teacher is None else stages[stage.teacher]
-        stages.append(training.prepare(stage, model, teacher, dataset, config, layout))
-    return stages
-
-
-def final_model(config, dataset):
-    """The network that a run is for: that of its last stage, for one device."""
-    return make_model(config, dataset, **dict(recipe(config)[-1].options))
 
 
 def train_group(job, seeds, progress, stop=lambda: False):

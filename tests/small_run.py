@@ -2,7 +2,7 @@
 import jax
 import numpy as np
 
-from ikd import checkpoint, experiment, parallel, run_data, training, trials
+from ikd import checkpoint, experiment, networks, parallel, run_data, training, trials
 from ikd.config import default
 from ikd.validation import resolve
 
@@ -27,7 +27,7 @@ def last_state(config, workdir, seed=0):
     config = resolve(config)
     dataset = run_data.load_data(config)
     layout = parallel.Layout(tuple(jax.devices()[:1]), 'data')
-    prepared = trials.prepare_stages(config, dataset, layout)[-1]
+    prepared = networks.prepare_stages(config, dataset, layout)[-1]
     example = training.state_shapes(prepared, dataset.train_images.shape[1:])
     with checkpoint.manager(workdir, seed, 1, 'introspective') as saved:
         return checkpoint.restore(saved, saved.latest_step(), example)[0]

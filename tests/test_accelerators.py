@@ -10,8 +10,8 @@ import pytest
 from configs import digits
 from ikd import parallel, run_data, training
 from ikd.explainers import EXPLAINERS, explain
+from ikd.networks import prepare_stages
 from ikd.recipes import RECIPES
-from ikd.trials import prepare_stages
 from ikd.validation import resolve
 
 METHODS = [pytest.param(method, marks=() if method in ('ce', 'le', 'hint', 'dml') else pytest.mark.slow)

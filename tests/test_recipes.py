@@ -5,7 +5,7 @@ import pytest
 
 from configs import cifar as cifar_config
 from configs import digits as digits_config
-from ikd import experiment, parallel, run_data, stage_names, store, training, trials
+from ikd import experiment, networks, parallel, run_data, stage_names, store, training, trials
 from ikd.data.resident import normalise
 from ikd.errors import InputError
 from ikd.explainers import explain, targets
@@ -175,7 +175,7 @@ def test_dropout_is_in_the_network_that_is_trained_and_not_in_the_one_that_is_te
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
     job = trials.make_job(config, None, run_data.load_data(config), layout)
     assert job.stages[0].model.dropout_rate == 0.25
-    assert trials.make_model(config, run_data.load_data(config)).dropout_rate == 0
+    assert networks.make_model(config, run_data.load_data(config)).dropout_rate == 0
 
 
 def test_the_second_stage_of_srdl_shares_nothing_with_the_first():

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ikd import models, parallel, training, trials
+from ikd import models, networks, parallel, training
 from ikd.config import default
 from ikd.data import Dataset, digits
 from ikd.data.resident import normalise
@@ -115,7 +115,7 @@ def test_networks_without_convolutions_scan_their_steps(dataset):
 @pytest.mark.parametrize('teacher, chunks', [('mlp', [6, 6]), ('cnn2', [1, 1])])
 def test_a_teacher_that_convolves_is_not_scanned_either(dataset, teacher, chunks):
     config = make_config(**{'method.name': 'kd', 'model.name': 'mlp', 'teacher.model': teacher})
-    stages = trials.prepare_stages(config, dataset, parallel.Layout(tuple(DEVICES[:1]), 'data', 1))
+    stages = networks.prepare_stages(config, dataset, parallel.Layout(tuple(DEVICES[:1]), 'data', 1))
     assert [prepared.program.chunk for prepared in stages] == chunks
 
 

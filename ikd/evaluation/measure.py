@@ -5,8 +5,7 @@ from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.likeness import read, rho
 from ikd.explainers import EXPLAINERS
-from ikd.explainers.catalogue import NAMES, called
-from ikd.recipes import EXPLAINED
+from ikd.explainers.catalogue import NAMES
 from ikd.trained import load
 
 
@@ -40,10 +39,3 @@ def rounded(values):
     if values is None or isinstance(values, int | str):
         return values
     return None if np.isnan(values) else round(float(values), 5)
-
-
-def describe(config):
-    """`mlp after le (Grad) on mnist`, for a resolved config."""
-    explainer = config.method.explainer
-    learnt = f' ({called(explainer)})' if config.method.name in EXPLAINED else ''
-    return f'{config.model.name} after {config.method.name}{learnt} on {config.data.name}'

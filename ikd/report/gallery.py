@@ -4,9 +4,9 @@ import io
 from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
-from ikd.evaluation.measure import describe
 from ikd.explainers.catalogue import called
 from ikd.files import any_script
+from ikd.networks import describe
 from ikd.pictures.maps import colours
 from ikd.pictures.matrix import matrix_figure
 from ikd.report.html import element, join, paragraph, picture

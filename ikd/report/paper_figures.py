@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
-from ikd.evaluation.measure import describe, rounded
+from ikd.evaluation.measure import rounded
 from ikd.explainers.catalogue import NAMES, called
 from ikd.files import replace_text, save_figure, write_json
 from ikd.grid import cell_name, picture_path
+from ikd.networks import describe
 from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.matrix import matrix_figure
 from ikd.report import tables

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import digits as digits_config
-from ikd import experiment, models, parallel, run_data, trials
+from ikd import experiment, models, networks, parallel, run_data
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS, applicable, explain
 from ikd.models import MODELS, Tap, Taps
@@ -132,6 +132,6 @@ def test_its_batch_norm_would_differ_between_devices(known, tmp_path):
     dataset = run_data.load_data(config)
     ((layout, _),) = parallel.layouts('data', [0], config.batch_size, jax.devices()[:2], 1)
     with pytest.raises(InputError, match="Bare has BatchNorm but no field 'axis_name'"):
-        trials.prepare_stages(config, dataset, layout)
-    small = trials.prepare_stages(config_of('small'), dataset, layout)  # it has nothing to share
+        networks.prepare_stages(config, dataset, layout)
+    small = networks.prepare_stages(config_of('small'), dataset, layout)  # it has nothing to share
     assert [prepared.stage.name for prepared in small] == ['warmup', 'introspective']
