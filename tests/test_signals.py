@@ -64,16 +64,18 @@ def test_the_second_ends_the_process_at_once(numbers, one, code):
     assert process.communicate() == ('', '')
 
 
-def test_the_same_signal_at_once_again_is_the_first():
+@pytest.mark.parametrize('number, other, code', [(signal.SIGINT, signal.SIGTERM, 143),
+                                                 (signal.SIGTERM, signal.SIGINT, 130)])
+def test_the_same_signal_at_once_again_is_the_first(number, other, code):
     """As `timeout` sends it, to the process and to its group."""
     process = start(DEAF.format(one=3600))
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert 'a second signal' in process.stderr.readline()
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    process.send_signal(other)
+    assert process.wait(timeout=60) == code
     assert process.communicate() == ('', '')
 
 
