@@ -63,14 +63,11 @@ def test_the_detour_of_cpus_is_seen():
 
 @pytest.mark.parametrize('platform', PLATFORMS)
 def test_trials_together_are_one_program(platform):
-    """Three seeds of LE: every convolution, of the network or of its explanation, is one for all of them.
-
-    But for the gradients of ResNet8's nine kernels, of which each seed has its own.
-    """
+    """Three seeds of LE: one loop, in which each has convolutions of its own, its explanation's among them."""
     alone, together = program('le', platform), program('le', platform, trials=3)
     assert together.count('stablehlo.while') == 1
-    assert together.count('stablehlo.convolution') == alone.count('stablehlo.convolution') + 2 * 9
-    assert together.count('feature_group_count = 3') == alone.count('stablehlo.convolution') - 9
+    assert together.count('stablehlo.convolution') == 3 * alone.count('stablehlo.convolution') > 0
+    assert not re.search('group_count = [^1]', together)
 
 
 @pytest.mark.parametrize('precision, found', [

@@ -15,7 +15,7 @@ from jax.extend.core import Literal
 
 from ikd.errors import InputError
 
-CALLS = ('jit', 'closed_call', 'custom_jvp_call', 'custom_vjp_call', 'remat2')
+CALLS = ('jit', 'closed_call', 'custom_jvp_call', 'custom_vjp_call', 'custom_vmap_call', 'remat2')
 PLACING = ('reshape', 'transpose', 'squeeze', 'broadcast_in_dim', 'convert_element_type', 'slice', 'dynamic_slice',
            'concatenate', 'stack', 'gather', 'pad', 'rev', 'copy')
 CHOOSING = ('reduce_max', 'reduce_window_max', 'split', 'unstack')
@@ -61,7 +61,7 @@ def evaluate(jaxpr, constants, inputs, rules, name):
         primitive, operands = eqn.primitive, read(eqn.invars)
         op = partial(primitive.bind, **eqn.params)
         if primitive.name in CALLS:
-            inner = eqn.params.get('call_jaxpr') or eqn.params['jaxpr']
+            inner = next(eqn.params[key] for key in ('call_jaxpr', 'jaxpr', 'call') if key in eqn.params)
             results = evaluate(getattr(inner, 'jaxpr', inner), getattr(inner, 'consts', ()), operands, rules, name)
         elif any(isinstance(operand, Signal) for operand in operands):
             rule = rules.get(primitive.name) if jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating) else None

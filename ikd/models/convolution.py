@@ -1,8 +1,7 @@
-"""Convolution, with a gradient by its kernel that is fast on a CPU.
+"""Convolution and its gradients, arranged so that XLA is fast with them: on a CPU, and with trials together.
 
-That gradient is a convolution too, of images [ci, h, w, b] with kernels [h', w', b, co]. XLA:CPU transposes for it,
-and merges what made the image, BatchNorm and ReLU say, into the transposition's strided loop, which then takes
-several times as long. Here the transpositions stand alone. Figures: results/performance.md.
+The three are linear in either argument, and the derivatives of each are the other two, to any order. Figures:
+results/performance.md.
 """
 from functools import partial
 
@@ -20,46 +19,87 @@ def plain(x, kernel, stride, pad):
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def convolve(x, kernel, stride, pad):
     """x [b, h, w, ci] with a kernel [size, size, ci, co], padded by `pad` zeros on all sides: [b, h', w', co]."""
-    return plain(x, kernel, stride, pad)
+    return one_by_one(partial(plain, stride=stride, pad=pad), in_a_batch)(x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def by_x(g, kernel, size, stride, pad):
+    """The gradient by x, [b, *size, ci], where g [b, h', w', co] is that by what `convolve` gives."""
+    def as_jax_does(g, kernel):
+        x = jax.ShapeDtypeStruct((len(g), *size, kernel.shape[2]), g.dtype)
+        return jax.linear_transpose(lambda x: plain(x, kernel, stride, pad), x)(g)[0]
+
+    return one_by_one(as_jax_does, in_a_batch)(g, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def by_kernel(x, g, size, stride, pad):
+    """The gradient by the kernel [size, size, ci, co], g as in `by_x`."""
+    def as_jax_does(x, g):
+        kernel = jax.ShapeDtypeStruct((size, size, x.shape[-1], g.shape[-1]), g.dtype)
+        return jax.linear_transpose(lambda kernel: plain(x, kernel, stride, pad), kernel)(g)[0]
+
+    on_cpu = partial(moved_whole, size=size, stride=stride, pad=pad)
+    return one_by_one(lambda x, g: jax.lax.platform_dependent(x, g, cpu=on_cpu, default=as_jax_does))(x, g)
 
 
 def forward(x, kernel, stride, pad):
     """What is kept for the backward pass: x only where the kernel is differentiated, as it is not for a map."""
-    y, by_x = jax.vjp(lambda x: plain(x, kernel.value, stride, pad), x.value)
-    return y, (by_x, x.value if kernel.perturbed else None, kernel.value)
+    x, kernel, shown = x.value, kernel.value, kernel.perturbed
+    return convolve(x, kernel, stride, pad), (x if shown else None, x[:0], kernel)
 
 
 def backward(stride, pad, kept, g):
     """The gradients by x and by the kernel; None is zero."""
-    by_x, x, kernel = kept
+    x, none_of_x, kernel = kept
     if isinstance(g, SymbolicZero):
         return None, None
-    if x is None:
-        return *by_x(g), None
-
-    @jax.custom_batching.custom_vmap
-    def as_jax_does(x, g):
-        shape = jax.ShapeDtypeStruct(kernel.shape, kernel.dtype)
-        return jax.linear_transpose(lambda kernel: plain(x, kernel, stride, pad), shape)(g)[0]
-
-    # Of trials together, else one grouped convolution with kernels as large as images, which cuDNN does not take for
-    # a gradient.
-    @as_jax_does.def_vmap
-    def one_by_one(n, batched, *arrays):
-        of_trial = lambda i: [array[i] if its else array for array, its in zip(arrays, batched)]
-        return jnp.stack([as_jax_does(*of_trial(i)) for i in range(n)]), True
-
-    return *by_x(g), jax.lax.platform_dependent(
-        x, g, cpu=partial(by_kernel, stride=stride, pad=pad, size=kernel.shape[0]), default=as_jax_does)
+    return (by_x(g, kernel, none_of_x.shape[1:3], stride, pad),
+            None if x is None else by_kernel(x, g, len(kernel), stride, pad))
 
 
 convolve.defvjp(forward, backward, symbolic_zeros=True)
+by_x.defvjp(
+    lambda g, kernel, *of: (by_x(g, kernel, *of), (g, kernel)),
+    lambda size, stride, pad, kept, x: (convolve(x, kept[1], stride, pad),
+                                        by_kernel(x, kept[0], len(kept[1]), stride, pad)))
+by_kernel.defvjp(
+    lambda x, g, *of: (by_kernel(x, g, *of), (x, g)),
+    lambda size, stride, pad, kept, kernel: (by_x(kept[1], kernel, kept[0].shape[1:3], stride, pad),
+                                             convolve(kept[0], kernel, stride, pad)))
 
 
-def by_kernel(x, g, stride, pad, size):
-    """The gradient by a kernel [size, size, ci, co] as a convolution of its own, for a CPU.
+def one_by_one(f, alike=None):
+    """f of two arrays, and under vmap of each pair by itself; alike: under vmap with the second in common.
 
-    x goes to [h, w, ci, b] first, from where the batch's rows are moved whole; at once is slower.
+    vmap alone makes grouped convolutions of those of trials together, which cuDNN has no fast kernels for, of
+    gradients by kernels not any.
+    """
+    @jax.custom_batching.custom_vmap
+    def of_pair(a, b):
+        return f(a, b)
+
+    @of_pair.def_vmap
+    def of_pairs(n, batched, a, b):
+        if alike and not batched[1]:
+            return alike(of_pair, a, b), True
+        return jnp.stack([of_pair(a[i] if batched[0] else a, b[i] if batched[1] else b) for i in range(n)]), True
+
+    return of_pair
+
+
+def in_a_batch(f, images, kernel):
+    """f of images [n, b, h, w, c], as of n b images: of all classes' gradients, say."""
+    found = f(images.reshape(-1, *images.shape[2:]), kernel)
+    return found.reshape(*images.shape[:2], *found.shape[1:])
+
+
+def moved_whole(x, g, size, stride, pad):
+    """`by_kernel` as a convolution of images [ci, h, w, b] with kernels [h', w', b, co], for a CPU.
+
+    XLA:CPU merges what made x, BatchNorm and ReLU say, into the strided loop of its transposition, which then takes
+    several times as long. Here the transpositions stand alone, and x goes to [h, w, ci, b] first, from where the
+    batch's rows are moved whole; at once is slower.
     """
     padding = [(pad, size + (after - 1) * stride - before - pad) for before, after in zip(x.shape[1:3], g.shape[1:3])]
     return jax.lax.conv_general_dilated(

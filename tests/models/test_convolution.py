@@ -50,12 +50,43 @@ def test_either_way_of_transposing_gives_the_same(value):
     assert np.isnan(ours).any() or np.isinf(ours).any()
 
 
-def test_each_trial_of_several():
-    """Under vmap, as trials are trained together."""
+@pytest.mark.parametrize('by', [0, 1])
+@pytest.mark.parametrize('its_x, its_kernel', [(0, 0), (0, None), (None, 0)])
+def test_each_trial_of_several(by, its_x, its_kernel):
+    """Under vmap, as trials are trained together: with x and kernels of their own, or one of them in common."""
     x, kernel = draw(8, 8, 3, 4, 3)
-    kernels = np.stack([kernel, 2 * kernel])
-    ours, jaxs = (jax.vmap(jax.grad(loss(f, 1, 3), 1), (None, 0))(x, kernels) for f in (convolve, plain))
+    x, kernel = (array if its is None else np.stack([array, 2 * array, -array])
+                 for array, its in ((x, its_x), (kernel, its_kernel)))
+    ours, jaxs = (jax.vmap(jax.grad(loss(f, 2, 3), by), (its_x, its_kernel))(x, kernel) for f in (convolve, plain))
     np.testing.assert_allclose(ours, jaxs, rtol=1e-5, atol=1e-5)
+
+
+def test_trials_together_have_no_grouped_convolutions_and_classes_are_one_batch():
+    """Two trials' forward pass and both gradients, with three classes' maps: eight convolutions, none grouped."""
+    x, kernel = draw(8, 8, 3, 4, 3)
+
+    def trial(x, kernel):
+        _, back = jax.vjp(lambda x: convolve(x, jax.lax.stop_gradient(kernel), 1, 1), x)
+        maps = jax.vmap(lambda g: back(g)[0])(jnp.ones((3, 5, 8, 8, 4)))
+        return maps, jax.grad(loss(convolve, 1, 3), (0, 1))(x, kernel)
+
+    x, kernel = jnp.stack([x, x]), jnp.stack([kernel, 2 * kernel])
+    text = jax.jit(jax.vmap(trial)).trace(x, kernel).lower(lowering_platforms=('cuda',)).as_text()
+    assert len(re.findall('stablehlo.convolution', text)) == 8
+    assert 'feature_group_count = 1' in text and not re.search('group_count = [^1]', text)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('by', [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_second_derivatives_are_those_of_jax(by, stride):
+    """Of a function of the first derivative, by either argument: objectives may learn through maps."""
+    x, kernel = draw(6, 5, 2, 3, 3)
+
+    def steepness(f):
+        return lambda *args: jnp.square(jax.grad(loss(f, stride, 3), by[0])(*args)).sum()
+
+    ours, jaxs = (jax.jit(jax.grad(steepness(f), by[1]))(x, kernel) for f in (convolve, plain))
+    np.testing.assert_allclose(ours, jaxs, rtol=1e-4, atol=1e-4)
 
 
 def test_transpositions_stand_alone():
