@@ -87,8 +87,8 @@ def call_length(steps, longest):
 def seeds_at_once(devices=None):
     """How many seeds a grid trains at a time: five on each GPU, which its small networks do not fill.
 
-    Together five take 0.53 (the MLP) and 0.86 (ResNet8) of the time of one after another on a GPU, on a CPU twice as
-    long (results/performance.md, `trials_together_*`), so there it is one. On a TPU core, not measured, one.
+    Together five take 0.53 (the MLP) and 0.74 to 0.88 (ResNet8) of the time of one after another on a GPU, on a CPU
+    no less (results/performance.md), so there it is one. On a TPU core, not measured, one.
     """
     devices = devices or jax.devices()
     return {'cpu': 1, 'gpu': 5 * len(devices)}.get(devices[0].platform, len(devices))

@@ -54,3 +54,8 @@ def cells(models, rows):
             config.method.update(method)
             found.append(Cell(row, COLUMNS[model], config, paper.get(model)))
     return tuple(found)
+
+
+def resnet_of(argument):
+    """The network that a figure has of CIFAR-10: ResNet14, or ResNet8 where the words after the colon name it."""
+    return 'resnet8' if 'model=resnet8' in argument.split(',') else 'resnet14'

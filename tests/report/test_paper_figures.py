@@ -20,6 +20,10 @@ def test_the_networks_of_the_tables_are_not_trained_again():
     others = {cell.row for figure in (figure1, figure2, figure3) for cell in figure.grid().cells
               if cell_name(cell.config) not in tables}
     assert others == {'LE(Grad*Input)', 'LE(GuidedBP)'}
+    of_resnet8 = {cell_name(cell.config) for cell in table2.grid('model=resnet8').cells}
+    for figure in figure1, figure2:
+        assert [(cell.row, cell_name(cell.config) in of_resnet8) for cell in figure.grid('model=resnet8').cells] == [
+            ('CIFAR-10', True)]
 
 
 def cosines(class_names, pairs, first):
