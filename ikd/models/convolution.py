@@ -23,10 +23,10 @@ def convolve(x, kernel, stride, pad):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def by_x(g, kernel, size, stride, pad):
-    """The gradient by x, [b, *size, ci], where g [b, h', w', co] is that by what `convolve` gives."""
+def by_x(g, kernel, h_w, stride, pad):
+    """The gradient by x, [b, *h_w, ci], where g [b, h', w', co] is that by what `convolve` gives."""
     def as_jax_does(g, kernel):
-        x = jax.ShapeDtypeStruct((len(g), *size, kernel.shape[2]), g.dtype)
+        x = jax.ShapeDtypeStruct((len(g), *h_w, kernel.shape[2]), g.dtype)
         return jax.linear_transpose(lambda x: plain(x, kernel, stride, pad), x)(g)[0]
 
     return one_by_one(as_jax_does, in_a_batch)(g, kernel)
@@ -45,35 +45,40 @@ def by_kernel(x, g, size, stride, pad):
 
 def forward(x, kernel, stride, pad):
     """What is kept for the backward pass: x only where the kernel is differentiated, as it is not for a map."""
-    x, kernel, shown = x.value, kernel.value, kernel.perturbed
-    return convolve(x, kernel, stride, pad), (x if shown else None, x[:0], kernel)
+    x, kernel, learns = x.value, kernel.value, kernel.perturbed
+    of_x_shape = x[:0]
+    return convolve(x, kernel, stride, pad), (x if learns else None, of_x_shape, kernel)
 
 
 def backward(stride, pad, kept, g):
     """The gradients by x and by the kernel; None is zero."""
-    x, none_of_x, kernel = kept
+    x, of_x_shape, kernel = kept
     if isinstance(g, SymbolicZero):
         return None, None
-    return (by_x(g, kernel, none_of_x.shape[1:3], stride, pad),
+    return (by_x(g, kernel, of_x_shape.shape[1:3], stride, pad),
             None if x is None else by_kernel(x, g, len(kernel), stride, pad))
 
 
+def by_x_backward(h_w, stride, pad, kept, x):
+    g, kernel = kept
+    return convolve(x, kernel, stride, pad), by_kernel(x, g, len(kernel), stride, pad)
+
+
+def by_kernel_backward(size, stride, pad, kept, kernel):
+    x, g = kept
+    return by_x(g, kernel, x.shape[1:3], stride, pad), convolve(x, kernel, stride, pad)
+
+
 convolve.defvjp(forward, backward, symbolic_zeros=True)
-by_x.defvjp(
-    lambda g, kernel, *of: (by_x(g, kernel, *of), (g, kernel)),
-    lambda size, stride, pad, kept, x: (convolve(x, kept[1], stride, pad),
-                                        by_kernel(x, kept[0], len(kept[1]), stride, pad)))
-by_kernel.defvjp(
-    lambda x, g, *of: (by_kernel(x, g, *of), (x, g)),
-    lambda size, stride, pad, kept, kernel: (by_x(kept[1], kernel, kept[0].shape[1:3], stride, pad),
-                                             convolve(kept[0], kernel, stride, pad)))
+by_x.defvjp(lambda g, kernel, *of: (by_x(g, kernel, *of), (g, kernel)), by_x_backward)
+by_kernel.defvjp(lambda x, g, *of: (by_kernel(x, g, *of), (x, g)), by_kernel_backward)
 
 
-def one_by_one(f, alike=None):
-    """f of two arrays, and under vmap of each pair by itself; alike: under vmap with the second in common.
+def one_by_one(f, in_common=None):
+    """f of two arrays; under vmap of each pair by itself, or in_common(f, a, b) where the second is all the same.
 
-    vmap alone makes grouped convolutions of those of trials together, which cuDNN has no fast kernels for, of
-    gradients by kernels not any.
+    Of trials together vmap alone makes grouped convolutions, for which cuDNN has slow kernels, or, of gradients by
+    kernels, none.
     """
     @jax.custom_batching.custom_vmap
     def of_pair(a, b):
@@ -81,8 +86,8 @@ def one_by_one(f, alike=None):
 
     @of_pair.def_vmap
     def of_pairs(n, batched, a, b):
-        if alike and not batched[1]:
-            return alike(of_pair, a, b), True
+        if in_common and not batched[1]:
+            return in_common(of_pair, a, b), True
         return jnp.stack([of_pair(a[i] if batched[0] else a, b[i] if batched[1] else b) for i in range(n)]), True
 
     return of_pair
