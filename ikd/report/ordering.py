@@ -65,6 +65,8 @@ def ordering_figure(panels, title, note=''):
         if baseline:
             left.axhline(baseline[1], color='#555555', linestyle='--', linewidth=1, label=f'{baseline[0]} (mean)')
             left.legend(fontsize=8, loc='best')
+        elif not any(map(len, accuracies.values())):
+            left.set_yticks([])
         left.set_title(f'{name}: test accuracy of LE (%)', fontsize=10, loc='left')
         for i, (reading, found) in enumerate(scores.items()):
             shift = (i - (len(scores) - 1) / 2) * 0.12

@@ -63,3 +63,12 @@ def test_a_score_without_an_interval_is_a_point():
     _, right = ordering_figure([('', accuracies, None, {'signed': {'Grad': (0.5, None, None)}})], '').axes
     (bar,) = right.containers
     assert bar.lines[0].get_xydata().tolist() == [[2, 0.5]] and not bar.has_yerr
+
+
+def test_accuracies_have_no_scale_before_any_is_run():
+    accuracies, scores = panels(1)
+    none = dict.fromkeys(accuracies, ())
+    empty, one = (ordering_figure([('', found, None, scores)], '').axes[0]
+                  for found in (none, {**none, 'Grad': accuracies['Grad']}))
+    assert not len(empty.get_yticks()) and len(one.get_yticks())
+    assert [text.get_text() for text in empty.texts] == ['not run'] * len(accuracies)
