@@ -88,7 +88,7 @@ def seeds_at_once(devices=None):
     """How many seeds a grid trains at a time: five on each GPU, which its small networks do not fill.
 
     Together five take 0.53 (the MLP) and 0.74 to 0.88 (ResNet8) of the time of one after another on a GPU, on a CPU
-    no less (results/performance.md), so there it is one. On a TPU core, not measured, one.
+    1.98 and 0.97 (results/performance.md), so there it is one. On a TPU core, not measured, one.
     """
     devices = devices or jax.devices()
     return {'cpu': 1, 'gpu': 5 * len(devices)}.get(devices[0].platform, len(devices))
