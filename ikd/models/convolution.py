@@ -60,11 +60,13 @@ def backward(stride, pad, kept, g):
 
 
 def by_x_backward(h_w, stride, pad, kept, x):
+    """The gradients of `by_x` by g and by the kernel, where x is that by what it gives."""
     g, kernel = kept
     return convolve(x, kernel, stride, pad), by_kernel(x, g, len(kernel), stride, pad)
 
 
 def by_kernel_backward(size, stride, pad, kept, kernel):
+    """The gradients of `by_kernel` by x and by g, where kernel is that by what it gives."""
     x, g = kept
     return by_x(g, kernel, x.shape[1:3], stride, pad), convolve(x, kernel, stride, pad)
 
