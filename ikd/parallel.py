@@ -17,6 +17,7 @@ from ikd.errors import InputError
 
 AXIS = 'batch'
 MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}  # a precision as JAX says it
+GRAPHED = 'FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,CONDITIONAL,CONVOLUTION,WHILE'
 
 
 class Layout(NamedTuple):
@@ -68,11 +69,19 @@ def way(layout, convolves):
     loop on a slow path, 24 times slower, so there each call is one step; without convolutions a scan is faster (2.2
     ms a step of the MLP instead of 2.6). XLA:CPU's default leaves the gradients of convolutions and the sums over a
     batch to slow code; given to YNNPACK, cross-entropy's step of ResNet8 takes 0.5 to 0.7 of the time (and the MLP's
-    twice as long, so only convolutions are given to it). Figures: results/performance.md.
+    twice as long, so only convolutions are given to it). XLA:GPU by default leaves loops and cuDNN's convolutions out
+    of CUDA graphs; with them (`GRAPHED`) a step of LE on ResNet8 takes 0.92 of the time. In a graph trials may also
+    run beside each other, for more memory: 0.63 and 0.72 for five. Figures: results/performance.md.
     """
-    if not (layout.on_cpu and convolves):
+    if not convolves:
         return Way(scanned=True)
-    return Way(False, {'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE'})
+    if layout.on_cpu:
+        return Way(False, {'xla_cpu_experimental_ynn_fusion_type':
+                           'LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE'})
+    if 'NVIDIA' not in layout.devices[0].device_kind:
+        return Way(scanned=True)
+    beside = {'xla_gpu_command_buffer_scheduling_mode': 'CONCURRENT'} if layout.together > 1 else {}
+    return Way(True, {'xla_gpu_enable_command_buffer': GRAPHED, **beside})
 
 
 def call_length(steps, longest):

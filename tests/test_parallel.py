@@ -10,18 +10,33 @@ from ikd import models, parallel
 from ikd.objectives.losses import hard_cross_entropy
 
 CPU = parallel.Layout(tuple(jax.devices()[:1]), 'data')
-GPU = parallel.Layout((SimpleNamespace(platform='gpu'),), 'data')
+NVIDIA = parallel.Layout((SimpleNamespace(platform='gpu', device_kind='NVIDIA H100 80GB HBM3'),), 'trials')
+OTHERS = [parallel.Layout((SimpleNamespace(platform=platform, device_kind=kind),), 'trials', 5)
+          for platform, kind in (('gpu', 'AMD Instinct MI300X'), ('tpu', 'TPU v4'))]
 
 
 def test_the_way_of_each_platform():
     """Steps are scanned but where XLA:CPU would run a convolution inside a loop."""
     assert [parallel.way(CPU, convolves).scanned for convolves in (False, True)] == [True, False]
-    assert all(parallel.way(GPU, convolves) == parallel.Way(True, None) for convolves in (False, True))
-    assert parallel.way(CPU, False).compiler_options is None
+    assert parallel.way(NVIDIA, True).scanned
+    assert all(parallel.way(layout, convolves) == parallel.Way(True, None)
+               for layout in OTHERS for convolves in (False, True))
+    assert parallel.way(CPU, False) == parallel.way(NVIDIA, False) == parallel.Way(True, None)
+
+
+@pytest.mark.parametrize('together, concurrent', [(1, False), (5, True)])
+def test_this_jaxlib_knows_the_options_for_a_gpu(together, concurrent):
+    """They are parsed on a CPU, too, which has no use for them; trials run beside each other where there are some."""
+    options = parallel.way(NVIDIA._replace(together=together), True).compiler_options
+    assert ('CONCURRENT' in options.values()) == concurrent
+    double = partial(jax.jit, lambda x: x + x)
+    assert double(compiler_options=options)(1.) == 2
+    with pytest.raises(Exception, match='not a valid enum value'):
+        double(compiler_options=dict.fromkeys(options, 'CONVULSION'))(1.)
 
 
 def test_a_grid_trains_several_seeds_on_each_accelerator():
-    assert parallel.seeds_at_once(GPU.devices * 4) == 20
+    assert parallel.seeds_at_once(NVIDIA.devices * 4) == 20
     assert parallel.seeds_at_once((SimpleNamespace(platform='tpu'),) * 4) == 4
     assert parallel.seeds_at_once(jax.devices()) == parallel.seeds_at_once() == 1
 
