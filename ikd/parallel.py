@@ -7,6 +7,7 @@ Under `data` the devices may be those of several processes: each puts arrays on 
 """
 import functools
 import math
+import os
 from typing import NamedTuple
 
 import jax
@@ -71,14 +72,15 @@ def way(layout, convolves):
     batch to slow code; given to YNNPACK, cross-entropy's step of ResNet8 takes 0.5 to 0.7 of the time (and the MLP's
     twice as long, so only convolutions are given to it). XLA:GPU by default leaves loops and cuDNN's convolutions out
     of CUDA graphs; with them (`GRAPHED`) a step of LE on ResNet8 takes 0.92 of the time. In a graph trials may also
-    run beside each other, for more memory: 0.63 and 0.72 for five. Figures: results/performance.md.
+    run beside each other, for more memory: 0.63 and 0.72 for five. Where XLA_FLAGS speak of command buffers, as XLA
+    advises where memory is short, they decide. Figures: results/performance.md.
     """
     if not convolves:
         return Way(scanned=True)
     if layout.on_cpu:
         return Way(False, {'xla_cpu_experimental_ynn_fusion_type':
                            'LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE'})
-    if 'NVIDIA' not in layout.devices[0].device_kind:
+    if 'NVIDIA' not in layout.devices[0].device_kind or 'command_buffer' in os.environ.get('XLA_FLAGS', ''):
         return Way(scanned=True)
     beside = {'xla_gpu_command_buffer_scheduling_mode': 'CONCURRENT'} if layout.together > 1 else {}
     return Way(True, {'xla_gpu_enable_command_buffer': GRAPHED, **beside})
@@ -96,7 +98,7 @@ def call_length(steps, longest):
 def seeds_at_once(devices=None):
     """How many seeds a grid trains at a time: five on each GPU, which its small networks do not fill.
 
-    Together five take 0.53 (the MLP) and 0.74 to 0.88 (ResNet8) of the time of one after another on a GPU, on a CPU
+    Together five take 0.53 (the MLP) and 0.48 to 0.63 (ResNet8) of the time of one after another on a GPU, on a CPU
     1.98 and 0.97 (results/performance.md), so there it is one. On a TPU core, not measured, one.
     """
     devices = devices or jax.devices()

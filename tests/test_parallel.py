@@ -24,6 +24,13 @@ def test_the_way_of_each_platform():
     assert parallel.way(CPU, False) == parallel.way(NVIDIA, False) == parallel.Way(True, None)
 
 
+def test_the_environment_may_forbid_graphs(monkeypatch):
+    monkeypatch.setenv('XLA_FLAGS', '--xla_gpu_autotune_level=2')
+    assert parallel.way(NVIDIA, True).compiler_options
+    monkeypatch.setenv('XLA_FLAGS', '--xla_gpu_autotune_level=2 --xla_gpu_enable_command_buffer=')
+    assert parallel.way(NVIDIA, True) == parallel.Way(True, None)
+
+
 @pytest.mark.parametrize('together, concurrent', [(1, False), (5, True)])
 def test_this_jaxlib_knows_the_options_for_a_gpu(together, concurrent):
     """They are parsed on a CPU, too, which has no use for them; trials run beside each other where there are some."""
