@@ -25,6 +25,7 @@ from ikd.files import replace_text, save_figure, write_json
 from ikd.grid_words import on_data
 from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
+from ikd.provenance import provenance
 from ikd.report import tables
 from ikd.report.markdown import markdown
 from ikd.report.sources import sources
@@ -166,9 +167,14 @@ def say(text):
 
 
 def time_left(todo, found):
-    """`, about 2.5 h left`, judged by trials that are done: the same cell's, or else any; '' where there are none."""
-    seconds = {name: statistics.fmean(record['train_seconds'] for record in records.values())
-               for name, records in found.items() if records}
+    """`, about 2.5 h left`, judged by trials that are done; '' where there are none.
+
+    By those that were trained on such a platform: the same cell's, or else any.
+    """
+    here = provenance()['device']['platform']
+    trials = {name: [record['train_seconds'] for record in records.values() if record['device']['platform'] == here]
+              for name, records in found.items()}
+    seconds = {name: statistics.fmean(times) for name, times in trials.items() if times}
     if not seconds:
         return ''
     usual = statistics.fmean(seconds.values())

@@ -30,7 +30,8 @@ def program(method, platform, trials=1, **fields):
                                        **fields})
     config = resolve(config)
     dataset = run_data.load_data(config)
-    layout = parallel.Layout((SimpleNamespace(platform=platform, device_kind=''),), 'trials' if trials > 1 else 'data', trials)
+    device = SimpleNamespace(platform=platform, device_kind='')
+    layout = parallel.Layout((device,), 'trials' if trials > 1 else 'data', trials)
     stages, image_shape = prepare_stages(config, dataset, layout), dataset.train_images.shape[1:]
 
     def shapes(prepared):

@@ -84,6 +84,17 @@ def test_the_order_of_running(tmp_path, quick, capsys):
     assert [seeds for _, seeds, *_ in quick[6:]] == [[2]] * 3
 
 
+def test_the_time_left_is_judged_by_trials_on_such_a_device(tmp_path, quick, capsys):
+    """Those of another platform tell nothing."""
+    assert reproduced(tmp_path) == 0
+    for path in (tmp_path / 'results' / 'cells').glob('*.json'):
+        path.write_text(path.read_text().replace('"platform": "cpu"', '"platform": "gpu"'))
+    capsys.readouterr()
+    assert reproduced(tmp_path, trials=2) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith('[')]
+    assert [line.split(', seed 1')[1] for line in told] == ['', ', about 2 min left', ', about 1 min left']
+
+
 def test_a_fresh_clone_runs_only_what_is_missing(tmp_path, quick, capsys):
     assert reproduced(tmp_path, trials=2) == 0
     (missing,) = (tmp_path / 'results' / 'cells').glob('*-ce-*-0.json')
