@@ -18,6 +18,7 @@ from ikd.errors import InputError
 
 AXIS = 'batch'
 MATMUL = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'tensorfloat32'}  # a precision as JAX says it
+# What XLA:GPU may put into CUDA graphs: its default from jax 0.10 to 0.12, collectives left out, and the last two.
 GRAPHED = 'FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,CONDITIONAL,CONVOLUTION,WHILE'
 
 
