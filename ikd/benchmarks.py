@@ -39,6 +39,11 @@ def dataset(size, channels, classes=10, copies=1):
                            std=digits.std * channels, class_names=tuple(map(str, range(classes))))
 
 
+def images_for(model, **more):
+    """The digits in the size that a model of the paper takes; more: of `dataset`."""
+    return dataset(28, 1, **more) if model == 'mlp' else dataset(32, 3, **more)
+
+
 def settings(model, method, **fields):
     """ResNets as 2009.09140, section 5, trains them, the MLP as section 5.1 does."""
     config = default()
@@ -90,8 +95,7 @@ class Steps:
 
 def against_ce(model, method, pairs, classes=10, **fields):
     """A method's step over cross-entropy's."""
-    size, channels = (28, 1) if model == 'mlp' else (32, 3)
-    images = dataset(size, channels, classes)
+    images = images_for(model, classes=classes)
     ours, base = (Steps(settings(model, name, **fields), images) for name in (method, 'ce'))
     times = paired_times(ours, base, pairs) / ours.steps
     return times, {'temporary_bytes': ours.memory(), 'temporary_bytes_ce': base.memory()}
@@ -135,8 +139,7 @@ def whole_distillation(pairs):
 
 def together(model, pairs, trials=5):
     """So many trials of cross-entropy in one program over as many one after another."""
-    size, channels = (28, 1) if model == 'mlp' else (32, 3)
-    images, config = dataset(size, channels), settings(model, 'ce')
+    images, config = images_for(model), settings(model, 'ce')
     all_at_once, alone = Steps(config, images, trials=trials), Steps(config, images)
 
     def one_by_one():
@@ -148,8 +151,7 @@ def together(model, pairs, trials=5):
 
 def streamed(model, pairs, **fields):
     """An epoch's step of cross-entropy with images streamed from memory over one with them on the device."""
-    size, channels = (28, 1) if model == 'mlp' else (32, 3)
-    images, config = dataset(size, channels), settings(model, 'ce', **fields)
+    images, config = images_for(model), settings(model, 'ce', **fields)
     unheld = images._replace(train_images=unread(images.train_images), test_images=unread(images.test_images))
     ours, base = Steps(config, unheld), Steps(config, images)
     times = paired_times(ours.epoch, base.epoch, pairs) / base.program.steps
@@ -189,8 +191,8 @@ def first_step(pairs, cached, seconds):
     has compiled."""
     runs = min(pairs, 5)
     with tempfile.TemporaryDirectory() as directory:
-        variables = {'JAX_COMPILATION_CACHE_DIR': directory, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1'}
-        variables = {**os.environ, **(variables if cached else {'JAX_ENABLE_COMPILATION_CACHE': 'false'})}
+        kept = {'JAX_COMPILATION_CACHE_DIR': directory, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1'}
+        variables = {**os.environ, **(kept if cached else {'JAX_ENABLE_COMPILATION_CACHE': 'false'})}
         variables['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # this process has most of a GPU's memory
         variables['PYTHONPATH'] = os.pathsep.join([str(shipped()), *filter(None, [os.environ.get('PYTHONPATH')])])
         command = partial(subprocess.run, [sys.executable, '-c', FIRST_STEP], check=True, env=variables)
@@ -224,8 +226,7 @@ def device_busy(pairs, model, method, **fields):
     together, so the time is that of steps without a trace; `share_traced` is the share within the trace. Also how
     many operations a step takes, and which take longest. An epoch is as long as CIFAR-10's or MNIST's.
     """
-    images = dataset(28, 1, copies=EPOCH) if model == 'mlp' else dataset(32, 3, copies=EPOCH)
-    steps = Steps(settings(model, method, **fields), images)
+    steps = Steps(settings(model, method, **fields), images_for(model, copies=EPOCH))
     thrice = lambda: [steps() for _ in range(3)]
     seconds, busy, shares, counts = times_of(thrice, min(pairs, 5)), [], [], []
     for _ in seconds:

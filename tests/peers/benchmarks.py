@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ikd import training
-from ikd.benchmarks import Steps, dataset, settings
+from ikd.benchmarks import Steps, images_for, settings
 from ikd.data.resident import normalise
 from ikd.timing import paired_times, times_of
 from tests.peers import torch_networks, torch_training
@@ -22,15 +22,14 @@ AGREE = 1e-3  # relative, of losses of a step in float32
 
 def beside_torch(model, method, pairs, threads=(2,), **fields):
     """Our step over PyTorch's fastest, each call as many steps as ours compiles into one; also which that was."""
-    size, channels = (28, 1) if model == 'mlp' else (32, 3)
-    images = dataset(size, channels)
+    images = images_for(model)
     config = settings(model, method, **fields)
     ours = Steps(config, images)
     state = jax.device_get(ours.state)
     batches = torch_batches(images, ours)
 
     def network():
-        peer = torch_networks.MLP((channels, size, size)) if model == 'mlp' else torch_networks.ResNet(8)
+        peer = torch_networks.MLP((1, 28, 28)) if model == 'mlp' else torch_networks.ResNet(8)
         return torch_training.ready(torch_networks.copy_flax(peer, training.variables_of(state)))
 
     candidates = {}
