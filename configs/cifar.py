@@ -4,7 +4,7 @@
     python -m ikd.main --config=configs/cifar.py:METHOD,smoke
 
 The same data, schedule and seeds for all. METHOD is any of the README's table.
-For Tables 2, 4 and 6 of the paper. Expected accuracies and times: see le_cifar.
+For Tables 2, 4, 5 and 6 of the paper. Expected accuracies and times: see le_cifar.
 """
 from configs import common
 from ikd.config import apply_arguments

@@ -4,8 +4,9 @@
     python -m ikd.main --config=configs/kdexplainer.py:hme --config.hme.loss=kd
     python -m ikd.main --config=configs/kdexplainer.py:METHOD --config.model.name=wrn16_2
 
-`vam` is distillation to a student with virtual attention; METHOD is any of the README's table; other students: vgg8,
-wrn16_2, wrn40_1, resnet20. Without distillation (attention transfer and labels, say): --config.method.weight=0
+`vam` is distillation to a student with virtual attention; METHOD is any of the README's table but fsp_kd, which wants
+groups of one width (hint: with --config.features.regressor=True); other students: vgg8, wrn16_2, wrn40_1, resnet20.
+Without distillation (attention transfer and labels, say): --config.method.weight=0
 --config.method.lam=1. The paper's tables could not be had, so there is nothing to compare with here; not yet run at
 full length. A teacher of 240 epochs is a job for an accelerator.
 """
@@ -15,4 +16,7 @@ from ikd.recipes import RECIPES
 
 
 def get_config(argument=''):
-    return apply_arguments(common.kdexplainer(), argument, RECIPES)
+    config = apply_arguments(common.kdexplainer(), argument, RECIPES)
+    if config.method.name in ('srdl', 'ban', 'ban_l'):
+        config.method.weight = 1.0  # 0.9 is of the protocol's distillation from another network
+    return config

@@ -13,17 +13,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ikd import config, data, errors, explainers, models, recipes
+    from ikd import config, data, errors, explainers, models, objectives, recipes
     from ikd.explainers import targets
     from ikd.library import train
     from ikd.trained import load
 
 __version__ = '0.1.0'
 
-MODULES = ('config', 'data', 'errors', 'explainers', 'models', 'recipes')
+MODULES = ('config', 'data', 'errors', 'explainers', 'models', 'objectives', 'recipes')
 FUNCTIONS = {'train': 'ikd.library', 'load': 'ikd.trained', 'targets': 'ikd.explainers'}
 
-__all__ = ['config', 'data', 'errors', 'explainers', 'load', 'models', 'recipes', 'targets', 'train']
+__all__ = ['config', 'data', 'errors', 'explainers', 'load', 'models', 'objectives', 'recipes', 'targets', 'train']
 
 
 def __getattr__(name):

@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ikd import processes
-from ikd.errors import RunError, Unwritable, writing
+from ikd.errors import Apart, RunError, Unwritable, writing
 from ikd.files import holding
 
 # A State is host arrays, which the first process has in full: Orbax need not wait for the others.
@@ -144,7 +144,7 @@ def newest(managers, examples, interval=0):
 
 
 def check_apart(managers, interval):
-    """RunError if seeds, which have no step of a stage in common, would lose too much if they began it anew.
+    """Apart if seeds, which have no step of a stage in common, would lose too much if they began it anew.
 
     A kill between their first saves leaves one without a checkpoint, and others with one of at most `interval` steps.
     That may be lost, and a line tells of it; who has more, or has come to a later stage, was trained apart.
@@ -157,7 +157,7 @@ def check_apart(managers, interval):
     names, folders = (' and '.join(map(str, paths)) for paths in (ahead, [path.parent for path in ahead]))
     why = f'as the seeds to train together have no checkpoint of {stage.name} in common'
     if any(place(path) > place(stage / str(interval)) for path in ahead):
-        raise RunError(f'{names} would be lost, {why}; train them one after another (config.parallel=data, '
+        raise Apart(f'{names} would be lost, {why}; train them one after another (config.parallel=data, '
                        f'config.together=1; --together=1 of ikd.reproduce), or remove {folders}, and what was there '
                        'is trained again')
     if ahead:
@@ -226,15 +226,14 @@ def last_tree(workdir, seed):
     folder = pathlib.Path(workdir).absolute() / 'checkpoints' / f'seed{seed}'
     try:
         last = max(folder.iterdir(), key=lambda stage: int(stage.name.partition('-')[0]))
-        options = ocp.CheckpointManagerOptions(create=False, multiprocessing_options=ALONE)
-        with ocp.CheckpointManager(last, options=options) as saved:
-            step = saved.latest_step()
-            if step is None:
-                raise ValueError('an empty folder')
-            return opened(last / str(step), lambda: saved.restore(step, args=ocp.args.StandardRestore()))[0]
+        step = max(int(path.name) for path in last.iterdir() if path.name.isdecimal())
     except (OSError, ValueError) as error:
         raise RunError(f'{workdir} has no checkpoint of seed {seed} any more; train it again in another --workdir'
                        ) from error
+    try:
+        # Not by the manager, which reads the metadata of the older checkpoint, too, and so may fail of it.
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler(), multiprocessing_options=ALONE) as saved:
+            return opened(last / str(step), lambda: saved.restore(last / str(step) / 'default'))[0]
     except Unusable as error:
         raise RunError(f'{error}; remove {workdir}/summary.json, and its command trains again from the checkpoint '
                        'before it') from error

@@ -27,6 +27,10 @@ class Busy(RunError):
     """Another process does already what was asked for."""
 
 
+class Apart(RunError):
+    """Seeds to be trained together have come so far apart that some would lose much; one by one none does."""
+
+
 class Stopped(Exception):
     """Training ended early because it was asked to. The message says where; all that was done is saved."""
 

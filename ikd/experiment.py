@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd import data, models, parallel, processes, stage_names, store
-from ikd.config import digest, identity
+from ikd.config import NOT_IDENTITY, digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
 from ikd.files import read_json, read_summary, save_figure, write_json
@@ -30,6 +30,8 @@ from ikd.trials import adopt, make_job, train_group
 from ikd.validation import resolve, usual
 
 OWN_CODE = 'own_code.json'  # of a run with code of its user's
+# Fields that do not say what a run is, but what its processes do, so that all must be given the same.
+ALIKE = [field for field in NOT_IDENTITY if field not in ('cache_dir', 'store') and not field.startswith('data.')]
 
 
 def default_workdir(config, name):
@@ -51,6 +53,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     provenance()  # now, as the checkout may change while this runs
     config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
+    processes.check_alike(f"one of {', '.join(ALIKE)}", str([config[field] for field in ALIKE]))
     summary = processes.from_first(lambda: check_identity(config, workdir) or read_summary(workdir))
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     missing = [seed for seed in (processes.own_seeds(config) if seeds is None else seeds) if seed not in done]
@@ -59,6 +62,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         return summary
     with jax.default_matmul_precision(parallel.MATMUL[config.precision]):
         dataset = processes.in_turn(lambda: load_data(config))
+        processes.check_alike('data.placement (auto: stream or device, as the memory allows)', str(dataset.streamed))
         described = processes.agree(lambda: data.description(dataset, checks_pixels(config)))
         processes.check_alike('the data', described['checksum'])
         groups = parallel.layouts(config.parallel, missing, config.batch_size, devices, config.together)

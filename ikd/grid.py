@@ -18,6 +18,10 @@ from ikd.files import write_json
 from ikd.recipes import EXPLAINED, recipe
 from ikd.validation import resolve, usual
 
+# What a cell's file has in any case, beside its config, seed and accuracy.
+TOLD = {'test_nll', 'test_ece', 'train_seconds', 'data', 'schedule', 'precision', 'finished', 'git_commit',
+        'versions', 'device'}
+
 
 class Cell(NamedTuple):
     """One number of a table: a config, trained on several seeds.
@@ -96,7 +100,7 @@ def read_cell(results, cell, seed):
     try:
         record = json.loads(path.read_text())
         there, accuracy, its_seed = record['config'], float(record['test_accuracy']), record['seed']
-        whole = isinstance(there, dict) and 0 <= accuracy <= 100 and its_seed == seed
+        whole = isinstance(there, dict) and 0 <= accuracy <= 100 and its_seed == seed and TOLD <= {*record}
     except (OSError, ValueError, TypeError, KeyError):
         whole = False
     if not whole:

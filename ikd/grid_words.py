@@ -11,7 +11,7 @@ def adapt(grid, argument):
     `smoke`: two epochs of few images. `epochs=N`: a shorter schedule, of N epochs where the longest cells have most;
     milestones and warm-ups keep their shares. `images=N`: only the first N training images. For none of these has the
     paper numbers. `precision=tf32` or `bfloat16`: instead of float32. `model=NAME`: only the cells of that network.
-    Title and files are named so, cells by themselves.
+    Title (but for the network) and files are named so, cells by themselves.
     Raises InputError for a word that means nothing, or a kind that is given twice.
     """
     words = [*filter(None, argument.split(','))]

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 LIBRARIES = ('ikd', 'flax', 'jax', 'optax', 'numpy', 'builtins')
 FLAX = ('parent', 'name')  # fields that every Flax module has
+CONFIG = 'a config'  # what `told` has for one
 PLAIN = (bool, int, float, str, tuple, list, dict, set, frozenset, type(None))
 
 
@@ -18,21 +19,24 @@ def is_own(thing):
     return (getattr(thing, '__module__', None) or 'builtins').partition('.')[0] not in LIBRARIES
 
 
-def source(thing):
+def source(thing, seen=()):
     """The source of a function, a partial one, a class or an object of one, '' for one of ikd or of a library.
 
     Of a class that of its methods, its constants and the defaults of its fields, with what it inherits; of a partial
-    function of one's own all that it is given, too. The same in every process. What a function calls is not looked
-    into. '' too where Python keeps no source, as for what was typed at a prompt.
+    function, a closure, a method or an object of one's own what it holds, too. The same in every process. What a
+    function calls is not looked into. '' too where Python keeps no source, as for what was typed at a prompt.
     """
-    if not is_own(thing):
+    if not is_own(thing) or any(thing is one for one in seen):
         return ''
+    within = functools.partial(source, seen=(*seen, thing))
     if isinstance(thing, functools.partial):
-        text = ''.join(map(source, made_of(thing)))
+        text = ''.join(map(within, made_of(thing)))
         return text and f'{text} {told(thing)}'
     if not inspect.isclass(thing):
         function = inspect.unwrap(thing)
-        return text_of(function) if inspect.isroutine(function) else source(type(function))
+        text = text_of(function) if inspect.isroutine(function) else within(type(function))
+        held = held_by(function)
+        return text + (f" {told(held)}{''.join(map(within, filter(callable, held.values())))}" if held else '')
     fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
     defaults = {field.name: told(field.default) for field in fields
                 if field.default is not dataclasses.MISSING and field.name not in FLAX}
@@ -42,7 +46,19 @@ def source(thing):
                  for value in vars(thing).values()]
     methods = [text_of(inspect.unwrap(value)) for value in functions if inspect.isfunction(value)]
     return '\n'.join([repr(defaults), *([repr(constants)] if constants else []), *methods,
-                      *map(source, thing.__bases__)])
+                      *map(within, thing.__bases__)])
+
+
+def held_by(thing):
+    """{name: value} of what a function has from around it, a method from its object, an object in itself."""
+    if inspect.ismethod(thing):
+        return held_by(thing.__func__) | held_by(thing.__self__)
+    if inspect.isfunction(thing):
+        return dict(inspect.getclosurevars(thing).nonlocals)
+    if inspect.isclass(thing):
+        return {}
+    return {name: value for name, value in getattr(thing, '__dict__', {}).items()
+            if name not in FLAX and not name.startswith('_')}
 
 
 def made_of(partial):
@@ -56,7 +72,7 @@ def told(value):
     Nothing of a config: what it says has names and a digest of its own.
     """
     if isinstance(value, ConfigDict):
-        return 'a config'
+        return CONFIG
     if isinstance(value, functools.partial):
         return told([value.func, *value.args, value.keywords])
     if isinstance(value, (list, tuple)):

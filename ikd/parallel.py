@@ -57,6 +57,10 @@ class Layout(NamedTuple):
     def on_cpu(self):
         return self.devices[0].platform == 'cpu'
 
+    @property
+    def on_cuda(self):
+        return 'cuda' in self.devices[0].client.platform_version
+
 
 class Way(NamedTuple):
     """How a platform wants a training step: many steps scanned in a call or one, and options for its compiler."""
@@ -81,7 +85,7 @@ def way(layout, convolves):
     if layout.on_cpu:
         return Way(False, {'xla_cpu_experimental_ynn_fusion_type':
                            'LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE'})
-    if 'NVIDIA' not in layout.devices[0].device_kind or 'command_buffer' in os.environ.get('XLA_FLAGS', ''):
+    if not layout.on_cuda or 'command_buffer' in os.environ.get('XLA_FLAGS', ''):
         return Way(scanned=True)
     beside = {'xla_gpu_command_buffer_scheduling_mode': 'CONCURRENT'} if layout.together > 1 else {}
     return Way(True, {'xla_gpu_enable_command_buffer': GRAPHED, **beside})

@@ -20,7 +20,7 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
-from ikd.errors import Diverged, InputError, RunError, Stopped, ending_in_a_line
+from ikd.errors import Apart, Diverged, InputError, RunError, Stopped, ending_in_a_line
 from ikd.files import replace_text, save_figure, write_json
 from ikd.grid_words import on_data
 from ikd.modules import mistakes_in_a_line, module_of
@@ -91,7 +91,7 @@ def run(grid, options):
     todo = grids.missing(chosen(grid, options.rows, options.columns), grids.drawn(options.results, grid, found),
                          *part(options.cells), options.together)
     if not todo:
-        say('nothing to train: every trial that was asked for has its file')
+        say('nothing to train: every trial that was asked for has its file, or is of another part')
     with stopping() as asked:
         stop = lambda: asked() or late()
         why = lambda: 'asked to stop' if asked() else 'time is up'
@@ -103,8 +103,8 @@ def run(grid, options):
             say(f'[{place}/{len(todo)}] {name}, seed {numbers}{time_left(todo[place - 1:], found)}')
             try:
                 train(grid, cell, seeds, workdir, options, found[name], stop)
-            except Diverged as error:
-                if len(seeds) > 1:  # one by one, as the others may end
+            except (Diverged, Apart) as error:
+                if len(seeds) > 1:  # one by one, as the others may end, or a command that was cut has begun to
                     todo[place:place] = [(name, cell, [seed]) for seed in seeds]
                 else:
                     failed.append(f'{name}: {error}')
@@ -183,7 +183,10 @@ def time_left(todo, found):
 
 
 def render(grid, results):
-    """Write the grid's files into the folder `results` and return what to print. InputError where that can't be."""
+    """Write the grid's files into the folder `results` and return what to print.
+
+    InputError or Unwritable where that can't be.
+    """
     open_results(results)
     found = grids.read_cells(results, grid)
     if grid.report:

@@ -11,7 +11,7 @@ from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS
 from ikd.files import read_summary
 from ikd.models import MODELS
-from ikd.own_code import source
+from ikd.own_code import CONFIG, source, told
 from ikd.recipes import RECIPES, recipe
 from ikd.stages import fresh
 from ikd.validation import resolve
@@ -25,7 +25,7 @@ SHOWN = 'method.explainer', 'method.tap', 'method.relu', 'method.similarity'
 
 def stage_name(config, stages, index):
     """`<stage>-<digest>`: the digest names everything that a stage's result depends on but the seed."""
-    text = json.dumps(described(config, stages, index), sort_keys=True)
+    text = json.dumps(described(config, stages, index), sort_keys=True, default=told)
     return f'{stages[index].name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}'
 
 
@@ -42,8 +42,8 @@ def described(config, stages, index):
         'span': stage.span or stage.epochs, 'network': stage.network or network_of(config),
         'before': described(config, stages, index - 1) if stage.start is not fresh and index else None,
         'teacher': None if stage.teacher is None else described(config, stages, stage.teacher),
-        'setting': {field: value for field, value in identity(config).items()
-                    if field in SETTING or field.startswith(('optimizer.', 'own.'))},
+        'setting': {field: value for field, value in identity(config).items() if field in SETTING
+                    or field.startswith(('optimizer.', 'own.')) or CONFIG in own and field != 'seed'},
         **({'own': hashlib.sha256(own.encode()).hexdigest()} if own else {}),
     }
 
@@ -108,8 +108,8 @@ def network_of(config):
 
 
 def said(value):
-    """A stage's field as JSON: functions by name, partial ones with their arguments."""
+    """A stage's field as JSON: functions by name, objects by their class's, partial ones with their arguments."""
     if isinstance(value, functools.partial):
         named = {name: said(keyword) for name, keyword in value.keywords.items()}
         return [said(value.func), *map(said, value.args), named]
-    return value.__name__ if callable(value) else value
+    return getattr(value, '__name__', type(value).__name__) if callable(value) else value

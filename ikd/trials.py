@@ -164,8 +164,8 @@ def train_stage(group, index, before):
     new = [training.new_state(seed, prepared, job.image_shape) for seed in group.seeds]
     begun = [stage.start(example, earlier) for example, earlier in zip(new, group.results)]
     with ExitStack() as stack:
-        saved = [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
-                 for seed in group.seeds]
+        saved = processes.agree(lambda: [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
+                                         for seed in group.seeds])
         interval = job.config.checkpoint_every * program.steps
         found = processes.shared(lambda: checkpoint.newest(saved, begun, interval), begun)
         states, rests = zip(*found or [(state, None) for state in begun])

@@ -30,7 +30,7 @@ def program(method, platform, trials=1, **fields):
                                        **fields})
     config = resolve(config)
     dataset = run_data.load_data(config)
-    device = SimpleNamespace(platform=platform, device_kind='')
+    device = SimpleNamespace(platform=platform, client=SimpleNamespace(platform_version=platform))
     layout = parallel.Layout((device,), 'trials' if trials > 1 else 'data', trials)
     stages, image_shape = prepare_stages(config, dataset, layout), dataset.train_images.shape[1:]
 

@@ -125,6 +125,14 @@ def test_a_folder_that_orbax_cannot_open(tmp_path):
     assert newest(tmp_path)[0].step == 1
 
 
+def test_the_last_network_is_there_whatever_the_one_before_it_is(tmp_path):
+    folder = save(tmp_path, 1, 2)
+    (folder / '1' / '_CHECKPOINT_METADATA').write_text('{"metrics": 3}')
+    tree = checkpoint.last_tree(tmp_path, 0)
+    assert tree['step'] == 2
+    assert_same(tree['params'], make_state(2).params)
+
+
 def test_of_another_network(tmp_path):
     """Orbax would give the saved shapes for those that are asked for."""
     save(tmp_path, 1)

@@ -239,6 +239,17 @@ def test_a_damaged_file_is_one_line(tmp_path, text):
     assert '\n' not in str(error.value)
 
 
+def test_a_file_without_what_tables_tell_is_damaged(tmp_path):
+    cell = small('le').cells[0]
+    path = cell_path(tmp_path, cell_name(cell.config), 3)
+    record = write_cell(tmp_path, cell, SUMMARY, 3)
+    assert read_cell(tmp_path, cell, 3) == record
+    for name in 'test_nll', 'device':
+        path.write_text(json.dumps({key: value for key, value in record.items() if key != name}))
+        with pytest.raises(InputError, match='is damaged; remove it'):
+            read_cell(tmp_path, cell, 3)
+
+
 def test_a_file_that_says_another_config(tmp_path):
     """Refused; but one that lacks a field, being older than it, means its default."""
     cell = small('le').cells[0]

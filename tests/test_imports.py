@@ -2,14 +2,26 @@
 import ast
 import graphlib
 import pathlib
+import re
 
 import ikd
 
 ROOT = pathlib.Path(ikd.__file__).parent
 
 
-def test_imports_point_one_way():
-    """Between the modules and folders of ikd, as README draws them; those inside functions count, too."""
+def listed():
+    """{part of ikd: its line} in the README's list of what is where."""
+    lines = (ROOT.parent / 'README.md').read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith('    ikd/main.py '))
+    place = {}
+    for i, line in enumerate(lines[first:lines.index('', first)]):
+        for part in re.findall(r'ikd[/.](\w+)', line):
+            place.setdefault(part, i)
+    return place
+
+
+def test_imports_point_downwards():
+    """Between the modules and folders of ikd, as the README lists them; those inside functions count, too."""
     needs = {}
     for path in ROOT.rglob('*.py'):
         part = path.relative_to(ROOT).parts[0].removesuffix('.py')
@@ -17,7 +29,9 @@ def test_imports_point_one_way():
             if isinstance(node, ast.ImportFrom) and node.module.split('.')[0] == 'ikd':
                 inner = node.module.split('.')[1:2]
                 needs.setdefault(part, set()).update(inner or (alias.name for alias in node.names))
-    order = [*graphlib.TopologicalSorter({part: others - {part} for part, others in needs.items()
-                                          if not part.startswith('__')}).static_order()]
-    place = order.index
-    assert place('explainers') < place('objectives') < place('recipes') < place('trials') < place('report')
+    needs = {part: others - {part} for part, others in needs.items() if not part.startswith('__')}
+    graphlib.TopologicalSorter(needs).prepare()  # no cycle, also among those that the list leaves out
+    place = listed()
+    assert place['main'] < place['recipes'] < place['objectives'] < place['explainers'] < place['models']
+    assert not [(part, other) for part, others in needs.items() for other in others
+                if part in place and other in place and place[other] < place[part]]

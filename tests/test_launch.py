@@ -55,6 +55,7 @@ GCLOUD = '''#!/usr/bin/env bash
 echo "$*" >> "$CALLS"
 case "$*" in
   *describe*) echo ACTIVE ;;
+  *requirements.txt*) exit "${UNPREPARED:-0}" ;;
   *ikd.main*)
     code=$(head -1 "$CODES")
     sed -i 1d "$CODES"
@@ -164,6 +165,21 @@ def test_tpu_vm_asks_for_a_new_slice_until_the_run_ends(tmp_path):
     assert count('queued-resources delete name') == 3 and 'delete' in told[-1]
     assert count('--worker=all', 'gcsfuse', 'mine') == 2
     assert count('ikd.main --multihost', r'--config=a\ b.py', 'timeout', 'runs/name') == 2
+
+
+@pytest.mark.parametrize('kind, runtime', [('v4-32', 'tpu-ubuntu2204-base'), ('v5litepod-16', 'v2-alpha-tpuv5-lite'),
+                                           ('v5p-8', 'v2-alpha-tpuv5'), ('v6e-16', 'v2-alpha-tpuv6e')])
+def test_tpu_vm_gives_up_where_no_slice_can_be_prepared(tmp_path, kind, runtime):
+    """Three times in a row, as when a package can't be had; each slice with the software that Google names for it."""
+    calls = tmp_path / 'calls'
+    environment = {**os.environ, 'PATH': stub(tmp_path / 'bin', gcloud=GCLOUD), 'CALLS': str(calls),
+                   'UNPREPARED': '1', 'IKD_BUCKET': 'mine'}
+    done = subprocess.run([LAUNCH / 'tpu_vm.sh', 'name', 'zone', kind, '--', '--config=b.py'], env=environment,
+                          text=True, capture_output=True, timeout=LIMIT)
+    assert done.returncode == 70 and 'three slices could not be prepared' in done.stderr
+    made = [line for line in calls.read_text().splitlines() if 'queued-resources create' in line]
+    assert len(made) == 3 and all(f'--runtime-version={runtime} ' in line for line in made)
+    assert 'ikd.main' not in calls.read_text() and 'delete' in calls.read_text().splitlines()[-1]
 
 
 def test_the_jobset_has_what_a_jobset_needs():

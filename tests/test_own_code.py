@@ -5,6 +5,7 @@ import sys
 from functools import partial
 
 import flax.linen as nn
+import numpy as np
 import pytest
 
 from ikd import stage_names
@@ -97,6 +98,50 @@ def test_all_that_a_class_holds_is_part_of_it():
     classes = [Plain, Constant, Static, OfClass, Property]
     assert len({*map(source, classes)}) == len(classes)
     assert source(Plain()) == source(Plain) and 'return 1' in source(Plain) and is_own(Plain())
+
+
+def test_what_is_held_is_part_of_it():
+    """By a closure, an object that is called, a method; functions that a closure holds, of whatever they hold."""
+    def closure(alpha, then=None):
+        def again(n):
+            return again(n - 1) if n else then
+
+        return lambda batch: (alpha, then, again)
+
+    class Loss:
+        def __init__(self, alpha):
+            self.alpha = alpha
+
+        def __call__(self, batch):
+            return self.alpha
+
+    one, other = closure(1), closure(2)
+    given = [one, other, closure(1, one), closure(1, other), Loss(1), Loss(2), Loss(1).__call__, Loss(2).__call__]
+    assert len({*map(source, given)}) == len(given)
+    assert [source(closure(1, one)), source(Loss(2))] == [source(closure(1, closure(1))), source(Loss(2))]
+    assert source(Mine(3)) == source(Mine(3)) != source(Mine(4))  # Flax gives each an id
+
+
+class Mine(nn.Module):
+    width: int
+
+    def __call__(self, batch):
+        return batch
+
+
+def test_a_stage_has_a_name_whatever_its_objective_is():
+    """An object that is called; NumPy's numbers; and where code holds the config, all that it says counts."""
+    def named(objective, **fields):
+        config = make_config('kd', **fields)
+        return stage_names.stage_name(config, [recipe(config)[0]._replace(objective=objective)], 0)
+
+    def loss(batch, config):
+        return config.method.alpha
+
+    given = [Mine(3), Mine(4), *(partial(cross_entropy, a=np.float32(a)) for a in (1, 2))]
+    assert len({*map(named, given)}) == 4
+    for objective, told in (cross_entropy, 1), (partial(loss, config=make_config('kd')), 2):
+        assert len({named(objective, **{'method.beta': beta}) for beta in (0.1, 0.2)}) == told
 
 
 def test_a_stage_is_named_after_the_code_of_ones_own(monkeypatch):

@@ -10,9 +10,16 @@ from ikd import models, parallel
 from ikd.objectives.losses import hard_cross_entropy
 
 CPU = parallel.Layout(tuple(jax.devices()[:1]), 'data')
-NVIDIA = parallel.Layout((SimpleNamespace(platform='gpu', device_kind='NVIDIA H100 80GB HBM3'),), 'trials')
-OTHERS = [parallel.Layout((SimpleNamespace(platform=platform, device_kind=kind),), 'trials', 5)
-          for platform, kind in (('gpu', 'AMD Instinct MI300X'), ('tpu', 'TPU v4'))]
+
+
+def fake(platform, version, together=1):
+    """The Layout of a device that is not here."""
+    device = SimpleNamespace(platform=platform, client=SimpleNamespace(platform_version=version))
+    return parallel.Layout((device,), 'trials', together)
+
+
+NVIDIA = fake('gpu', 'PJRT C API\ncuda 13000')
+OTHERS = fake('gpu', 'PJRT C API\nrocm 60400', 5), fake('tpu', 'PJRT C API\nTFRT TPU v4', 5)
 
 
 def test_the_way_of_each_platform():

@@ -1,13 +1,16 @@
 """That what a config says of a method reaches its stages: losses of objectives told by hand, rates, networks."""
 import zlib
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import kdexplainer
 from ikd.config import apply_arguments, default
+from ikd.errors import InputError
 from ikd.objectives import (
     Batch,
     Outputs,
@@ -26,7 +29,7 @@ from ikd.objectives import (
     routed,
     uniform,
 )
-from ikd.recipes import RECIPES, recipe
+from ikd.recipes import RECIPES, recipe, taught
 from ikd.validation import resolve
 
 B, K = 4, 5
@@ -122,6 +125,28 @@ def test_the_config_reaches_the_objective(method, fields, index, expected):
     (loss, _, *kept), (wanted, _, *more) = stage.objective(batch), expected(batch)
     np.testing.assert_allclose(loss, wanted, rtol=1e-6)
     assert kept == more
+
+
+@pytest.mark.parametrize('student', ['wrn16_2', 'vgg8'])
+def test_a_hint_is_of_the_second_groups_however_many_there_are(student):
+    """Three or five of the student, four of ResNet50."""
+    config = kdexplainer.get_config('hint')
+    config.model.name = student
+    distance = recipe(resolve(config))[1].objective.keywords['distance']
+    assert distance.keywords['taps'] == ('group2', 'group2')
+
+
+def test_a_hint_needs_a_second_group(monkeypatch):
+    config = make_config('hint', **{'teacher.model': 'resnet14'})
+    groups = {'resnet8': ('group1',), 'resnet14': ('group1', 'group2')}
+    monkeypatch.setattr(taught, 'create', lambda name, k: SimpleNamespace(group_taps=groups[name]))
+    with pytest.raises(InputError, match='second groups, and resnet8 or resnet14 has none; set features.tap'):
+        recipe(config)
+
+
+def test_only_distillation_from_another_network_is_weighted_as_kdexplainers():
+    told = {'kd': 0.9, 'vam': 0.9, 'srdl': 1.0, 'ban': 1.0, 'ban_l': 1.0}
+    assert {method: kdexplainer.get_config(method).method.weight for method in told} == told
 
 
 STAGES = {  # (network, teacher's stage) of each

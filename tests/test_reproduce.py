@@ -11,7 +11,7 @@ import time
 import pytest
 
 from ikd import experiment, reproduce
-from ikd.errors import Diverged, InputError, Stopped
+from ikd.errors import Apart, Diverged, InputError, Stopped
 from ikd.grid import cell_name, write_cell
 from tests.tiny_grid import CONFIG, finished, one_device, reproduced
 
@@ -166,6 +166,21 @@ def test_a_seed_that_diverges_leaves_the_others(tmp_path, quick, monkeypatch, ca
     assert reproduced(tmp_path, '--together=3', '--rows=CE', trials=3) == 1
     assert [record['seed'] for record in finished(tmp_path).values()] == [0, 2]
     assert capsys.readouterr().err.count('ikd: ') == 1
+
+
+def test_seeds_that_have_come_apart_are_trained_one_by_one(tmp_path, quick, monkeypatch, capsys):
+    """As after a command that was cut while it tried seeds of which one had diverged one by one."""
+    run = experiment.run
+
+    def apart(config, workdir, seeds, **more):
+        if len(seeds) > 1:
+            raise Apart('checkpoints would be lost')
+        run(config, workdir, seeds, **more)
+
+    monkeypatch.setattr(experiment, 'run', apart)
+    assert reproduced(tmp_path, '--together=3', '--rows=CE', trials=3) == 0
+    assert [record['seed'] for record in finished(tmp_path).values()] == [0, 1, 2]
+    assert 'would be lost' not in capsys.readouterr().err
 
 
 def test_a_cell_that_diverges_stops_no_other(tmp_path, quick, capsys, monkeypatch):

@@ -1,4 +1,5 @@
-"""Searches on 5,000 held-out training images of CIFAR-10, ResNet8 as in Table 2: seven tries for each method.
+"""Searches on 5,000 held-out training images of CIFAR-10, ResNet8 as in Table 2: seven tries for each method
+that has a choice.
 
     python -m ikd.reproduce --config=configs/searches/cifar.py --workdir=runs/search-cifar --data=DIR
     python -m ikd.reproduce --config=configs/searches/cifar.py:epochs=40 --workdir=runs/search-cifar --data=DIR

@@ -1,4 +1,5 @@
-"""Searches on 5,000 held-out training images of MNIST, in the setting of Table 3: nine tries for each method.
+"""Searches on 5,000 held-out training images of MNIST, in the setting of Table 3: nine tries for each method
+that has a choice.
 
     python -m ikd.reproduce --config=configs/searches/mnist.py --workdir=runs/search-mnist --data=DIR
     python -m ikd.reproduce --config=configs/searches/mnist.py --workdir=runs/search-mnist --data=DIR --columns=CP
@@ -27,7 +28,7 @@ TRIES = {
     'LE(Grad)': variants('le', SHARED),
 }
 NOTES = ('In the tables: warm-up 10 of 50 epochs, alpha 0.9, lambda 0.1; Dropout 0.1, LS 0.9, CP 0.5.',
-         "Dropout's and LS's lists are the paper's, filled up to nine.",
+         "Dropout's, LS's and CP's lists are the paper's, filled up to nine.",
          'The images to judge by are drawn from all 60,000, and the first to train on are of the rest in the order '
          'of that draw: they are not those of the tables.')
 

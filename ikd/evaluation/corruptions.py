@@ -171,8 +171,8 @@ KINDS = {function.__name__: function for function in (
 def corrupt(images, kind, severity, seed=0):
     """uint8 images [n, h, w, c] after a corruption, a key of `KINDS`, of severity 1 to 5: uint8, the same shape.
 
-    What is random is the same in all severities of a seed. An alpha channel stays as it is. InputError for another
-    severity.
+    What is random is the same in all severities of a seed, but for shot noise. An alpha channel stays as it is.
+    InputError for another severity.
     """
     if severity not in SEVERITIES:
         raise InputError(f'severity is {severity}; choose one of {SEVERITIES}')

@@ -51,7 +51,7 @@ def cascade(trained, explainer=None, most=200, seed=1):
     @jax.jit
     def maps_of(variables, images, labels):
         found = readings(explain(variables, images, labels[:, None]), images.shape[1:3])
-        return found if 'absolute' in found else {**found, 'absolute': jnp.abs(found['as_is'])}
+        return found if 'absolute' in found else {'as_is': found['as_is'], 'absolute': jnp.abs(found['as_is'])}
 
     compare = jax.jit(lambda old, new: {name: spearman(old[name], new[name])[:, 0] for name in old})
     batches = list(image_batches(trained, most, size=fitting(trained, 100)))

@@ -1,7 +1,7 @@
 """Learning from another network's logits: Hinton's distillation, the probes of what makes it work, mutual learning.
 
-The teacher is the frozen network of an earlier stage, in evaluation mode, on the same augmented images; a peer
-learns at the same time. Nothing flows back into either.
+The teacher is the frozen network of an earlier stage, in evaluation mode, on the same augmented images (SRDL's, if
+asked, on plain ones); a peer learns at the same time. Nothing flows back into either.
 """
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,9 @@ def parts_with_teacher(batch, temperature):
 
 
 def distil(batch, temperature=4.0, lam=0.1, weight=1.0, permute=False, labels=cross_entropy):
-    """weight T^2 KL(q_T || p_T) + lam CE(p, y) (Hinton et al. 2015; weights as 2009.09140, section 5.3, has them).
+    """weight T^2 KL(q_T || p_T) + lam CE(p, y): Hinton et al. 2015, T and lam as in 2009.09140, section 5.3.
+
+    That section names neither T^2, which is Hinton et al.'s, nor a weight.
 
     permute shuffles all of q_T but its largest entry, for each example anew at every step: DKPP (section 3,
     Furlanello et al. 2018). labels: another objective in the place of CE(p, y). Per-example loss [b] and its parts;

@@ -11,7 +11,7 @@ def ce(config):
 
 
 def dropout(config):
-    """CE with Dropout at `method.rate` after each group, or each hidden layer (2009.09140, section 5.1)."""
+    """CE with Dropout at `method.rate` after each group (2009.09140, section 5.1); of an MLP after hidden layers."""
     return [Stage('dropout', cross_entropy, config.epochs, options=(('dropout_rate', config.method.rate),))]
 
 

@@ -91,24 +91,35 @@ def features_first(config, name, distance, **how):
             Stage('student', objective, config.epochs, weights_only, teacher=0)]
 
 
-def paired_taps(config):
-    """The ends of the groups of student and teacher, in pairs; InputError where they have unlike numbers."""
+def group_taps(config):
+    """The ends of the groups of the student and of the teacher; InputError for a network that names none."""
     names = config.model.name, config.teacher.model
     for name in names:
         if not getattr(create(name, 2), 'group_taps', None):
             raise InputError(f"method.name={config.method.name} compares groups, and {name} has no 'group_taps', the "
                              'names of the taps at their ends; give it some, or choose another method')
-    ours, theirs = (create(name, 2).group_taps for name in names)
+    return [create(name, 2).group_taps for name in names]
+
+
+def paired_taps(config):
+    """The ends of the groups of student and teacher, in pairs; InputError where they have unlike numbers."""
+    ours, theirs = group_taps(config)
     if len(ours) != len(theirs):
-        raise InputError(f'method.name={config.method.name} compares groups, but {names[0]} has {len(ours)} and '
-                         f'{names[1]} {len(theirs)}; choose a teacher.model with as many')
+        raise InputError(f'method.name={config.method.name} compares groups, but {config.model.name} has {len(ours)} '
+                         f'and {config.teacher.model} {len(theirs)}; choose a teacher.model with as many')
     return tuple(zip(ours, theirs))
 
 
 def guided(config):
     """The student's guided layer and the teacher's hint: `features.tap`, or else the end of the second groups."""
     tap = config.features.tap
-    return (tap, tap) if tap else paired_taps(config)[1]
+    if tap:
+        return tap, tap
+    ours, theirs = group_taps(config)
+    if min(len(ours), len(theirs)) < 2:
+        raise InputError(f'method.name={config.method.name} compares the second groups, and {config.model.name} or '
+                         f'{config.teacher.model} has none; set features.tap to a tap that both have')
+    return ours[1], theirs[1]
 
 
 def regressed(network, shapes, taps):

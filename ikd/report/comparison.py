@@ -40,6 +40,13 @@ def data_fields(fields):
     return [fields.get(field) for field in DATA]
 
 
+def unlike_images(one, other):
+    """Whether two runs, (summary, fields) each, noted unlike checksums of images that have the same size."""
+    sums = [summary.get('data_checksum') for summary, _ in (one, other)]
+    same_size = one[1].get('data.size') == other[1].get('data.size')
+    return same_size and None not in sums and sums[0] != sums[1]
+
+
 def comparison(summaries, labels, settings):
     """A Markdown table: mean +- standard deviation over all seeds, and accuracy paired with the first run.
 
@@ -52,7 +59,8 @@ def comparison(summaries, labels, settings):
         trials = summary['trials']
         cells = [number(*mean_and_std([trial[measure] for trial in trials]), digits)
                  for measure, digits in MEASURES.items()]
-        other = data_fields(fields) != data_fields(settings[0])
+        other = data_fields(fields) != data_fields(settings[0]) or unlike_images(
+            (summary, fields), (summaries[0], settings[0]))
         cells.insert(1, 'other data' if other else minus(summary, summaries[0]) if rows else '')
         seconds, _ = mean_and_std([trial['train_seconds'] for trial in trials])
         rows.append([name, *cells, f'{seconds:.0f}', str(len(trials))])

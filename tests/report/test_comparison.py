@@ -39,6 +39,15 @@ def test_runs_that_differ_in_more_than_the_method():
         assert cells == ['', '+2.00 (alike on 2 seeds)', 'other data']
 
 
+def test_accuracies_on_images_of_another_checksum_are_not_subtracted():
+    """Unless they were resized to another size, or a run is from before there were checksums."""
+    runs = [{**summary('ce', [90]), 'data_checksum': 'a'}, {**summary('le', [91]), 'data_checksum': 'b'},
+            {**summary('le', [92]), 'data_checksum': 'b'}, summary('le', [93])]
+    settings = [{'data.size': 8}, {'data.size': 8}, {'data.size': 16}, {'data.size': 8}]
+    cells = [line.split(' | ')[2] for line in comparison(runs, [*'abcd'], settings).splitlines()[2:]]
+    assert cells == ['', 'other data', '+2.00 (one seed)', '+3.00 (one seed)']
+
+
 def test_a_sweep_is_told_apart_by_what_was_swept():
     """By directories only where that is nothing, or much; what differs from runs of another name does not count."""
     def named(*settings):
