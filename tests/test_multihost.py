@@ -32,14 +32,14 @@ def environment(**more):
     return {**os.environ, 'JAX_NUM_CPU_DEVICES': '1', **more}
 
 
-def start(n, flags, devices=1):
-    """n processes of `ikd.main`, as Popen objects."""
+def start(n, flags, devices=1, own=()):
+    """n processes of `ikd.main`, as Popen objects; own: lists of flags that each has by itself."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     command = [sys.executable, '-m', 'ikd.main', *flags, '--multihost', f'--coordinator=127.0.0.1:{port}',
                f'--processes={n}']
-    return [subprocess.Popen([*command, f'--process={i}'], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+    return [subprocess.Popen([*command, f'--process={i}', *(own[i] if own else ())], cwd=ROOT, text=True, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=environment(JAX_NUM_CPU_DEVICES=str(devices)))
             for i in range(n)]
 
@@ -159,6 +159,16 @@ def test_bad_input_ends_all_with_one_line(flags, parts, tmp_path):
     assert [code for code, *_ in results] == [2, 2]
     (line,) = [line for _, _, errors in results for line in errors.splitlines() if line.startswith('ikd: ')]
     assert all(part in line for part in parts) and not (tmp_path / 'run').exists()
+
+
+@pytest.mark.slow
+def test_processes_that_would_not_do_alike_end_with_one_line(tmp_path):
+    """One would test where the other trains on, and both would wait for ever."""
+    results = finish(start(2, arguments(tmp_path / 'run', 'ce'), own=[[], ['--config.test_every=2']]))
+    assert [code for code, *_ in results] == [2, 2]
+    (line,) = [line for _, _, errors in results for line in errors.splitlines() if line.startswith('ikd: ')]
+    assert 'test_every' in line and 'of process 1 is not that of process 0' in line
+    assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ TURNED = ('LE-Frozen-Turned is LE-Frozen with the response of each wrong class g
           'as constant and as unequal, but of the wrong classes.')
 RESTORED = ('cifar10', 'CIFAR-10 is, in results/cells, a copy in which 93 of the 60,000 images (73 for training, 20 '
                        'for the test, 88 of them ships) are restored from JPEG; the others are the original pixels.')
+DECAY = ('mnist', "The paper's training has 'a common weight-decay term', whose size it does not give: none here.")
 WARM_UP = ('cifar10', 'The paper gives no warm-up for CIFAR-10: a fifth of the epochs here, rounded, as on MNIST. '
                       'Weight decay 1e-4, Grad-CAM of the last group after its ReLU, and with a ReLU.')
 

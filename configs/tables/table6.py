@@ -9,7 +9,7 @@ DIR has folders `mnist` and `cifar10` with the official files. The paper, MLP, R
 LE-Frozen and LE-Frozen-Turned are added. The cells are those of Tables 2 and 3, and LE(Grad) with ResNets. A job for
 an accelerator.
 """
-from configs.tables.shared import AVERAGES, FROZEN, RESTORED, TURNED, UNIFORM, WARM_UP, cells
+from configs.tables.shared import AVERAGES, DECAY, FROZEN, RESTORED, TURNED, UNIFORM, WARM_UP, cells
 from ikd.grid import Grid
 from ikd.grid_words import adapt
 
@@ -23,7 +23,7 @@ NOTES = (
               'LE 0.03 to 0.18. Its five trials are not said to be paired.'),
     'The paper says that all explanations come from a single backward pass. That holds for Grad-CAM of the last '
     'layer; input gradients of k classes take k vector-Jacobian products.',
-    WARM_UP, RESTORED,
+    DECAY, WARM_UP, RESTORED,
 )
 
 
