@@ -158,8 +158,8 @@ def check_apart(managers, interval):
     why = f'as the seeds to train together have no checkpoint of {stage.name} in common'
     if any(place(path) > place(stage / str(interval)) for path in ahead):
         raise Apart(f'{names} would be lost, {why}; train them one after another (config.parallel=data, '
-                       f'config.together=1; --together=1 of ikd.reproduce), or remove {folders}, and what was there '
-                       'is trained again')
+                    f'config.together=1; --together=1 of ikd.reproduce), or remove {folders}, and what was there is '
+                    'trained again')
     if ahead:
         print(f'ikd: going on without {names}, {why}; they begin it anew', file=sys.stderr)
 
