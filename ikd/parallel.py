@@ -59,6 +59,7 @@ class Layout(NamedTuple):
 
     @property
     def on_cuda(self):
+        """Whether these are GPUs of NVIDIA's."""
         return 'cuda' in self.devices[0].client.platform_version
 
 
