@@ -19,23 +19,24 @@ def is_own(thing):
     return (getattr(thing, '__module__', None) or 'builtins').partition('.')[0] not in LIBRARIES
 
 
-def source(thing, seen=()):
+def source(thing, holding=True, seen=()):
     """The source of a function, a partial one, a class or an object of one, '' for one of ikd or of a library.
 
     Of a class that of its methods, its constants and the defaults of its fields, with what it inherits; of a partial
     function, a closure, a method or an object of one's own what it holds, too. The same in every process. What a
-    function calls is not looked into. '' too where Python keeps no source, as for what was typed at a prompt.
+    function calls is not looked into, nor, without `holding`, what closures, methods and objects hold. '' too where
+    Python keeps no source, as for what was typed at a prompt.
     """
     if not is_own(thing) or any(thing is one for one in seen):
         return ''
-    within = functools.partial(source, seen=(*seen, thing))
+    within = functools.partial(source, holding=holding, seen=(*seen, thing))
     if isinstance(thing, functools.partial):
         text = ''.join(map(within, made_of(thing)))
         return text and f'{text} {told(thing)}'
     if not inspect.isclass(thing):
         function = inspect.unwrap(thing)
         text = text_of(function) if inspect.isroutine(function) else within(type(function))
-        held = held_by(function)
+        held = held_by(function) if holding else {}
         return text + (f" {told(held)}{''.join(map(within, filter(callable, held.values())))}" if held else '')
     fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
     defaults = {field.name: told(field.default) for field in fields

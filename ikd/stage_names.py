@@ -34,7 +34,7 @@ def described(config, stages, index):
     stage = stages[index]
     if stage.given:
         return read_summary(stage.given)
-    own = ''.join(map(source, code_of(config, stage)))
+    own = own_text(config, stage)
     return {
         **{field: said(value) for field, value in stage._asdict().items()
            if field not in ('name', 'teacher', 'draws')},
@@ -56,6 +56,11 @@ def code_of(config, stage):
     return [*filter(callable, stage), *(table[name] for table, name in named if name in table)]
 
 
+def own_text(config, stage):
+    """The source of a user's own code in a stage; not what a reader of data holds, as data has a checksum."""
+    return ''.join(source(code, holding=code not in READERS.values()) for code in code_of(config, stage))
+
+
 def explainer_of(objective):
     """The name of the explainer that an objective, or one that it holds (`attentive`), learns from, or None."""
     options = getattr(objective, 'keywords', {})
@@ -64,8 +69,7 @@ def explainer_of(objective):
 
 def own_code(config):
     """Twelve hexadecimal digits of the user's own code in a config's recipe and stages; None where there is none."""
-    text = source(RECIPES[config.method.name]) + ''.join(
-        source(code) for stage in recipe(config) for code in code_of(config, stage))
+    text = source(RECIPES[config.method.name]) + ''.join(own_text(config, stage) for stage in recipe(config))
     return hashlib.sha256(text.encode()).hexdigest()[:12] if text else None
 
 

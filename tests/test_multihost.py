@@ -39,8 +39,9 @@ def start(n, flags, devices=1, own=()):
         port = free.getsockname()[1]
     command = [sys.executable, '-m', 'ikd.main', *flags, '--multihost', f'--coordinator=127.0.0.1:{port}',
                f'--processes={n}']
-    return [subprocess.Popen([*command, f'--process={i}', *(own[i] if own else ())], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, env=environment(JAX_NUM_CPU_DEVICES=str(devices)))
+    return [subprocess.Popen([*command, f'--process={i}', *(own[i] if own else ())], cwd=ROOT, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env=environment(JAX_NUM_CPU_DEVICES=str(devices)))
             for i in range(n)]
 
 

@@ -208,7 +208,7 @@ def test_a_generation_before_sees_other_orders_and_other_crops():
     ('hint', {'features.tap': 'group9', 'features.regressor': True}, "no tap 'group9' in one of the two"),
     ('hint', {'features.tap': 'conv4', 'features.regressor': True, 'model.name': 'cnn2', 'teacher.model': 'cnn4'},
      "no tap 'conv4' in PlainCNN; set features.tap to one of: "),
-    ('hint', {'model.name': 'mlp'}, 'mlp has 2 and resnet8 3; choose a teacher.model with as many'),
+    ('hint', {'model.name': 'mlp'}, r'hidden2 of the student, \(1024,\), with group2 of the teacher, \(8, 8, 32\)'),
     ('hint', {'model.name': 'mlp', 'teacher.model': 'mlp', 'features.tap': 'hidden9'}, 'hidden9'),
     ('fsp_kd', {'model.width': 4}, 'fsp_kd needs networks of one width'),
     ('fsp_kd', {'model.name': 'mlp', 'teacher.model': 'mlp'}, 'fsp_kd needs feature maps'),
