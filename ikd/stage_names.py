@@ -35,6 +35,7 @@ def described(config, stages, index):
     if stage.given:
         return read_summary(stage.given)
     own = own_text(config, stage)
+    handed = CONFIG in own  # then any of its fields may be read
     return {
         **{field: said(value) for field, value in stage._asdict().items()
            if field not in ('name', 'teacher', 'draws')},
@@ -43,7 +44,7 @@ def described(config, stages, index):
         'before': described(config, stages, index - 1) if stage.start is not fresh and index else None,
         'teacher': None if stage.teacher is None else described(config, stages, stage.teacher),
         'setting': {field: value for field, value in identity(config).items() if field in SETTING
-                    or field.startswith(('optimizer.', 'own.')) or CONFIG in own and field != 'seed'},
+                    or field.startswith(('optimizer.', 'own.')) or handed and field != 'seed'},
         **({'own': hashlib.sha256(own.encode()).hexdigest()} if own else {}),
     }
 

@@ -35,16 +35,16 @@ def told_apart(names, places, settings):
     return [told(i) for i in range(len(names))]
 
 
-def data_fields(fields):
-    """What a run's fields say of its data: runs of which it is not the same are not subtracted."""
-    return [fields.get(field) for field in DATA]
+def same_data(one, other):
+    """Whether two runs, (summary or None, fields) each, are of the same data; else they are not subtracted.
 
-
-def unlike_images(one, other):
-    """Whether two runs, (summary, fields) each, noted unlike checksums of images that have the same size."""
-    sums = [summary.get('data_checksum') for summary, _ in (one, other)]
-    same_size = one[1].get('data.size') == other[1].get('data.size')
-    return same_size and None not in sums and sums[0] != sums[1]
+    By what their fields say of it, and by the checksums of images of one size, where both noted one.
+    """
+    (summary, fields), (base, its_fields) = one, other
+    if any(fields.get(field) != its_fields.get(field) for field in DATA):
+        return False
+    sums = [(told or {}).get('data_checksum') for told in (summary, base)]
+    return fields.get('data.size') != its_fields.get('data.size') or None in sums or sums[0] == sums[1]
 
 
 def comparison(summaries, labels, settings):
@@ -59,9 +59,8 @@ def comparison(summaries, labels, settings):
         trials = summary['trials']
         cells = [number(*mean_and_std([trial[measure] for trial in trials]), digits)
                  for measure, digits in MEASURES.items()]
-        other = data_fields(fields) != data_fields(settings[0]) or unlike_images(
-            (summary, fields), (summaries[0], settings[0]))
-        cells.insert(1, 'other data' if other else minus(summary, summaries[0]) if rows else '')
+        same = same_data((summary, fields), (summaries[0], settings[0]))
+        cells.insert(1, 'other data' if not same else minus(summary, summaries[0]) if rows else '')
         seconds, _ = mean_and_std([trial['train_seconds'] for trial in trials])
         rows.append([name, *cells, f'{seconds:.0f}', str(len(trials))])
     head = ['method', 'accuracy (%)', f'minus {labels[0]}', 'NLL (nats)', 'ECE', 'training (s)', 'seeds']

@@ -1,7 +1,7 @@
 """What came of runs, for their report: a sentence, the number, the final table, differences on the same seeds."""
 from ikd.explainers.catalogue import called
 from ikd.recipes import EXPLAINED
-from ikd.report.comparison import MEASURES, data_fields
+from ikd.report.comparison import MEASURES, same_data
 from ikd.report.html import element, folded, join, paragraph, table
 from ikd.report.statistics import (
     detectable_difference,
@@ -110,7 +110,7 @@ def differences(runs):
     first, *others = runs
     elsewhere, pairs = [], []
     for run in others:
-        if data_fields(run.fields) != data_fields(first.fields):
+        if not same_data((run.summary, run.fields), (first.summary, first.fields)):
             elsewhere.append(run.name)
         elif first.summary and run.summary:
             both = {name: on_common_seeds(first.values(name), run.values(name)) for name in ('seed', *MEASURES)}

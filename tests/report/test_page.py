@@ -140,6 +140,15 @@ def test_a_given_teacher_is_no_point_of_the_curve(runs, tmp_path):
     assert of_epochs(html) == {(1, 2, 3)} and 'teacher given, ce to epoch 3.' in text_of(html)
 
 
+def test_a_run_on_images_of_another_checksum_is_named(runs, tmp_path):
+    elsewhere = tmp_path / 'elsewhere'
+    shutil.copytree(runs[1], elsewhere, ignore=shutil.ignore_patterns('checkpoints'))
+    assert 'Not subtracted' not in text_of(report(runs[0], [elsewhere]))
+    summary = json.loads((elsewhere / 'summary.json').read_text())
+    (elsewhere / 'summary.json').write_text(json.dumps({**summary, 'data_checksum': 'another'}))
+    assert 'Not subtracted, as the data are others: ce.' in text_of(report(runs[0], [elsewhere]))
+
+
 @pytest.mark.parametrize('field', ['limit', 'train_skip'])
 def test_runs_on_other_data_are_named(field, runs, tmp_path):
     """Below the differences to the others, or in their place; seeds are told by their numbers."""
