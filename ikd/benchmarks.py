@@ -17,80 +17,16 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ikd import data, parallel, training
-from ikd.config import default
 from ikd.data.stream import ahead, unread
 from ikd.device_time import busy_share, busy_time, device_events, slowest
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
-from ikd.networks import prepare_stages
+from ikd.timed_steps import Steps, dataset, images_for, settings
 from ikd.timing import paired_times, times_of
-from ikd.validation import resolve
 
 GFLOPS = 100  # of the explanation pass, on two CPU cores
+TRIALS = 5  # as the paper's tables have
 EPOCH = 35  # copies of the digits, about as many images as MNIST or CIFAR-10 has
-
-
-def dataset(size, channels, classes=10, copies=1):
-    """The bundled digits as images [n, size, size, channels], said to be of `classes` classes, each so many times."""
-    digits = data.load('digits', size=size)
-    train, test = (np.repeat(images, channels, axis=-1) for images in (digits.train_images, digits.test_images))
-    return digits._replace(train_images=np.tile(train, (copies, 1, 1, 1)), test_images=test,
-                           train_labels=np.tile(digits.train_labels, copies), mean=digits.mean * channels,
-                           std=digits.std * channels, class_names=tuple(map(str, range(classes))))
-
-
-def images_for(model, **more):
-    """The digits in the size that a model of the paper takes; more: of `dataset`."""
-    return dataset(28, 1, **more) if model == 'mlp' else dataset(32, 3, **more)
-
-
-def settings(model, method, **fields):
-    """ResNets as 2009.09140, section 5, trains them, the MLP as section 5.1 does."""
-    config = default()
-    config.model.name, config.method.name = model, method
-    config.update(batch_size=16 if model == 'mlp' else 128)
-    config.update_from_flattened_dict(fields)
-    return resolve(config)
-
-
-class Steps:
-    """A stage of a method, ready to run: each call is one of its compiled function, of `steps` training steps."""
-
-    def __init__(self, config, images, index=-1, trials=1):
-        self.layout = parallel.Layout(tuple(jax.local_devices()[:1]), 'trials' if trials > 1 else 'data', trials)
-        stages = prepare_stages(config, images, self.layout)
-        prepared = stages[index]
-        self.model, self.program, self.batch_size = prepared.model, prepared.program, config.batch_size
-        shape = images.train_images.shape[1:]
-        told = prepared.stage.teacher
-        self.knowledge = {} if told is None else self.put(
-            training.variables_of(training.new_state(1, stages[told], shape)))
-        self.state = parallel.join(self.layout, [training.new_state(seed, prepared, shape) for seed in range(trials)])
-        self.order = self.program.order(self.state)
-        self.data = images.train_images, images.train_labels
-        if not images.streamed:
-            self.data = self.put(self.data)
-
-    def put(self, tree):
-        return parallel.replicate(self.layout, tree)
-
-    def __call__(self):
-        self.state, report = self.program.advance(self.steps)(self.state, self.knowledge, self.order, *self.data)
-        jax.block_until_ready(report)
-
-    def epoch(self):
-        """All steps of an epoch, fed as in training."""
-        self.state, _ = training.run_epoch(self.program, self.layout, self.state, self.knowledge, *self.data)
-
-    @property
-    def steps(self):
-        """Training steps of a call."""
-        return self.program.chunk
-
-    def memory(self):
-        """Bytes that the compiled function needs beside its arguments."""
-        lowered = self.program.advance(self.steps).lower(self.state, self.knowledge, self.order, *self.data)
-        return lowered.compile().memory_analysis().temp_size_in_bytes
 
 
 def against_ce(model, method, pairs, classes=10, **fields):
@@ -137,16 +73,16 @@ def whole_distillation(pairs):
     return paired_times(both, base, pairs), {}
 
 
-def together(model, pairs, trials=5):
-    """So many trials of cross-entropy in one program over as many one after another."""
+def together(model, pairs):
+    """Trials of cross-entropy in one program over as many one after another."""
     images, config = images_for(model), settings(model, 'ce')
-    all_at_once, alone = Steps(config, images, trials=trials), Steps(config, images)
+    all_at_once, alone = Steps(config, images, trials=TRIALS), Steps(config, images)
 
     def one_by_one():
-        for _ in range(trials):
+        for _ in range(TRIALS):
             alone()
 
-    return paired_times(all_at_once, one_by_one, pairs) / alone.steps, {'trials': trials}
+    return paired_times(all_at_once, one_by_one, pairs) / alone.steps, {'trials': TRIALS}
 
 
 def streamed(model, pairs, **fields):
@@ -202,21 +138,21 @@ def first_step(pairs, cached, seconds):
 
 FIRST_STEP = '''
 from configs import digits
-from ikd import benchmarks
 from ikd.run_data import load_data
+from ikd.timed_steps import Steps
 from ikd.validation import resolve
 config = resolve(digits.get_config('le'))
-benchmarks.Steps(config, load_data(config), index=0)()
+Steps(config, load_data(config), index=0)()
 '''
 
 
-def large_memory(pairs, size=224, classes=1000, limit=2 ** 30 * 80):
+def large_memory(pairs, size=224, classes=1000):
     """Bytes that LE(Grad-CAM)'s step of ResNet8 needs for `classes` classes and 128 images of size x size, over an
     accelerator's 80 GiB. Compiled, not run: pairs has no meaning."""
     images = dataset(size, 3, classes)
     images = images._replace(train_images=images.train_images[:128], train_labels=images.train_labels[:128])
     needs = {name: Steps(settings('resnet8', name, class_chunk=100), images).memory() for name in ('le', 'ce')}
-    return np.array([[needs['le'], limit]], float), {'unit': 'bytes', 'bytes_ce': needs['ce']}
+    return np.array([[needs['le'], 80 * 2 ** 30]], float), {'unit': 'bytes', 'bytes_ce': needs['ce']}
 
 
 def device_busy(pairs, model, method, **fields):
@@ -241,10 +177,10 @@ def device_busy(pairs, model, method, **fields):
                                           'operations_a_step': float(np.median(counts)), 'slowest': slowest(events)}
 
 
-def table_2(pairs, precision, minutes, steps_an_epoch=390, epochs=160, trials=5):
+def table_2(pairs, precision, minutes):
     """Minutes that the steps of the paper's Table 2 take, over `minutes`: two networks, five methods, five trials.
 
-    As many trials in one program as a grid trains together.
+    160 epochs of 390 steps each. As many trials in one program as a grid trains together.
     """
     total, images = 0, dataset(32, 3, copies=EPOCH)
     at_once = parallel.seeds_at_once(jax.local_devices()[:1])
@@ -254,6 +190,6 @@ def table_2(pairs, precision, minutes, steps_an_epoch=390, epochs=160, trials=5)
                 config = settings(model, method, precision=precision, **{'data.augment': 'crop_flip'})
                 steps = Steps(config, images, trials=at_once)
                 total = total + times_of(steps, min(pairs, 5)) / steps.steps
-    total = total * steps_an_epoch * epochs * trials / at_once / 60
+    total = total * 390 * 160 * TRIALS / at_once / 60
     return np.stack([total, np.full(len(total), float(minutes))], 1), {'unit': 'minutes', 'precision': precision,
                                                                        'trials_together': at_once}

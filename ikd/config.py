@@ -29,8 +29,8 @@ def default():
     teachers and warm-ups are kept (None: `store/` beside the run).
     features: for hint, at_kd, fsp_kd: `epochs` of their first stage (None: 1/4 of `epochs` for hint, 54/160 for
     fsp_kd; 0: one stage), its `learning_rate`; `weight` where the labels are learnt at the same time (None: at_kd
-    1000; hint 6.25, 100 times the mean square of 32 channels; fsp_kd 1), `decay` of at_kd's weight to 0, its `power`;
-    hint's `tap` (None: the second group) and `regressor`.
+    1000; hint 6.25, so that half the sum over 32 channels counts as 100 times their mean; fsp_kd 1), `decay` of
+    at_kd's weight to 0, its `power`; hint's `tap` (None: the second group) and `regressor`.
     srdl: `split`, the first stage's share; `restart` from `random` or the first stage's `weights`; `schedule`,
     `complete` in each stage or one `global`; `targets` from `augmented` or `plain` images.
     hme: `loss` ce, ls or kd; for hme_tree `outputs` of a head, 1 or 2, and the rates of Adam (`learning_rate`,
@@ -109,16 +109,6 @@ def apply_arguments(config, argument, methods=()):
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: "
                              f"{', '.join(dict.fromkeys((*ARGUMENTS, *methods)))}{elsewhere}")
     return config
-
-
-def network_options(config):
-    """What the config's `model` fields say beside the name, as fields of the network."""
-    options = {'width': config.model.width} if config.model.width else {}
-    if config.model.vam:
-        options['vam_block'] = config.model.vam_block
-    if config.model.name == 'hme_tree':
-        options['outputs'] = config.hme.outputs
-    return options
 
 
 def flatten(config):

@@ -24,7 +24,7 @@ def rest_of(report, seconds):
     return {'report': {name: values.tolist() for name, values in report.items()}, 'seconds': seconds}
 
 
-def join(rest, report, seconds):
+def with_rest(rest, report, seconds):
     """(report, seconds) of an epoch whose beginning is in `rest` (of `rest_of`), None if nothing is."""
     if rest is None:
         return report, seconds

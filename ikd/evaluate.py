@@ -42,7 +42,6 @@ from ikd.trained import load
 from ikd.words import named
 
 ROBUSTNESS = ('adversarial', 'corruptions')
-BATCH = 50  # images that are explained together, where they fit
 
 
 def parse(argv):
@@ -88,11 +87,11 @@ def parse(argv):
 def evaluate(trained, options, confused=None):
     """What evaluation.json has beside `run`; options: of `parse`; confused: of `examiner`. Progress is on stderr."""
     asked = options.explainers or (*NAMES, trained.config.method.explainer, *COMPLETE * options.complete)
-    image_shape = trained.dataset.test_images.shape[1:]
+    image_shape = trained.dataset.image_shape
     names, reasons = applicable(trained.model, trained.variables, image_shape)
     measures = [name for name in MEASURES if name in options.only]
     names = [name for name in names if name in asked and measures_of(name, measures)]
-    total = (len(names) * ticks(trained, measures, options.images, BATCH)
+    total = (len(names) * ticks(trained, measures, options.images)
              + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * ('corruptions' in options.only))
 
     with closing(Progress(total)) as progress, jax.default_matmul_precision(MATMUL[trained.config.precision]):
@@ -108,7 +107,7 @@ def evaluate(trained, options, confused=None):
         if 'corruptions' in options.only:
             network['corruptions'] = corrupted(trained, apply, options.test_images, tick=ticking('corruptions'))
         explainers, curves = {}, {}
-        judge = examiner(trained, measures, options.images, BATCH, confused) if names else None
+        judge = examiner(trained, measures, options.images, confused=confused) if names else None
         for name in names:
             explainers[name], curve = judge(name, ticking(name))
             if curve:

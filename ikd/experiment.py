@@ -73,7 +73,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
         job_on = functools.cache(lambda layout: make_job(config, workdir, dataset, layout))
         processes.from_first(lambda: check_teachers(job_on(groups[0][0]), missing))
         processes.from_first(lambda: open_workdir(config, workdir, described))
-        steps = sum(stage.epochs for stage in recipe(config)) * (len(dataset.train_images) // config.batch_size)
+        steps = sum(stage.epochs for stage in recipe(config)) * dataset.steps(config.batch_size)
         with closing(Progress(len(groups) * steps, quiet=quiet or not processes.first())) as progress:
             for layout, seeds in groups:
                 if stop():

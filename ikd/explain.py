@@ -111,7 +111,7 @@ def chosen(asked, trained):
     """(names of explainers, notes on those that were asked for and do not apply). InputError if none is left."""
     from ikd.explainers import EXPLAINERS, applicable
 
-    names, reasons = applicable(trained.model, trained.variables, trained.dataset.train_images.shape[1:])
+    names, reasons = applicable(trained.model, trained.variables, trained.dataset.image_shape)
     if asked == 'all':
         return names, [f'not for this network: {name} ({reason})' for name, reason in reasons.items()]
     asked = named('explainers', trained.config.method.explainer if asked is None else asked, EXPLAINERS)
@@ -167,7 +167,7 @@ def main(argv):
     config, dataset = trained.config, trained.dataset
     keep_compiled(config.cache_dir)
     explainers, notes = chosen(options.explainers, trained)
-    names, images, labels = read(paths, dataset.train_images.shape[1:], trained.class_names) if paths else examples(
+    names, images, labels = read(paths, dataset.image_shape, trained.class_names) if paths else examples(
         trained)
     open_folder(out)
     title = f'{describe(config)}, seed {trained.seed}'

@@ -23,7 +23,7 @@ from ikd.config import default, flatten, no_field
 from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable
 from ikd.modules import mistake
 from ikd.signals import same_command, stopping
-from ikd.words import plural
+from ikd.words import number, plural
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment: a file of configs/, and after a colon a '
                                          'comma-separated list of arguments.', lock_config=True)
@@ -109,9 +109,9 @@ def name_of_config():
 def describe(summary, workdir, seconds):
     """The last lines of a run, for people."""
     trials = summary['trials']
-    spread = f" +- {summary['test_accuracy_std']:.2f}" if summary['test_accuracy_std'] is not None else ''
+    accuracy = number(summary['test_accuracy_mean'], summary['test_accuracy_std'])
     what = ', '.join(filter(None, (summary['method'], summary['explainer'], summary['model'], summary['dataset'])))
-    return (f"{what}: test accuracy {summary['test_accuracy_mean']:.2f}{spread} % after {summary['epochs']} epochs "
+    return (f"{what}: test accuracy {accuracy} % after {summary['epochs']} epochs "
             f"({plural(len(trials), 'trial')}, {sum(t['train_seconds'] for t in trials):.0f} s "
             f'of training; this command {seconds:.0f} s)\n'
             f"written to {workdir}/: {', '.join(sorted(path.name for path in pathlib.Path(workdir).iterdir()))}")

@@ -2,9 +2,18 @@
 import jax.numpy as jnp
 
 from ikd import models, training
-from ikd.config import network_options
 from ikd.explainers.catalogue import called
 from ikd.recipes import EXPLAINED, recipe
+
+
+def network_options(config):
+    """What the config's `model` fields say beside the name, as fields of the network."""
+    options = {'width': config.model.width} if config.model.width else {}
+    if config.model.vam:
+        options['vam_block'] = config.model.vam_block
+    if config.model.name == 'hme_tree':
+        options['outputs'] = config.hme.outputs
+    return options
 
 
 def make_model(config, dataset, network=None, **options):

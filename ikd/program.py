@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ikd import parallel
-from ikd.data.resident import epoch_order, normalise
+from ikd.data.inputs import epoch_order, normalise
 from ikd.data.stream import usual_workers
 from ikd.stages import variables_of
 
@@ -39,7 +39,7 @@ def program_of(prepared, step, data, config, layout, way):
     step: of `training.make_step`. way: of `parallel.way`, the platform's choice how many steps a call takes.
     """
     n, b, axis_name = len(data.train_images), config.batch_size, layout.axis_name
-    steps = n // b
+    steps = data.steps(b)
     chunk = steps_of_a_call(steps, b, data, layout) if way.scanned else 1
 
     def in_order(state):
@@ -87,7 +87,7 @@ def steps_of_a_call(steps, b, data, layout):
     longest = LONGEST_SCAN
     if data.streamed:
         images = b * layout.trials
-        longest = min(longest, max(1, LARGEST_BLOCK // (images * math.prod(data.train_images.shape[1:]))))
+        longest = min(longest, max(1, LARGEST_BLOCK // (images * math.prod(data.image_shape))))
     return parallel.call_length(steps, longest)
 
 

@@ -21,14 +21,12 @@ from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
 from ikd.errors import Apart, Diverged, InputError, RunError, Stopped, ending_in_a_line
-from ikd.files import replace_text, save_figure, write_json
+from ikd.files import save_figure
 from ikd.grid_words import on_data
 from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
 from ikd.provenance import provenance
 from ikd.report import tables
-from ikd.report.markdown import markdown
-from ikd.report.sources import sources
 from ikd.signals import same_command, stopping
 from ikd.words import named
 
@@ -188,25 +186,7 @@ def render(grid, results):
     InputError or Unwritable where that can't be.
     """
     open_results(results)
-    found = grids.read_cells(results, grid)
-    if grid.report:
-        return grid.report(grid, found, results)
-    cells = {}
-    for cell in grid.cells:
-        name = grids.cell_name(cell.config)
-        names, _, records = cells.setdefault((cell.row, cell.column), ([], cell.paper, {}))
-        names.append(name)
-        records.update(found[name])
-    rows = [(*place, ' '.join(names), paper, records) for place, (names, paper, records) in cells.items()]
-    result = tables.table(rows, grid.error, grid.references, grid.ordered, grid.trials)
-    records = [record for of_cell in found.values() for record in of_cell.values()]
-    text = markdown(grid.title, result, grid.notes, sources(records), grid.error)
-    path = pathlib.Path(results) / grid.name
-    replace_text(path.with_suffix('.md'), text)
-    replace_text(path.with_suffix('.csv'), tables.csv_text(result))
-    write_json(path.with_suffix('.json'), {'name': grid.name, 'title': grid.title, 'error': grid.error, **result,
-                                           'notes': grid.notes})
-    return text
+    return (grid.report or tables.report)(grid, grids.read_cells(results, grid), results)
 
 
 def main(argv):

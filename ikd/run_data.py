@@ -74,7 +74,7 @@ def difference(now, then):
     for i, (was, name) in enumerate(itertools.zip_longest(then.class_names, now.class_names, fillvalue='not there')):
         if was != name:
             return f'class {i} was {was} and is {name} now'
-    was, shape = ('x'.join(map(str, dataset.train_images.shape[1:])) for dataset in (then, now))
+    was, shape = ('x'.join(map(str, dataset.image_shape)) for dataset in (then, now))
     return f'images were {was} and are {shape} now' if was != shape else None
 
 

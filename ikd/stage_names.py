@@ -6,7 +6,7 @@ import json
 
 from ikd.config import NOT_IDENTITY, default, flatten, identity
 from ikd.data import READERS
-from ikd.data.resident import AUGMENTATIONS
+from ikd.data.inputs import AUGMENTATIONS
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS
 from ikd.files import read_summary

@@ -10,7 +10,7 @@ from ikd import data, models
 from ikd.checkpoint import last_tree
 from ikd.config import default
 from ikd.data import Dataset
-from ikd.data.resident import normalise
+from ikd.data.inputs import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS, explain, explainer_options
@@ -100,7 +100,7 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
 
 def own_variables(model, dataset, tree):
     """What a network is applied with, of a checkpoint's tree: without what a stage had added, a peer, a regressor."""
-    own = models.shapes(model, dataset.train_images.shape[1:])
+    own = models.shapes(model, dataset.image_shape)
     return {**{name: common(tree[name], own.get(name, {})) for name in ('params', 'batch_stats')},
             'extra': tree['extra']}
 
@@ -110,7 +110,7 @@ def fitting(trained, most, copies=0):
 
     copies: of each image that the network is given together; they have no more numbers either.
     """
-    floats = max(len(trained.class_names), copies) * int(np.prod(trained.dataset.test_images.shape[1:]))
+    floats = max(len(trained.class_names), copies) * int(np.prod(trained.dataset.image_shape))
     return max(1, min(most, MOST_FLOATS // floats))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from ikd import explainers, feed, keys, metrics, models, parallel
-from ikd.data.resident import AUGMENTATIONS, normalise
+from ikd.data.inputs import AUGMENTATIONS, normalise
 from ikd.errors import InputError
 from ikd.objectives import Batch, Outputs
 from ikd.program import eval_batch, program_of
@@ -21,7 +21,7 @@ class Prepared(NamedTuple):
     """A stage with its network, the names of the parts that train, its optimiser and schedule, and its Program."""
     stage: Stage
     model: Any
-    trained: frozenset
+    trainable: frozenset
     optimizer: Any
     schedule: Any
     program: Any
@@ -32,10 +32,10 @@ def fresh_state(seed, prepared, image_shape):
     stage, model = prepared.stage, prepared.model
     # Not as the other streams have `draws`: what has been trained keeps the weights it began with.
     variables = models.init(model, jax.random.fold_in(keys.stream(seed, keys.INIT), stage.draws), image_shape)
-    trained = {name: part for name, part in variables['params'].items() if name in prepared.trained}
+    trainable = {name: part for name, part in variables['params'].items() if name in prepared.trainable}
     extra = stage.extra(model.num_classes) if stage.extra else {}
     return State(jnp.uint32(seed), jnp.int32(0), variables['params'], variables.get('batch_stats', {}),
-                 prepared.optimizer.init(trained), extra)
+                 prepared.optimizer.init(trainable), extra)
 
 
 def new_state(seed, prepared, image_shape):
@@ -57,7 +57,7 @@ def make_step(prepared, teacher, data, config, axis_name):
     """
     stage, model, optimizer = prepared.stage, prepared.model, prepared.optimizer
     augment = AUGMENTATIONS[config.data.augment]
-    steps = len(data.train_images) // config.batch_size
+    steps = data.steps(config.batch_size)
 
     def step(state, knowledge, plain, y):
         key = jax.random.fold_in(keys.stream(state.seed, keys.STEP, stage.draws), state.step)
@@ -72,8 +72,8 @@ def make_step(prepared, teacher, data, config, axis_name):
                 told = Outputs(*teacher.apply(knowledge, seen, train=False),
                                partial(explainers.explain, model=teacher, variables=knowledge, images=seen))
 
-        def loss(trained):
-            params = {**state.params, **trained}
+        def loss(trainable):
+            params = {**state.params, **trainable}
             variables = variables_of(state._replace(params=params))
             with jax.named_scope('forward'):
                 (logits, taps), updates = model.apply(
@@ -89,14 +89,14 @@ def make_step(prepared, teacher, data, config, axis_name):
             parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1).T == y), **parts}
             return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts), extra)
 
-        trained = {name: part for name, part in state.params.items() if name in prepared.trained}
+        trainable = {name: part for name, part in state.params.items() if name in prepared.trainable}
         with jax.named_scope('backward'):
-            gradients, (moved, report, extra) = jax.grad(loss, has_aux=True)(trained)
+            gradients, (moved, report, extra) = jax.grad(loss, has_aux=True)(trainable)
         gradients, report = parallel.mean((gradients, report), axis_name)
         with jax.named_scope('update'):
-            change, opt_state = optimizer.update(gradients, state.opt_state, trained)
-            params = {**state.params, **optax.apply_updates(trained, change)}
-            batch_stats = {name: moved[name] if name in prepared.trained else old
+            change, opt_state = optimizer.update(gradients, state.opt_state, trainable)
+            params = {**state.params, **optax.apply_updates(trainable, change)}
+            batch_stats = {name: moved[name] if name in prepared.trainable else old
                            for name, old in state.batch_stats.items()}
         return State(state.seed, state.step + 1, params, batch_stats, opt_state, extra), report
 
@@ -123,7 +123,7 @@ def prepare(stage, model, teacher, data, config, layout):
 
     teacher: the Prepared stage it learns from, or None.
     """
-    image_shape, knows_devices = data.train_images.shape[1:], hasattr(model, 'axis_name')
+    image_shape, knows_devices = data.image_shape, hasattr(model, 'axis_name')
     if stage.wrap:
         model = stage.wrap(model, models.tap_shapes(teacher.model, image_shape) if teacher else {})
     shapes = models.shapes(model, image_shape)
@@ -131,10 +131,10 @@ def prepare(stage, model, teacher, data, config, layout):
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
     parts = dict.fromkeys((*shapes['params'], *shapes.get('batch_stats', {})))  # some have statistics alone
-    trained = frozenset(stage.trains(model, image_shape, tuple(parts)))
-    steps = len(data.train_images) // config.batch_size
+    trainable = frozenset(stage.trains(model, image_shape, tuple(parts)))
+    steps = data.steps(config.batch_size)
     optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
-    prepared = Prepared(stage, model, trained, optimizer, schedule, None)
+    prepared = Prepared(stage, model, trainable, optimizer, schedule, None)
     step = make_step(prepared, teacher and teacher.model, data, config, layout.axis_name)
     passed = [shapes, models.shapes(teacher.model, image_shape)] if teacher else [shapes]
     way = parallel.way(layout, any(models.has_convolutions(network['params']) for network in passed))

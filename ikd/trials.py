@@ -11,7 +11,7 @@ import jax
 
 from ikd import checkpoint, parallel, processes, stage_names, store, training
 from ikd.data import noted_checksum
-from ikd.epochs import check_finite, is_due, join, rest_of, tell_epoch
+from ikd.epochs import check_finite, is_due, rest_of, tell_epoch, with_rest
 from ikd.errors import Stopped, Unwritable
 from ikd.journal import Journal, read_records
 from ikd.networks import final_model, prepare_stages
@@ -41,7 +41,7 @@ class Job(NamedTuple):
     @property
     def image_shape(self):
         """[h, w, c]."""
-        return self.dataset.train_images.shape[1:]
+        return self.dataset.image_shape
 
 
 class Group(NamedTuple):
@@ -184,7 +184,7 @@ def train_stage(group, index, before):
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,
                                                 group.progress.tick, group.stop, first)
             seconds = (time.perf_counter() - started) / len(group.seeds)  # a seed's share
-            whole = [join(rest, report, seconds) for rest, report in zip(rests, reports)]
+            whole = [with_rest(rest, report, seconds) for rest, report in zip(rests, reports)]
             reports, seconds = [report for report, _ in whole], whole[0][1]
             first, rests = 0, [None] * len(group.seeds)
             if (steps := len(reports[0]['loss'])) < program.steps:

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from ikd.config import default, flatten, identity, no_field
 from ikd.data.folder import fingerprint
-from ikd.data.resident import AUGMENTATIONS
+from ikd.data.inputs import AUGMENTATIONS
 from ikd.errors import InputError
 from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, SIMILARITIES
 from ikd.models import MODELS, create

@@ -8,6 +8,11 @@ def number(mean, std=None, decimals=2, sign=''):
     return f'{round(mean, decimals) + 0.0:{sign}.{decimals}f}{spread}'
 
 
+def p_value(p):
+    """`0.003`, or `< 0.001`."""
+    return '< 0.001' if p < 0.001 else f'{p:.3f}'
+
+
 def spans(numbers):
     """`0 to 4, 7` for rising whole numbers."""
     found = []

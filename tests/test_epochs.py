@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ikd.epochs import check_finite, epoch_record, join, rest_of
+from ikd.epochs import check_finite, epoch_record, rest_of, with_rest
 from ikd.errors import Diverged
 
 
@@ -19,7 +19,7 @@ def test_the_parts_of_an_epoch_are_the_whole(dtype, cuts):
     rest, report, seconds = None, None, 0
     for first, last in zip(cuts, cuts[1:]):
         part = {name: values[first:last] for name, values in whole.items()}
-        report, seconds = join(rest, part, 0.5)
+        report, seconds = with_rest(rest, part, 0.5)
         rest = json.loads(json.dumps(rest_of(report, seconds)))
     assert seconds == 0.5 * (len(cuts) - 1)
     for name, values in whole.items():

@@ -10,7 +10,7 @@ import pytest
 from ikd import checkpoint, experiment, feed, parallel, run_data, training, trials
 from ikd.config import default
 from ikd.data import folder, limits, load, stream
-from ikd.data.resident import epoch_order
+from ikd.data.inputs import epoch_order
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
 from ikd.journal import read_records

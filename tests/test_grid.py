@@ -277,9 +277,9 @@ def test_a_cell_that_is_to_be_measured_is_done_when_it_was():
                                             ('kdexplainer', '')])
 def test_every_cell_can_be_trained(name, argument):
     """Each stage of each cell is traced on images of CIFAR-10's shape; nothing is computed."""
-    from ikd import benchmarks, parallel, training
+    from ikd import parallel, timed_steps, training
     from ikd.networks import prepare_stages
-    images, layout = benchmarks.dataset(32, 3), parallel.Layout(tuple(jax.devices()[:1]), 'data')
+    images, layout = timed_steps.dataset(32, 3), parallel.Layout(tuple(jax.devices()[:1]), 'data')
     for cell in grid_of(pathlib.Path(f'configs/tables/{name}.py'), argument).cells:
         stages = prepare_stages(resolve(cell.config), images, layout)
         for prepared in stages:

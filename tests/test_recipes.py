@@ -6,7 +6,7 @@ import pytest
 from configs import cifar as cifar_config
 from configs import digits as digits_config
 from ikd import experiment, networks, parallel, run_data, stage_names, store, training, trials
-from ikd.data.resident import normalise
+from ikd.data.inputs import normalise
 from ikd.errors import InputError
 from ikd.explainers import explain, targets
 from ikd.journal import read_records

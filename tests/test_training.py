@@ -9,7 +9,7 @@ import pytest
 from ikd import models, networks, parallel, training
 from ikd.config import default
 from ikd.data import Dataset, digits
-from ikd.data.resident import normalise
+from ikd.data.inputs import normalise
 from ikd.errors import InputError
 from ikd.program import pad_test
 from ikd.recipes import recipe

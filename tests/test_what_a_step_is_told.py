@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ikd import parallel, run_data, training, trials
-from ikd.data.resident import AUGMENTATIONS, epoch_order, normalise
+from ikd.data.inputs import AUGMENTATIONS, epoch_order, normalise
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS
 from ikd.objectives import Batch, cross_entropy

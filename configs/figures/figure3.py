@@ -8,14 +8,14 @@ DIR holds CIFAR-10. The paper: bars without numbers, ResNet14 and ResNet8 on CIF
 class-discriminativeness that it cites: Grad*Input < GuidedBP < Grad < Grad-CAM. Its tables give 91.01 +- 0.12 and
 88.27 +- 0.05 % for Grad, 91.21 +- 0.07 and 88.70 +- 0.18 % for Grad-CAM. Here: figure3.png, and figure3.md.
 """
-from configs import common
-from configs.tables.shared import COLUMNS, RESTORED, ROWS, WARM_UP
+from configs.tables.shared import RESTORED, WARM_UP, cells
 from ikd.evaluation.measure import measure
 from ikd.explainers.catalogue import NAMES
-from ikd.grid import Cell, Grid
+from ikd.grid import Grid
 from ikd.grid_words import adapt
 from ikd.report.paper_figures import figure3
 
+ROWS = ('CE', *(f'LE({name})' for name in NAMES.values()))
 NOTES = (
     "Discriminativeness: D = 1 - mean |rho|, rho Spearman's correlation (average ranks for ties) between the maps "
     'of the true class and of another, for the first 1,000 test images and the network trained with '
@@ -31,15 +31,7 @@ NOTES = (
 
 
 def grid(argument=''):
-    cells = []
-    for model in ('resnet14', 'resnet8'):
-        for row, method in (('CE', {'name': 'ce'}), *((f'LE({name})', {'name': 'le', 'explainer': explainer})
-                                                      for explainer, name in NAMES.items())):
-            config = common.cifar()
-            config.model.name = model
-            config.method.update(method)
-            _, paper = ROWS.get(row, (None, {}))
-            cells.append(Cell(row, COLUMNS[model], config, paper.get(model), measure if row == 'CE' else None))
+    found = [cell._replace(measure=measure if cell.row == 'CE' else None)
+             for cell in cells(['resnet14', 'resnet8'], ROWS)]
     title = 'Figure 3: test accuracy (%) of LE with different explainers on CIFAR-10'
-    rows = tuple(dict.fromkeys(cell.row for cell in cells))
-    return adapt(Grid('figure3', title, tuple(cells), NOTES, references=rows, report=figure3), argument)
+    return adapt(Grid('figure3', title, tuple(found), NOTES, references=ROWS, report=figure3), argument)

@@ -24,6 +24,8 @@ ROWS = {
     'LE-Permut': ({'name': 'le_permut'}, {'mlp': (98.81, 0.04), 'resnet14': (90.91, 0.16), 'resnet8': (88.22, 0.05)}),
     'LE-Frozen': ({'name': 'le_frozen'}, {}),
     'LE-Frozen-Turned': ({'name': 'le_frozen_turned'}, {}),
+    'LE(Grad*Input)': ({'name': 'le', 'explainer': 'grad_input'}, {}),
+    'LE(GuidedBP)': ({'name': 'le', 'explainer': 'guided_backprop'}, {}),
     'LE(Grad)': ({'name': 'le', 'explainer': 'grad'},
                  {'mlp': (98.90, 0.03), 'resnet14': (91.01, 0.12), 'resnet8': (88.27, 0.05)}),
     'LE(Grad-CAM)': ({'name': 'le', 'explainer': 'grad_cam'}, {'resnet14': (91.21, 0.07), 'resnet8': (88.70, 0.18)}),

@@ -48,6 +48,15 @@ class Dataset(NamedTuple):
     std: tuple[float, ...]
 
     @property
+    def image_shape(self):
+        """[h, w, c]."""
+        return self.train_images.shape[1:]
+
+    def steps(self, batch_size):
+        """How many whole batches an epoch has; what is left of the images is unused in it."""
+        return len(self.train_images) // batch_size
+
+    @property
     def streamed(self):
         """Whether images are read as training goes."""
         return isinstance(self.train_images, Images)
@@ -72,7 +81,7 @@ def description(dataset, pixels=True):
     """What is to be known of a Dataset beside its images, as JSON has it: class names, image shape, mean and std, and
     its checksum.
     """
-    return {'class_names': list(dataset.class_names), 'image_shape': list(dataset.train_images.shape[1:]),
+    return {'class_names': list(dataset.class_names), 'image_shape': list(dataset.image_shape),
             'mean': list(dataset.mean), 'std': list(dataset.std), 'checksum': checksum(dataset, pixels)}
 
 

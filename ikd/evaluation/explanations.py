@@ -33,6 +33,7 @@ MEASURES = {'discriminativeness': 'high', 'deletion': 'low', 'insertion': 'high'
             'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'near 0', 'likeness': 'neither',
             'completeness': 'low'}
 COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit gains over the network's zero
+RANKED = ('discriminativeness', 'sanity', 'likeness')  # of all images at once, not batch by batch
 RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
 
 
@@ -68,7 +69,7 @@ def examiner(trained, measures, most=100, size=50, confused=None):
     for what, by default the network itself.
     """
     dataset, variables = trained.dataset, trained.variables
-    shape, shares, key = dataset.test_images.shape[1:], fractions(), jax.random.key(0)
+    shape, shares, key = dataset.image_shape, fractions(), jax.random.key(0)
     masks, batched = squares(shape[:2]), [measure for measure in measures if measure not in RANKED]
 
     def compiled(function):
@@ -102,6 +103,8 @@ def examiner(trained, measures, most=100, size=50, confused=None):
     batches = [looked_at(*batch) for batch in rows_in_batches(n, at_a_time(trained, size))] if batched else []
 
     change = jax.jit(relative_change)
+    whole = {'discriminativeness': told_apart, 'sanity': after_randomisation,
+             'likeness': partial(likeness, confused=confused)}
 
     @compiled
     def summaries(maps, values, gained, lost):
@@ -131,7 +134,7 @@ def examiner(trained, measures, most=100, size=50, confused=None):
         curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
         found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
                  for measure, value in values.items()}
-        for measure, way in {**RANKED, 'likeness': partial(likeness, confused=confused)}.items():
+        for measure, way in whole.items():
             if measure in measures:
                 found[measure] = way(trained, name, most)
                 tick()
@@ -158,9 +161,6 @@ def after_randomisation(trained, name, most):
     readings = [last[reading] for reading in ('signed', 'absolute', 'as_is') if reading in last]
     found = max(readings, key=lambda one: -1 if one['rho'] is None else abs(one['rho']))
     return {'value': found['rho'], 'low': found['low'], 'high': found['high']}
-
-
-RANKED = {'discriminativeness': told_apart, 'sanity': after_randomisation, 'likeness': likeness}
 
 
 def over_classes(values):

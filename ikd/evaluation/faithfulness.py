@@ -96,7 +96,7 @@ def infidelity(values, masks, lost):
     square = lambda quantity: (quantity ** 2).mean(1)
     both, own, whole = (told * lost).mean(1), square(told), square(lost)
     scale = jnp.maximum(both, 0) / jnp.where(own > 0, own, 1)
-    return jnp.where(whole > 0, square(lost - scale[:, None] * told) / jnp.where(whole > 0, whole, 1), jnp.nan)
+    return jnp.where(whole > 0, square(lost - scale[:, None] * told) / whole, jnp.nan)
 
 
 def contributions(name, maps, images):
@@ -112,4 +112,4 @@ def incompleteness(maps, gained):
     """
     missed = jnp.abs(maps.reshape(*maps.shape[:2], -1).sum(-1) - gained).sum(-1)
     whole = jnp.abs(gained).sum(-1)
-    return jnp.where(whole > 0, missed / jnp.where(whole > 0, whole, 1), jnp.nan)
+    return jnp.where(whole > 0, missed / whole, jnp.nan)

@@ -4,8 +4,7 @@ import numpy as np
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.likeness import read, rho
-from ikd.explainers import EXPLAINERS
-from ikd.explainers.catalogue import NAMES
+from ikd.explainers.catalogue import NAMES, applicable
 from ikd.trained import load
 
 
@@ -14,11 +13,11 @@ def measure(workdir, seed):
 
     `class_names`; `class_cosines`: explainer -> the function of that name over the whole test set, for the run's own
     and Grad*Input; `discriminativeness`: explainer -> the function of that name over 1,000 test images, for those of
-    `NAMES`.
+    `NAMES` that can explain the network.
     """
     trained = load(workdir, seed)
-    has_maps = getattr(trained.model, 'cam_tap', True)
-    known = [name for name in EXPLAINERS if name in NAMES and (name != 'grad_cam' or has_maps)]
+    names, _ = applicable(trained.model, trained.variables, trained.dataset.image_shape)
+    known = [name for name in names if name in NAMES]
     shown = dict.fromkeys((trained.config.method.explainer, 'grad_input'))
     return {'class_names': list(trained.class_names),
             'class_cosines': {name: rounded(class_cosines(trained, name)) for name in shown},

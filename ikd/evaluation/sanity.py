@@ -40,7 +40,7 @@ def cascade(trained, explainer=None, most=200, seed=1):
         bootstrap interval `low`, `high`, and `undefined`, the images where one of the maps is constant, which are
         left out. The numbers are None if all are, the interval also if all but one are.
     """
-    explain, shape = explain_function(trained, explainer), trained.dataset.test_images.shape[1:]
+    explain, shape = explain_function(trained, explainer), trained.dataset.image_shape
     variables = trained.variables
     new = jax.device_get(models.init(trained.model, jax.random.key(seed), shape))
     modules = parts_in_order(trained.model, shape, variables['params'])

@@ -16,4 +16,4 @@ def relative_change(maps, others):
     """
     length = lambda values: jnp.sqrt((values.reshape(*values.shape[:2], -1) ** 2).sum(-1))
     before = length(maps)
-    return jnp.where(before > 0, length(others - maps) / jnp.where(before > 0, before, 1), jnp.nan)
+    return jnp.where(before > 0, length(others - maps) / before, jnp.nan)

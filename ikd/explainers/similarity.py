@@ -31,7 +31,10 @@ def cosine(maps, labels):
 
 
 def pool(maps, scale):
-    """Average over whole scale x scale windows of the third and fourth axes; what is left over is dropped."""
+    """Average over whole scale x scale windows: [b, k, h, w(, c)] to [b, k, h // scale, w // scale(, c)].
+
+    What is left over is dropped.
+    """
     b, k, h, w, *c = maps.shape
     h, w = h // scale, w // scale
     cut = maps[:, :, :h * scale, :w * scale]

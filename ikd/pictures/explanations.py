@@ -2,7 +2,7 @@
 import jax
 import numpy as np
 
-from ikd.data.resident import normalise
+from ikd.data.inputs import normalise
 from ikd.explainers import class_similarity, explain, explainer_options
 from ikd.pictures.maps import explanation_figure
 

@@ -93,12 +93,14 @@ def features_first(config, name, distance, **how):
 
 def group_taps(config):
     """The ends of the groups of the student and of the teacher; InputError for a network that names none."""
-    names = config.model.name, config.teacher.model
-    for name in names:
-        if not getattr(create(name, 2), 'group_taps', None):
+    found = []
+    for name in (config.model.name, config.teacher.model):
+        taps = getattr(create(name, 2), 'group_taps', None)
+        if not taps:
             raise InputError(f"method.name={config.method.name} compares groups, and {name} has no 'group_taps', the "
                              'names of the taps at their ends; give it some, or choose another method')
-    return [create(name, 2).group_taps for name in names]
+        found.append(taps)
+    return found
 
 
 def paired_taps(config):

@@ -1,6 +1,6 @@
 """A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
 from ikd.report.statistics import mean_and_std
-from ikd.words import number, plural, spans
+from ikd.words import number, p_value, plural, spans
 
 ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the 95 % "
          'interval of the difference on the same seeds is that of a pair by itself.')
@@ -117,7 +117,7 @@ def difference(comparison, decimals=2):
 
 def corrected(test):
     """`p 0.003` of a comparison or an ordering."""
-    return 'p < 0.001' if test['p_holm'] < 0.001 else f"p {test['p_holm']:.3f}"
+    return f"p {p_value(test['p_holm'])}"
 
 
 def verdict(found, columns, error):

@@ -13,13 +13,13 @@ from ikd.report.statistics import (
     paired_p,
     share_interval,
 )
-from ikd.words import number, plural, spans
+from ikd.words import number, p_value, plural, spans
 
 NAMES_OF = {'test_accuracy': 'accuracy (%)', 'test_nll': 'NLL (nats)', 'test_ece': 'ECE'}
 
 
 def shown(mean, spread=None, decimals=2, sign=''):
-    """`markdown.number` with the signs of print."""
+    """`words.number` with the signs of print."""
     return number(mean, spread, decimals, sign).replace('+-', '±').replace('-', '\N{MINUS SIGN}')
 
 
@@ -125,7 +125,7 @@ def differences(runs):
         cells = [shown(*paired_difference(*both[measure]), digits, '+') for measure, digits in MEASURES.items()]
         found = detectable_difference(*both['test_accuracy'])
         rows.append([f'{first.name} \N{MINUS SIGN} {name}', *cells,
-                     '' if p is None else '< 0.001' if p < 0.001 else f'{p:.3f}',
+                     '' if p is None else p_value(p),
                      '' if found is None else f'{found:.2f}', spans(both['seed'][0])])
     caption = ('Paired by seed: mean difference ± half of its 95 % interval (t with one degree of freedom fewer than '
                "seeds); p of the accuracies, two-sided, Holm's correction over the rows; detectable: the smallest "

@@ -31,7 +31,7 @@ def report(workdir, others=(), data_dir=None, own_file=None):
     run = runs[0]
     title = f"{run.name}: {run.fields['model.name']} on {run.fields['data.name']}"
     versus = paragraph('Beside it: ', ', '.join(one.name for one in runs[1:]), '.') if others else None
-    grown = [one for one in runs if trees(one)]
+    grown = of_each(runs, trees)
     body = element(
         'main', element('header', element('h1', title), paragraph(sentence(run)), versus, unfinished(runs),
                         headline(run)),
@@ -39,7 +39,7 @@ def report(workdir, others=(), data_dir=None, own_file=None):
         section('Training', curves(runs)),
         section('Figure 1: what the network looks at', of_each(runs, figure1)),
         section('Figure 2: which classes look alike', of_each(runs, lambda one: figure2(one, data_dir))),
-        section('Trees', of_each(grown, trees)) if grown else None,
+        section('Trees', grown) if grown else None,
         section('Evaluation', of_each(runs, evaluation)),
         section('What the runs do differently', config_difference(runs)) if others else None,
         section('How it was run', of_each(runs, lambda one: facts(one, own_file))))
@@ -47,9 +47,9 @@ def report(workdir, others=(), data_dir=None, own_file=None):
 
 
 def of_each(runs, show):
-    """A part of the first run; those of the others folded away below it."""
-    first, *others = runs
-    return join(show(first), *(folded(run.name, show(run)) for run in others))
+    """A part of the first run that has it; those of the others folded away below it. None if none has it."""
+    shown = [(run.name, part) for run in runs if (part := show(run)) is not None]
+    return join(shown[0][1], *(folded(*part) for part in shown[1:])) if shown else None
 
 
 def unfinished(runs):

@@ -188,8 +188,7 @@ def figure3(grid, found, results):
                                for name in ('spearman', 'kendall', 'kendall_p'))]
               for column, of in networks.items() for pair, one in of['agreement'].items()]
     records = [record for cell in grid.cells for record in records_of(found, cell)]
-    result = tables.table([(cell.row, cell.column, cell_name(cell.config), cell.paper, found[cell_name(cell.config)])
-                           for cell in grid.cells], references=grid.references)
+    result = tables.table(tables.cells_of(grid, found), references=grid.references)
     differences = [explain(result['comparisons'], 'Points, above 0 is better'), '', *compared(result, [*columns])]
     return write(results, grid, records, [
         lines_of(['network', 'method', 'accuracy (%), the paper', 'ours', 'trials',

@@ -1,7 +1,12 @@
 """A grid's results beside the paper's: the numbers, and the same as CSV; as Markdown they are in `markdown`."""
 import csv
 import io
+import pathlib
 
+from ikd.files import replace_text, write_json
+from ikd.grid import cell_name
+from ikd.report.markdown import markdown
+from ikd.report.sources import sources
 from ikd.report.statistics import (
     detectable_difference,
     holm,
@@ -13,6 +18,33 @@ from ikd.report.statistics import (
 
 CSV_FIELDS = ('column', 'row', 'cell', 'paper_mean', 'paper_std', 'mean', 'std', 'difference', 'nll', 'ece',
               'trials', 'seeds')
+
+
+def report(grid, found, results):
+    """Write <name>.md, .csv and .json of a grid into the folder `results`; returns the text.
+
+    found: of `grid.read_cells`.
+    """
+    result = table(cells_of(grid, found), grid.error, grid.references, grid.ordered, grid.trials)
+    records = [record for of_cell in found.values() for record in of_cell.values()]
+    text = markdown(grid.title, result, grid.notes, sources(records), grid.error)
+    path = pathlib.Path(results) / grid.name
+    replace_text(path.with_suffix('.md'), text)
+    replace_text(path.with_suffix('.csv'), csv_text(result))
+    write_json(path.with_suffix('.json'), {'name': grid.name, 'title': grid.title, 'error': grid.error, **result,
+                                           'notes': grid.notes})
+    return text
+
+
+def cells_of(grid, found):
+    """What `table` takes: the cells of one row and column, which share the seeds between them, as one."""
+    cells = {}
+    for cell in grid.cells:
+        name = cell_name(cell.config)
+        names, _, records = cells.setdefault((cell.row, cell.column), ([], cell.paper, {}))
+        names.append(name)
+        records.update(found[name])
+    return [(*place, ' '.join(names), paper, records) for place, (names, paper, records) in cells.items()]
 
 
 def table(cells, error=False, references=(), ordered=(), trials=5):

@@ -44,7 +44,8 @@ def taken_for(trained, n):
 def test_of_a_linear_network(digits):
     """Its maps are its weights, so the cosines are theirs; the probabilities are its own or another network's.
 
-    That normalises otherwise.
+    That normalises otherwise. A map is the same whatever the true class, so each two cosines are a tie, which a
+    machine's rounding breaks; that moves ranks, and rho in the third decimal.
     """
     network, other = linear(0, digits), linear(1, digits._replace(mean=(0.3,), std=(0.2,)))
     weights = network.variables['params']['Dense_0']['kernel'].astype(float)
@@ -53,7 +54,7 @@ def test_of_a_linear_network(digits):
     for confused in None, other:
         found = likeness(network, 'grad', most=300, confused=confused)
         expected = spearmanr(cosines, taken_for(confused or network, 300)[OTHERS]).statistic
-        assert found['value'] == pytest.approx(expected, abs=1e-3)
+        assert found['value'] == pytest.approx(expected, abs=3e-3)
         assert -1 <= found['low'] < found['value'] < found['high'] <= 1
     assert likeness(network, 'grad', most=300, confused=other)['value'] != likeness(network, 'grad', 300)['value']
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ikd import training
-from ikd.benchmarks import Steps, images_for, settings
-from ikd.data.resident import normalise
+from ikd.data.inputs import normalise
+from ikd.timed_steps import Steps, images_for, settings
 from ikd.timing import paired_times, times_of
 from tests.peers import torch_networks, torch_training
 

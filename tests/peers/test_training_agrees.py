@@ -8,7 +8,7 @@ import pytest
 from ikd import models, parallel, training
 from ikd.config import default
 from ikd.data import Dataset, digits
-from ikd.data.resident import normalise
+from ikd.data.inputs import normalise
 from ikd.recipes import recipe
 from ikd.validation import resolve
 

@@ -3,7 +3,7 @@ import jax
 import numpy as np
 
 from ikd import keys
-from ikd.data.resident import crop_and_flip, epoch_order, normalise
+from ikd.data.inputs import crop_and_flip, epoch_order, normalise
 
 
 def test_an_epoch_sees_every_image_once():
