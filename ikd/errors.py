@@ -52,9 +52,18 @@ def writing(path):
         raise Unwritable(f'cannot write {path} ({error.strerror or error})') from error
 
 
+def short_of_memory(error):
+    """A line on an error of JAX's that says that something has no room on the device; None on any other error."""
+    said = ' '.join(str(error).split())
+    if type(error).__name__ != 'JaxRuntimeError' or 'RESOURCE_EXHAUSTED' not in said:
+        return None
+    return (f'the device has not enough memory ({said[:160]}); less is needed with smaller config.batch_size, '
+            'config.class_chunk, config.together or config.model.width. What was saved is whole')
+
+
 @contextlib.contextmanager
 def ending_in_a_line(advice=''):
-    """Ends a command with a line and an exit code: 2 for an InputError, 1 for Unwritable, 130 for Ctrl-C.
+    """Ends a command with a line and an exit code: 2 for an InputError, 130 for Ctrl-C, 1 for want of disk or memory.
 
     advice: what stands after the line of Unwritable.
     """
@@ -67,3 +76,8 @@ def ending_in_a_line(advice=''):
         bad_input = isinstance(error, InputError)
         print(f"ikd: {error}{'' if bad_input else advice}", file=sys.stderr, flush=True)
         sys.exit(2 if bad_input else 1)
+    except RuntimeError as error:
+        if not (line := short_of_memory(error)):
+            raise
+        print(f'ikd: {line}', file=sys.stderr, flush=True)
+        sys.exit(1)

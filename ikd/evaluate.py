@@ -29,7 +29,7 @@ from ikd.evaluation.explanations import COMPLETE, MEASURES, examiner, measures_o
 from ikd.evaluation.likeness import same_data
 from ikd.evaluation.measure import rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
-from ikd.explainers import EXPLAINERS, applicable, explainer_options
+from ikd.explainers import EXPLAINERS, explainer_options
 from ikd.explainers.catalogue import NAMES
 from ikd.files import open_folder, output_path, save_figure, write_json
 from ikd.modules import run_config, take_config
@@ -38,7 +38,7 @@ from ikd.parallel import MATMUL
 from ikd.progress import Progress
 from ikd.provenance import provenance
 from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
-from ikd.trained import load
+from ikd.trained import explainers_for, load
 from ikd.words import named
 
 ROBUSTNESS = ('adversarial', 'corruptions')
@@ -87,8 +87,7 @@ def parse(argv):
 def evaluate(trained, options, confused=None):
     """What evaluation.json has beside `run`; options: of `parse`; confused: of `examiner`. Progress is on stderr."""
     asked = options.explainers or (*NAMES, trained.config.method.explainer, *COMPLETE * options.complete)
-    image_shape = trained.dataset.image_shape
-    names, reasons = applicable(trained.model, trained.variables, image_shape)
+    names, reasons = explainers_for(trained)
     measures = [name for name in MEASURES if name in options.only]
     names = [name for name in names if name in asked and measures_of(name, measures)]
     total = (len(names) * ticks(trained, measures, options.images)

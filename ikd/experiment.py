@@ -102,10 +102,18 @@ def draw_results(job, state):
             save_figure(figure, job.workdir / 'dendrogram.png')
 
 
+def has_begun(workdir):
+    """Whether anything has been trained in workdir."""
+    return bool(read_records(workdir)) or any((workdir / 'checkpoints').glob('*/*/[0-9]*'))
+
+
 def check_identity(config, workdir):
     """RunError if the workdir was made by a config that says something else, from other images or by other code."""
     there = read_json(workdir / 'config.json')
     if there is None:
+        if read_summary(workdir) or has_begun(workdir):
+            raise RunError(f'{workdir} holds a run, but not its config.json, which says what it is; put back a copy, '
+                           'or choose another --workdir')
         return
     old, new = usual() | identity(there), identity(config)
     changed = [field for field in sorted({*old, *new}) if old.get(field) != new.get(field)]
@@ -118,8 +126,7 @@ def check_identity(config, workdir):
         said = ', '.join(f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in changed)
         raise RunError(f'{workdir} holds another experiment: {said}; choose another --workdir, or leave it out')
     began, now = read_json(workdir / OWN_CODE), stage_names.own_code(config)
-    if (began and now and began['digest'] != now
-            and (read_records(workdir) or any((workdir / 'checkpoints').glob('*/*/[0-9]*')))):
+    if began and now and began['digest'] != now and has_begun(workdir):
         raise RunError('your own code (recipe, objective, network, explainer or data) is not what '
                        f'{workdir} was begun with; choose another --workdir, or remove {workdir / OWN_CODE} if it '
                        'does the same')

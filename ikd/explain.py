@@ -109,9 +109,10 @@ def examples(trained):
 
 def chosen(asked, trained):
     """(names of explainers, notes on those that were asked for and do not apply). InputError if none is left."""
-    from ikd.explainers import EXPLAINERS, applicable
+    from ikd.explainers import EXPLAINERS
+    from ikd.trained import explainers_for
 
-    names, reasons = applicable(trained.model, trained.variables, trained.dataset.image_shape)
+    names, reasons = explainers_for(trained)
     if asked == 'all':
         return names, [f'not for this network: {name} ({reason})' for name, reason in reasons.items()]
     asked = named('explainers', trained.config.method.explainer if asked is None else asked, EXPLAINERS)

@@ -11,6 +11,8 @@ import warnings
 
 from ikd.errors import Busy, InputError, RunError, writing
 
+TRIAL = {'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds'}  # what a summary tells of each at least
+
 
 def temporary(path):
     """Where this process writes what is to take the place of a file: no other process does.
@@ -126,7 +128,8 @@ def read_json(path, kind=dict):
     except OSError as error:
         raise RunError(f'{path} cannot be read ({error.strerror})') from error
     except ValueError as error:
-        raise RunError(f'{path} is damaged ({error}); choose another --workdir, or remove it') from error
+        put_right = 'put back a copy' if pathlib.Path(path).name == 'config.json' else 'remove it'
+        raise RunError(f'{path} is damaged ({error}); choose another --workdir, or {put_right}') from error
     return value
 
 
@@ -138,7 +141,7 @@ def read_summary(workdir):
         return None
     trials = summary.get('trials')
     if not (trials and isinstance(trials, list) and all(
-            isinstance(trial, dict) and {'seed', 'test_accuracy'} <= {*trial} for trial in trials)):
-        raise RunError(f'{path} is damaged (no trials with a seed and a test_accuracy); remove it, and the command '
+            isinstance(trial, dict) and TRIAL <= {*trial} for trial in trials)):
+        raise RunError(f"{path} is damaged (no trials with {', '.join(sorted(TRIAL))}); remove it, and the command "
                        'of the run writes it again')
     return summary

@@ -20,7 +20,7 @@ from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten, no_field
-from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable
+from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable, short_of_memory
 from ikd.modules import mistake
 from ikd.signals import same_command, stopping
 from ikd.words import number, plural
@@ -184,8 +184,8 @@ def main(argv):
 def cli():
     """The command line: one line on stderr for what ends a run early.
 
-    Exit code 2 for bad input, 3 for a run that diverged, which would do so again, 1 for one that could not write,
-    --exit_stopped for one that was asked to stop, 130 for Ctrl-C while it was starting.
+    Exit code 2 for bad input, 3 for a run that diverged or has no room on the device, which would do so again, 1 for
+    one that could not write, --exit_stopped for one that was asked to stop, 130 for Ctrl-C while it was starting.
     """
     try:
         app.run(main, flags_parser=parse)
@@ -200,6 +200,11 @@ def cli():
         print(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}',
               file=sys.stderr)
         sys.exit(1)
+    except RuntimeError as error:
+        if not (line := short_of_memory(error)):
+            raise
+        print(f'ikd: {line}', file=sys.stderr)
+        sys.exit(3)
     except Stopped as error:
         if not spoken_for():
             print(f'ikd: {error}, all saved; go on with: {same_command()}', file=sys.stderr)

@@ -13,7 +13,7 @@ from ikd.data import Dataset
 from ikd.data.inputs import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
-from ikd.explainers import EXPLAINERS, explain, explainer_options
+from ikd.explainers import EXPLAINERS, applicable, explain, explainer_options
 from ikd.files import read_json, read_summary
 from ikd.networks import describe, final_model
 from ikd.parallel import MATMUL
@@ -147,6 +147,12 @@ def explain_function(trained, explainer=None):
         return explain(explainer, trained.model, variables, images, classes=classes, **options)
 
     return at_precision(trained, maps)
+
+
+def explainers_for(trained):
+    """Which explainers can explain the network, as `applicable` says it: the run's own with the run's options."""
+    return applicable(trained.model, trained.variables, trained.dataset.image_shape,
+                      {trained.config.method.explainer: explainer_options(trained.config)})
 
 
 def at_precision(trained, f):

@@ -40,7 +40,8 @@ def fresh_state(seed, prepared, image_shape):
 
 def new_state(seed, prepared, image_shape):
     """`fresh_state` as host arrays."""
-    return jax.device_get(jax.jit(lambda seed: fresh_state(seed, prepared, image_shape))(np.uint32(seed)))
+    state = jax.jit(lambda seed: fresh_state(seed, prepared, image_shape))(np.uint32(seed))
+    return jax.device_get(jax.block_until_ready(state))  # which raises where memory is short; device_get would wait
 
 
 def state_shapes(prepared, image_shape):

@@ -124,7 +124,7 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
     image = min((digits_folder / 'one').iterdir())
     explainers = ('grad', 'grad_input')
     answer = explainers, {'grad_cam': 'it has no feature map'}
-    monkeypatch.setattr('ikd.explainers.applicable', lambda *args: answer)
+    monkeypatch.setattr('ikd.trained.explainers_for', lambda *args: answer)
     code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', f'--images={image}', '--explainers=all',
                             f'--out={tmp_path}')
     assert code == 0 and 'not for this network: grad_cam (it has no feature map)' in said

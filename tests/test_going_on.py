@@ -155,3 +155,12 @@ def test_trials_that_are_done_need_no_journal(undisturbed, workdir):
     (workdir / 'metrics.jsonl').unlink()
     first, second = train(make_config(trials=2), workdir)['trials']
     assert first == undisturbed[1]['trials'][0] and second['seed'] == 1
+
+
+@pytest.mark.parametrize('lost', ['config.json', 'config.json and summary.json'])
+def test_a_run_without_its_config_is_neither_gone_on_with_nor_taken_for_another(undisturbed, workdir, lost):
+    shutil.copytree(undisturbed[0], workdir)
+    for name in lost.split(' and '):
+        (workdir / name).unlink()
+    with pytest.raises(InputError, match='holds a run, but not its config.json'):
+        train(make_config(**{'optimizer.learning_rate': 0.05}), workdir)

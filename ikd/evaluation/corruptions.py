@@ -68,8 +68,8 @@ def motion_blur(x, level, draw):
 
 
 def zoom_blur(x, level, draw):
-    """The mean of the image and of its enlargements, in steps of a hundredth."""
-    zooms = 1 + np.arange(0, (6, 11, 16, 21, 26)[level]) / 100
+    """The mean of the image and of its enlargements, by hundredths: as many as the script's `arange` has."""
+    zooms = 1 + np.arange((7, 12, 16, 21, 26)[level]) / 100
     rows, columns = (np.arange(side) - (side - 1) / 2 for side in x.shape[1:3])
     enlarged = sum(at(x, rows[None] / zoom - rows[0], columns[None] / zoom - columns[0]) for zoom in zooms)
     return (x + enlarged) / (len(zooms) + 1)
@@ -171,12 +171,14 @@ KINDS = {function.__name__: function for function in (
 def corrupt(images, kind, severity, seed=0):
     """uint8 images [n, h, w, c] after a corruption, a key of `KINDS`, of severity 1 to 5: uint8, the same shape.
 
-    What is random is the same in all severities of a seed, but for shot noise. An alpha channel stays as it is.
+    What is random is the same in all severities of a seed, but for shot noise. A channel beside grey or the three
+    colours, as of opacity, stays as it is.
     InputError for another severity.
     """
     if severity not in SEVERITIES:
         raise InputError(f'severity is {severity}; choose one of {SEVERITIES}')
     draw = np.random.default_rng((seed, list(KINDS).index(kind)))
-    changed = KINDS[kind](images[..., :3] / 255, severity - 1, draw)
+    seen = 3 if images.shape[-1] >= 3 else 1
+    changed = KINDS[kind](images[..., :seen] / 255, severity - 1, draw)
     changed = np.round(255 * np.clip(changed, 0, 1)).astype(np.uint8)
-    return np.concatenate([changed, images[..., 3:]], -1)
+    return np.concatenate([changed, images[..., seen:]], -1)

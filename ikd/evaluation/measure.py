@@ -4,8 +4,8 @@ import numpy as np
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.likeness import read, rho
-from ikd.explainers.catalogue import NAMES, applicable
-from ikd.trained import load
+from ikd.explainers.catalogue import NAMES
+from ikd.trained import explainers_for, load
 
 
 def measure(workdir, seed):
@@ -16,8 +16,7 @@ def measure(workdir, seed):
     `NAMES` that can explain the network.
     """
     trained = load(workdir, seed)
-    names, _ = applicable(trained.model, trained.variables, trained.dataset.image_shape)
-    known = [name for name in names if name in NAMES]
+    known = [name for name in explainers_for(trained)[0] if name in NAMES]
     shown = dict.fromkeys((trained.config.method.explainer, 'grad_input'))
     return {'class_names': list(trained.class_names),
             'class_cosines': {name: rounded(class_cosines(trained, name)) for name in shown},

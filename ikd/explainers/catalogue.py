@@ -71,16 +71,18 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
     return maps if takes_classes else of_classes(maps, classes)
 
 
-def applicable(model, variables, image_shape):
+def applicable(model, variables, image_shape, options=None):
     """Which explainers can explain a network: (their names, name -> why not, in one line, for the others).
 
-    Both in the order of `EXPLAINERS`. variables: arrays or shapes; image_shape: (h, w, c). Each explainer is traced
-    on one image and says itself what it misses; nothing is computed.
+    Both in the order of `EXPLAINERS`. variables: arrays or shapes; image_shape: (h, w, c). options: explainer ->
+    its options, where they are not the usual ones. Each is traced on one image and says itself what it misses;
+    nothing is computed.
     """
     image, reasons = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32), {}
     for name in EXPLAINERS:
         try:
-            jax.eval_shape(partial(explain, name, model, class_chunk=ALL), variables, image)
+            given = {**(options or {}).get(name, {}), 'class_chunk': ALL}
+            jax.eval_shape(partial(explain, name, model, **given), variables, image)
         except InputError as error:
             reasons[name] = str(error)
     return tuple(name for name in EXPLAINERS if name not in reasons), reasons

@@ -34,9 +34,14 @@ def colours(explainers):
     return f'{says}; each map is scaled to its own largest value'
 
 
+def visible(image):
+    """The grey [h, w, 1] or the colours [h, w, 3] of an image, uint8 [h, w, c], without opacity."""
+    return image[..., :3 if image.shape[-1] >= 3 else 1]
+
+
 def draw_image(axes, image):
     """An image, uint8 [h, w, c], grey or in colour."""
-    axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap='gray', vmin=0, vmax=255)
+    axes.imshow(visible(image), cmap='gray', vmin=0, vmax=255)
 
 
 def frame(axes):
@@ -51,7 +56,7 @@ def draw_map(axes, image, values):
     top = np.abs(values).max() or 1
     h, w = image.shape[:2]
     extent = (0, w, h, 0)
-    axes.imshow(255 - (255 - image.mean(-1)) * 0.35, cmap='gray', vmin=0, vmax=255, extent=extent)
+    axes.imshow(255 - (255 - visible(image).mean(-1)) * 0.35, cmap='gray', vmin=0, vmax=255, extent=extent)
     coarse = values.shape != (h, w)
     axes.imshow(values, cmap='RdBu_r', vmin=-top, vmax=top, extent=extent, interpolation='bilinear' if coarse else
                 'nearest', alpha=np.minimum(1, 1.2 * np.abs(values) / top) ** 0.7)

@@ -1,4 +1,6 @@
 """What `python -m ikd.evaluate` shows of its numbers: pictures, and tables as text."""
+import textwrap
+
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
@@ -57,7 +59,7 @@ def confusion_figure(network, title):
         axes.set_yticks(range(k), names, fontsize=size, parse_math=False)
     else:
         axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=9)
+    figure.suptitle('\n'.join(textwrap.wrap(title, int(14 * side))), fontsize=9)
     axes.set(xlabel='predicted', ylabel='true class')
     if k <= MOST_NUMBERED:
         for (row, column), count in np.ndenumerate(counts):
@@ -73,7 +75,8 @@ def curves_figure(result, title):
     """Deletion and insertion curves of every explainer, and the areas under them. Returns a matplotlib Figure."""
     kinds = [kind for kind in ('deletion', 'insertion') if any(kind in curve for curve in result['curves'].values())]
     figure = Figure(figsize=(4.6 * len(kinds), 4.4 + 0.1 * len(result['curves'])), dpi=110, layout='constrained')
-    figure.suptitle(f"{title}: {result['run']['images']} test images", fontsize=10)
+    title = f"{title}: {result['run']['images']} test images"
+    figure.suptitle('\n'.join(textwrap.wrap(title, 56 * len(kinds))), fontsize=10)
     for kind, axes in zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0]):
         for place, (name, curve) in enumerate(result['curves'].items()):
             area = number(result['explainers'][name][kind]['value'], decimals=3)

@@ -84,13 +84,14 @@ def test_blurs_leave_what_is_even(kind):
     np.testing.assert_array_equal(corrupt(even, kind, 5), even)
 
 
-def test_zoom_of_a_ramp():
-    """About the middle: enlarged z times, a ramp rises as 1 / z."""
+@pytest.mark.parametrize('level, end', [*enumerate((1.06, 1.11, 1.16, 1.21, 1.26))])
+def test_zoom_of_a_ramp(level, end):
+    """About the middle: enlarged z times, a ramp rises as 1 / z. The zooms are written as in the authors' script."""
     places = np.arange(32) - 15.5
     ramp = 0.5 + (places[:, None] + 2 * places)[None, ..., None] / 200
-    zooms = 1 + np.arange(6) / 100
-    expected = 0.5 + (ramp - 0.5) * (1 + (1 / zooms).sum()) / 7
-    np.testing.assert_allclose(zoom_blur(ramp, 0, None), expected, atol=1e-12)
+    zooms = np.arange(1, end, 0.01)
+    expected = 0.5 + (ramp - 0.5) * (1 + (1 / zooms).sum()) / (len(zooms) + 1)
+    np.testing.assert_allclose(zoom_blur(ramp, level, None), expected, atol=1e-12)
 
 
 def test_motion_of_a_ramp():
@@ -179,3 +180,10 @@ def test_between_pixels_is_scipys():
         for c in range(3):
             expected = ndimage.map_coordinates(x[i, ..., c], places, order=1, mode='nearest')
             np.testing.assert_allclose(found[i, ..., c], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_grey_images_with_opacity(photographs, kind):
+    changed = corrupt(photographs[:3, ..., :2], kind, 3)
+    np.testing.assert_array_equal(changed[..., 1:], photographs[:3, ..., 1:2])
+    np.testing.assert_array_equal(changed[..., :1], corrupt(photographs[:3, ..., :1], kind, 3))

@@ -10,7 +10,7 @@ import pytest
 from configs import digits as digits_config
 from ikd import experiment, models, networks, parallel, run_data
 from ikd.errors import InputError
-from ikd.explainers import EXPLAINERS, applicable, explain
+from ikd.explainers import CAMS, EXPLAINERS, applicable, explain
 from ikd.models import MODELS, Tap, Taps
 from ikd.validation import resolve
 
@@ -135,3 +135,15 @@ def test_its_batch_norm_would_differ_between_devices(known, tmp_path):
         networks.prepare_stages(config, dataset, layout)
     small = networks.prepare_stages(config_of('small'), dataset, layout)  # it has nothing to share
     assert [prepared.stage.name for prepared in small] == ['warmup', 'introspective']
+
+
+class Unsaid(Small):
+    """Small, which does not say which of its feature maps is meant."""
+    cam_tap = None
+
+
+def test_the_options_of_a_run_decide_what_applies():
+    model, variables = Unsaid(5), variables_of(Small(5))
+    assert {*applicable(model, variables, (8, 8, 3))[1]} == {*CAMS}
+    names, reasons = applicable(model, variables, (8, 8, 3), {'grad_cam': {'tap': 'first', 'relu': True}})
+    assert 'grad_cam' in names and {*reasons} == {*CAMS} - {'grad_cam'}

@@ -1,7 +1,7 @@
 """Figure 1 with more classes than it has room for."""
 import numpy as np
 
-from ikd.pictures.maps import colours, explanation_figure
+from ikd.pictures.maps import colours, explanation_figure, pixels
 from tests.report.readable import assert_readable
 
 
@@ -30,3 +30,17 @@ def test_the_true_class_is_shown_also_with_a_zero_map():
     assert titles == [cut[true], *cut[:9], cut[true], cut[true], cut[true], *cut[:9]]
     framed = [i for i, axes in enumerate(figure.axes) if axes.spines['left'].get_linewidth() > 2]
     assert framed == [10, 12]
+
+
+def test_opacity_is_no_colour():
+    """An opaque image looks as it does without the channel that says so."""
+    image = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    opaque = np.full((8, 8, 1), 255, np.uint8)
+
+    def drawn(image):
+        figure = explanation_figure(image[None], np.zeros((1, 2, 8, 8)), np.zeros((1, 2)), np.zeros(1, int),
+                                    np.ones((1, 2)) / 2, ['a', 'b'], '')
+        return pixels(figure)
+
+    for plain in image, image[..., :1]:
+        np.testing.assert_array_equal(drawn(np.concatenate([plain, opaque], -1)), drawn(plain))

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from ikd.evaluation.calibration import reliability
+from ikd.pictures.matrix import matrix_figure
 from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
 from tests.report.readable import assert_readable, texts_of
 
@@ -83,3 +84,13 @@ def test_tables(result):
     result['run']['explainer'] = 'layer_cam'  # which was not measured
     assert text(result, 'mlp on digits').splitlines() == lines
     assert lines[-1] == 'lrp does not apply: it needs ReLUs'
+
+
+def test_a_long_title_of_few_classes(result):
+    title = 'resnet14 after le_frozen_turned (Grad-CAM) on fashion_mnist, seed 0'
+    two = {'confusion': [[5, 1], [0, 5]], 'class_names': ['cat', 'dog']}
+    assert_readable(confusion_figure(two, title))
+    for curve in result['curves'].values():
+        del curve['insertion']
+    assert_readable(curves_figure(result, title))
+    assert_readable(matrix_figure({'by true class': (np.eye(2), 'true class')}, ['cat', 'dog'], title))
