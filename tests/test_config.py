@@ -224,6 +224,21 @@ def test_defaults_that_depend_on_the_method(method, lam, temperature, epochs, we
     assert (config.features.epochs, config.features.weight) == (epochs, weight)
 
 
+def test_numbers_that_methods_have_by_default():
+    """What tables train with where they say nothing: a new default would be another experiment of the same words."""
+    told = {'method.alpha': 0.9, 'method.weight': 1.0, 'method.beta': 0.5, 'method.rate': 0.1, 'method.bn': 'batch',
+            'method.similarity': 'cosine', 'features.learning_rate': 1e-3, 'features.power': 2,
+            'srdl.split': 0.5, 'hme.learning_rate': 0.05, 'hme.routing_rate': 0.01, 'hme.hard_learning_rate': 0.05,
+            'model.vam_block': 8, 'model.vam_gamma': 1e-3}
+    assert {field: value for field, value in flatten(resolve(default())).items() if field in told} == told
+
+
+@pytest.mark.parametrize('student, assistant', [('resnet8', 'resnet14'), ('resnet14', 'resnet20')])
+def test_an_assistant_lies_between_student_and_teacher(student, assistant):
+    config = resolve(make(**{'method.name': 'takd', 'model.name': student}))
+    assert (config.teacher.model, config.teacher.assistant) == ('resnet26', assistant)
+
+
 @pytest.mark.parametrize('epochs, warmup', [(160, 32), (50, 10), (5, 1), (3, 1), (2, 1), (1, 0)])
 def test_warm_up_is_a_fifth_of_the_run(epochs, warmup):
     assert resolve(make(epochs=epochs)).method.warmup_epochs == warmup

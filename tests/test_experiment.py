@@ -1,11 +1,13 @@
 """A run and its directory: what is written, what it says, what can't be trained."""
+import itertools
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, data, experiment, models, run_data, training
+from ikd import checkpoint, data, experiment, models, run_data, training, trials
 from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS
 from ikd.journal import read_records
@@ -69,6 +71,21 @@ def test_not_every_epoch_is_tested(undisturbed, workdir):
                 for record in without_times(read_records(undisturbed[0]))]
     assert without_times(records) == untested
     assert summary['trials'][0]['test_nll'] == undisturbed[1]['trials'][0]['test_nll']
+
+
+@pytest.mark.usefixtures('without_pictures')
+def test_trials_together_share_the_time_of_an_epoch(workdir, monkeypatch):
+    """By a clock that goes on a second whenever it is read, an epoch takes one: half for each of two trials.
+
+    So that their times add up to those of the run. Both together train 4 batches of 32 in half a second each.
+    """
+    monkeypatch.setattr(trials, 'time', SimpleNamespace(perf_counter=itertools.count().__next__))
+    config = make_config(trials=2, parallel='trials', together=2, epochs=2, **{'model.name': 'mlp'})
+    summary = train(config, workdir)
+    records = read_records(workdir)
+    assert len(records) == 4 and {record['seconds'] for record in records} == {0.5}
+    assert {record['images_per_second'] for record in records} == {256.0}
+    assert [trial['train_seconds'] for trial in summary['trials']] == [1.0, 1.0]
 
 
 @pytest.mark.slow

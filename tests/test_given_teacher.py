@@ -86,6 +86,17 @@ def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(fini
     assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
 
 
+def test_a_teacher_that_held_out_other_images_is_refused(tmp_path):
+    """As it was trained on some of those that are held out here, though on fewer than all."""
+    config = make_config('kd', **{'data.holdout': 50})
+    for held_out in 0, 20, 51:
+        write_json(tmp_path / 'config.json', {'data': {'holdout': held_out}})
+        with pytest.raises(InputError, match='was trained on images that data.holdout=50 holds out here'):
+            store.check_given(tmp_path, config, None)
+    write_json(tmp_path / 'config.json', {'data': {'holdout': 50}})
+    store.check_given(tmp_path, config, None)
+
+
 def test_a_run_of_which_the_teacher_would_be_another_network_is_refused(finished, tmp_path):
     """A tree whose last stage was hard, which `teacher.model` would apply as a soft one: 11 % in the place of 96."""
     teacher = tmp_path / 'teacher'

@@ -16,9 +16,11 @@ from ikd.grid import (
     Grid,
     cell_name,
     cell_path,
+    drawn,
     families,
     is_done,
     missing,
+    picture_path,
     read_cell,
     read_cells,
     share,
@@ -226,9 +228,7 @@ def test_what_two_tables_measure_of_a_network_is_kept(tmp_path):
     assert 'measured' not in write_cell(tmp_path, cell, SUMMARY, 3)
 
 
-@pytest.mark.parametrize('text', ['', '{', '[]', '{"seed": 3}', '{"seed": 3, "test_accuracy": null, "config": {}}',
-                                  '{"seed": 2, "test_accuracy": 90, "config": {}}',
-                                  '{"seed": 3, "test_accuracy": 900, "config": {}}'])
+@pytest.mark.parametrize('text', ['', '{', '[]', '{"seed": 3}', '{"seed": 3, "test_accuracy": 90, "config": {}}'])
 def test_a_damaged_file_is_one_line(tmp_path, text):
     cell = small('le').cells[0]
     path = cell_path(tmp_path, cell_name(cell.config), 3)
@@ -248,6 +248,28 @@ def test_a_file_without_what_tables_tell_is_damaged(tmp_path):
         path.write_text(json.dumps({key: value for key, value in record.items() if key != name}))
         with pytest.raises(InputError, match='is damaged; remove it'):
             read_cell(tmp_path, cell, 3)
+
+
+@pytest.mark.parametrize('field, value', [('seed', 2), ('test_accuracy', 100.5), ('test_accuracy', -1.0),
+                                          ('test_accuracy', float('nan')), ('test_accuracy', None), ('config', [])])
+def test_a_whole_file_of_another_seed_or_of_no_accuracy_is_damaged(field, value, tmp_path):
+    """All else is there, so that it is this that is seen."""
+    cell = small('le').cells[0]
+    record = write_cell(tmp_path, cell, SUMMARY, 3)
+    cell_path(tmp_path, cell_name(cell.config), 3).write_text(json.dumps({**record, field: value}))
+    with pytest.raises(InputError, match='is damaged; remove it'):
+        read_cell(tmp_path, cell, 3)
+
+
+def test_a_trial_whose_picture_is_not_there_is_not_done(tmp_path):
+    """That of seed 0, of which it is; the other seeds are, and cells without a picture."""
+    grid = small('ce', 'le')
+    grid = grid._replace(cells=(grid.cells[0]._replace(picture=lambda directory, seed: None), grid.cells[1]))
+    with_picture, without = (cell_name(cell.config) for cell in grid.cells)
+    found = {with_picture: {0: {}, 1: {}}, without: {0: {}, 1: {}}}
+    assert drawn(tmp_path, grid, found) == {with_picture: {1: {}}, without: {0: {}, 1: {}}}
+    picture_path(tmp_path, grid, grid.cells[0]).touch()
+    assert drawn(tmp_path, grid, found) == found
 
 
 def test_a_file_that_says_another_config(tmp_path):

@@ -140,6 +140,13 @@ def test_teachers_draw_for_themselves(method):
             assert stages[stage.teacher].draws != stage.draws
 
 
+@pytest.mark.parametrize('loss', ['ce', 'kd'])
+def test_the_trees_of_hme_draw_for_themselves(loss):
+    """The hard tree has weights, orders and crops of its own, though the soft one is no teacher of it."""
+    drawn = [stage.draws for stage in recipe(make_config('hme', **{'model.name': 'hme_tree', 'hme.loss': loss}))]
+    assert len({*drawn}) == len(drawn) >= 2 and drawn[-1] == 0
+
+
 def test_the_variants_of_le_share_their_warm_up():
     stages = [recipe(make_config(method))[0] for method in (*EXPLAINED, 'le_uniform')]
     assert all(stage == stages[0] for stage in stages) and stages[0].name == 'warmup'

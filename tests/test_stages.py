@@ -9,6 +9,7 @@ import pytest
 from configs import digits as digits_config
 from ikd import experiment, models, parallel, run_data, stages, training, trials
 from ikd.errors import InputError
+from ikd.models.hme import outer_temperature
 from ikd.objectives import cross_entropy
 from ikd.recipes import RECIPES, recipe
 from ikd.validation import resolve
@@ -131,6 +132,42 @@ def test_the_soft_tree_cools_and_the_hard_tree_keeps_its_routing_and_nothing_els
     assert report['entropy_routing'] == 0
 
 
+def test_a_hard_tree_begins_with_the_routing_alone():
+    """Of the soft tree; weights, statistics, momentum, step and what is kept are its own."""
+    def state(step, value):
+        params = {'branch1': {'routing': value}, 'level1_1': {'kernel': value}}
+        return stages.State(0, step, params, {'norm': value}, {'momentum': value}, {'kept': value})
+
+    soft, hard = state(7, 'soft'), state(0, 'hard')
+    begun = stages.routing_only(hard, [None, soft])
+    assert begun == hard._replace(params={**hard.params, 'branch1': {'routing': 'soft'}})
+    assert stages.all_but_routing(None, None, ('branch1', 'level1_1', 'norm')) == {'level1_1', 'norm'}
+
+
+class Tempered(nn.Module):
+    """A network whose logits are divided by the temperature that its stage keeps."""
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        return nn.Dense(self.num_classes, name='last')(x.reshape(len(x), -1)) / outer_temperature(self), {}
+
+
+def test_a_network_finds_what_its_stage_keeps(monkeypatch):
+    """In training and when it is tested: at a temperature of a million all ten classes are alike."""
+    monkeypatch.setitem(models.MODELS, 'tempered', Tempered)
+    monkeypatch.setitem(RECIPES, 'tempered', lambda config: [stages.Stage(
+        'tempered', cross_entropy, config.epochs, extra=lambda k: {'temperature': np.float32(1e6)})])
+    config = make_config('ce', **{'model.name': 'tempered'})
+    config.method.name = 'tempered'
+    job, (new,) = states(config, (0,))
+    _, report = steps(job, 0, new, count=1)
+    np.testing.assert_allclose(report['entropy_p'], np.log(10), rtol=1e-5)
+    (tested,) = training.run_evaluation(job.stages[0].program, job.layout, parallel.join(job.layout, [new]),
+                                        job.test_images, job.dataset.test_labels)
+    assert tested['test_nll'] == pytest.approx(np.log(10), rel=1e-4)
+
+
 def counting(batch):
     """CE; what is kept is how many images of each class have been seen, on all devices."""
     seen = jax.nn.one_hot(batch.labels, 10).sum(0)
@@ -175,6 +212,13 @@ def test_srdl_variants():
     assert second(**{'srdl.restart': 'weights'})[1].start is stages.weights_only
     assert second(**{'srdl.restart': 'weights', 'srdl.schedule': 'global'})[1].start is stages.continued
     assert second(**{'srdl.targets': 'plain'})[1].augmented is False
+
+
+@pytest.mark.parametrize('split, first', [(0.45, 4), (0.5, 4), (0.01, 1), (0.99, 7)])
+def test_where_the_first_stage_of_srdl_ends(split, first):
+    """At the nearest epoch of eight; both stages have at least one."""
+    listed = recipe(make_config('srdl', epochs=8, **{'srdl.split': split}))
+    assert [stage.epochs for stage in listed] == [first, 8 - first]
 
 
 def test_a_teacher_of_plain_images_does_not_see_the_augmentation():

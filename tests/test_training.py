@@ -49,6 +49,17 @@ def prepare(config, dataset, index, devices=DEVICES[:1], mode='data', together=1
     return prepared.program, layout, state, resident
 
 
+@pytest.mark.parametrize('method, draws', [('ce', 0), ('kd', 1)])
+def test_where_a_seed_begins(dataset, method, draws):
+    """At the weights of the published trials: of a seed's key, for INIT, for the stage's draws."""
+    config = make_config(**{'method.name': method, 'model.name': 'mlp', 'teacher.model': 'mlp'})
+    layout = parallel.Layout(DEVICES[:1], 'data')
+    stage, shape = networks.prepare_stages(config, dataset, layout)[0], dataset.image_shape
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(7), 0), draws)
+    expected = jax.device_get(models.init(models.create('mlp', 10), key, shape)['params'])
+    jax.tree.map(np.testing.assert_array_equal, training.new_state(7, stage, shape).params, expected)
+
+
 def lowered(config, dataset, index):
     program, _, state, resident = prepare(config, dataset, index)
     return program.advance(program.chunk).lower(state, {}, program.order(state), *resident)
@@ -163,25 +174,32 @@ def test_devices_share_a_batch_without_changing_it(dataset, case, count):
     """Three steps on two or four devices are three steps on one: augmentation, Dropout, BatchNorm, maps, update.
 
     Weights agree to 1e-4 of the largest change, float32's accumulated rounding; without synchronised statistics or
-    with other random numbers they differ by more than 1e-2.
+    with other random numbers they differ by more than 1e-2 for every seed. For some they may in any case, as rounding
+    tips a ReLU in about one of twenty steps; which ones depends on the machine.
     """
     config = make_config(**CASES[case])
 
     def three_steps(devices):
-        program, layout, state, resident = prepare(config, dataset, 1, devices, dropout_rate=0.1)
-        before, order = parallel.split(layout, state)[0], program.order(state)
-        for _ in range(3 // program.chunk or 1):
-            state, report = program.advance(program.chunk)(state, {}, order, *resident)
-            jax.block_until_ready(state)
-        return before, parallel.split(layout, state)[0], parallel.split(layout, report)[0]
+        """Of each seed where it began, where it came, and what the last step tells."""
+        program, layout, begun, resident = prepare(config, dataset, 1, devices, dropout_rate=0.1)
+        for seed in range(9):
+            state = jax.tree.map(jnp.copy, begun)._replace(seed=parallel.replicate(layout, np.uint32(seed)))
+            before, order = parallel.split(layout, state)[0], program.order(state)
+            for _ in range(3 // program.chunk or 1):
+                state, report = program.advance(program.chunk)(state, {}, order, *resident)
+                jax.block_until_ready(state)
+            yield before, parallel.split(layout, state)[0], parallel.split(layout, report)[0]
 
-    (before, one, report), (_, many, reports) = three_steps(DEVICES[:1]), three_steps(DEVICES[:count])
-    for part in ('params', 'batch_stats'):
-        leaves = [jax.flatten_util.ravel_pytree(getattr(s, part))[0] for s in (before, one, many)]
-        change = np.abs(leaves[1] - leaves[0]).max() if len(leaves[0]) else 1
-        np.testing.assert_allclose(leaves[2], leaves[1], atol=1e-4 * change)
-    for name, value in report.items():
-        np.testing.assert_allclose(reports[name], value, rtol=1e-4, atol=1e-5)
+    def alike(before, one, many, report, reports):
+        for part in ('params', 'batch_stats'):
+            start, ours, theirs = (jax.flatten_util.ravel_pytree(getattr(s, part))[0] for s in (before, one, many))
+            if len(start) and not np.allclose(theirs, ours, atol=1e-4 * np.abs(ours - start).max()):
+                return False
+        return all(np.allclose(reports[name], value, rtol=1e-4, atol=1e-5) for name, value in report.items())
+
+    found = [alike(before, one, many, report, reports) for (before, one, report), (_, many, reports)
+             in zip(three_steps(DEVICES[:1]), three_steps(DEVICES[:count]), strict=True)]
+    assert sum(found) >= 4
 
 
 @pytest.mark.parametrize('model, explainer, devices, each', [
@@ -256,10 +274,11 @@ def test_evaluation_counts_every_image_once(dataset, monkeypatch):
 
 
 def test_explaining_with_running_averages_changes_the_targets(dataset):
-    """method.bn=running explains the evaluation-mode network: the same loss function, other maps."""
-    reports = []
-    for bn in ('batch', 'running'):
+    """method.bn=running explains the evaluation-mode network: the same loss, targets that the averages decide."""
+    for bn in 'batch', 'running':
         program, _, state, resident = prepare(make_config(**{'method.bn': bn}), dataset, 1)
-        reports.append(jax.device_get(program.advance(program.chunk)(state, {}, program.order(state), *resident)[1]))
-    assert reports[0]['cross_entropy'] == pytest.approx(reports[1]['cross_entropy'], rel=1e-5)
-    assert abs(reports[0]['entropy_q'] - reports[1]['entropy_q']) > 1e-4
+        other = jax.tree.map(jnp.copy, state._replace(batch_stats=jax.tree.map(lambda x: x + 1, state.batch_stats)))
+        one, two = (jax.device_get(program.advance(program.chunk)(begun, {}, program.order(begun), *resident)[1])
+                    for begun in (state, other))
+        assert one['cross_entropy'] == pytest.approx(two['cross_entropy'], rel=1e-5)
+        assert (abs(one['entropy_q'] - two['entropy_q']) > 1e-4) == (bn == 'running')

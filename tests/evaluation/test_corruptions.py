@@ -69,6 +69,23 @@ def test_noise_is_as_large_as_it_says():
     assert (changed != 128).mean() == pytest.approx(0.07, rel=0.05) and {*np.unique(changed)} == {0, 128, 255}
 
 
+def test_every_severity_is_as_strong_as_the_script_has_it():
+    """On even grey of 128, and on black and white: deviations, shares, what is added, and what is left."""
+    grey, sides = np.full((50, 32, 32, 1), 128, np.uint8), np.uint8(255 * (np.arange(32) < 16))
+    halves = np.broadcast_to(sides[None, None, :, None], (1, 32, 32, 1))
+    strength = {
+        'gaussian_noise': (lambda changed: changed.std(), np.array((0.04, 0.06, 0.08, 0.09, 0.10))),
+        'shot_noise': (lambda changed: changed.std(), np.sqrt(128 / 255 / np.array((500, 250, 100, 75, 50)))),
+        'speckle_noise': (lambda changed: changed.std(), 128 / 255 * np.array((0.06, 0.1, 0.12, 0.16, 0.2))),
+        'impulse_noise': (lambda changed: (changed != 128 / 255).mean(), np.array((0.01, 0.02, 0.03, 0.05, 0.07))),
+        'brightness': (lambda changed: changed.mean() - 128 / 255, np.array((0.05, 0.1, 0.15, 0.2, 0.3)))}
+    for kind, (measure, expected) in strength.items():
+        found = [measure(corrupt(grey, kind, severity) / 255) for severity in SEVERITIES]
+        np.testing.assert_allclose(found, expected, rtol=0.04, err_msg=kind)
+    left = [np.ptp(corrupt(halves, 'contrast', severity) / 255) for severity in SEVERITIES]
+    np.testing.assert_allclose(left, (0.75, 0.5, 0.4, 0.3, 0.15), atol=0.005)
+
+
 def test_contrast_and_brightness_in_closed_form(photographs):
     """Contrast keeps each channel's mean; brightness adds to the largest colour and keeps the ratios."""
     found = corrupt(photographs, 'contrast', 4).astype(float)

@@ -66,3 +66,13 @@ def test_examples_have_the_scores_of_the_explainer_asked_for(trained):
     written = [axes.get_xlabel() for axes in figure.axes[2 * 11 + 1:3 * 11]]
     np.testing.assert_allclose([float(text) for text in written], cosines, atol=0.0051)
     assert trained.config.method.explainer == 'grad'
+
+
+def test_likeness_for_a_cells_file_is_of_all_test_images(monkeypatch):
+    """Of the network itself, and not of as many images as `likeness` takes by default."""
+    asked, (cosines, probabilities) = [], np.random.default_rng(0).normal(size=(2, 60, 4))
+    monkeypatch.setattr(measure, 'load', lambda workdir, seed: (workdir, seed))
+    monkeypatch.setattr(measure, 'read', lambda trained, **options: (
+        asked.append((trained, options)), (cosines, probabilities, np.arange(60) % 4))[1])
+    assert -1 <= measure.own_likeness('run', 3)['likeness'] <= 1
+    assert asked == [(('run', 3), {'most': None})]

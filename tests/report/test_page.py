@@ -14,8 +14,9 @@ from ikd.errors import InputError
 from ikd.evaluation.class_cosines import class_cosines, most_alike
 from ikd.files import read_json, write_json
 from ikd.report.__main__ import cli, main
+from ikd.report.outcome import differences
 from ikd.report.page import report
-from ikd.report.runs import named_apart, read_run
+from ikd.report.runs import Run, named_apart, read_run
 from ikd.trained import load
 from tests.report.hostile import text_of
 
@@ -48,6 +49,17 @@ def test_the_numbers(runs, tmp_path):
     assert f'{ttest_rel(accuracies(le), accuracies(ce)).pvalue:.3f}' in row
     images = read_json(le / 'summary.json')['train_images']
     assert f'learns folder ({images} training images) by the method le' in text
+
+
+def test_p_is_corrected_for_all_rows():
+    """LE - CE is 1.0, 0.8, t = 9 and p = 0.0704, which Holm doubles; LE - LS is 2.0, 0.5, whose p of 0.344 stays."""
+    found = []
+    for name, values in ('LE', [90.0, 93.0]), ('CE', [89.0, 92.2]), ('LS', [88.0, 92.5]):
+        trials = [{'seed': seed, 'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1}
+                  for seed, value in enumerate(values)]
+        found.append(Run(None, name, {}, {}, {'trials': trials}, [], trials, []))
+    ce, ls = text_of(f'{differences(found)}').partition('LE − CE')[2].split('LE − LS')
+    assert ' 0.141 ' in ce and ' 0.344 ' in ls
 
 
 def test_what_a_reader_looks_for(page, runs):

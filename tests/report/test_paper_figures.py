@@ -54,6 +54,18 @@ def test_figure2_ranks_the_expected_pairs_of_the_mean_matrix(tmp_path):
     assert not (tmp_path / 'figure2-cifar10.png').exists()
 
 
+def test_figure2_has_the_mean_share_of_zero_maps(tmp_path):
+    grid = figure2.grid()
+    mnist, cifar = (cell_name(cell.config) for cell in grid.cells)
+    names = list('0123456789')
+    found = {mnist: {seed: {**RECORD, 'measured': {'class_names': names, 'class_cosines': {
+        'grad': {**cosines(names, EXPECTED['mnist'], 0.9), 'zero_maps': share}}}}
+        for seed, share in enumerate((0.25, 0.75))}, cifar: {}}
+    grid.report(grid, found, tmp_path)
+    numbers = json.loads((tmp_path / 'figure2.json').read_text())['MNIST']['grad']
+    assert {kind: of['zero_maps'] for kind, of in numbers.items()} == {'by_true_class': 0.5, 'all_images': 0.5}
+
+
 def scores(apart):
     one = {'score': apart, 'low': apart - 0.01, 'high': apart + 0.02, 'rho': 0.1, 'images': 100, 'undefined': 3}
     return {reading: dict.fromkeys(('all', 'correct', 'runner_up'), one)
@@ -86,6 +98,34 @@ def test_figure3_says_how_far_the_orders_agree(complete, tmp_path):
     assert '| ResNet8 | LE(GuidedBP) | +2.00 (alike on 2 seeds) | +1.00 (alike on 2 seeds) |  |  |' in text
     numbers = json.loads((tmp_path / 'figure3.json').read_text())
     assert numbers['ResNet14']['accuracies']['grad'] == [92, 92.1] and numbers['ResNet8']['ce'] == [89, 89.1]
+
+
+def test_figure3_reads_maps_in_both_ways(complete, tmp_path):
+    """Those of the pixels without and with their signs, Grad-CAM's as they are and enlarged."""
+    apart = {'absolute': 0.1, 'signed': 0.2, 'as_is': 0.3, 'upsampled': 0.4}
+    for trials in complete.values():
+        for record in trials.values():
+            for of in record.get('measured', {}).get('discriminativeness', {}).values():
+                for reading, score in apart.items():
+                    of[reading] = scores(score)[reading]
+    grid = figure3.grid()
+    grid.report(grid, complete, tmp_path)
+    numbers = json.loads((tmp_path / 'figure3.json').read_text())['ResNet14']['scores']
+    found = {reading: [of[name]['all']['score'] for name in ('grad', 'grad_cam')] for reading, of in numbers.items()}
+    assert found == {'absolute; Grad-CAM as it is': [0.1, 0.3], 'signed; Grad-CAM upsampled': [0.2, 0.4]}
+
+
+def test_figure3_has_the_means_of_what_was_measured(complete, tmp_path):
+    """Of two trials, at 0.2 and 0.6, with their intervals and counts."""
+    for trials in complete.values():
+        for seed, record in trials.items():
+            if 'measured' in record:
+                record['measured'] = {'discriminativeness': dict.fromkeys(NAMES, scores((0.2, 0.6)[seed]))}
+    grid = figure3.grid()
+    grid.report(grid, complete, tmp_path)
+    numbers = json.loads((tmp_path / 'figure3.json').read_text())['ResNet14']['scores']
+    for of in numbers.values():
+        assert (of['grad']['all']['score'], of['grad']['all']['low']) == (0.4, 0.39)
 
 
 def test_figure3_of_little(complete, tmp_path):

@@ -64,6 +64,14 @@ def test_only_common_seeds_are_compared():
     assert table_of(cells(**{'LS': (None, records([1.0], first=9))}))['comparisons'][0]['row'] == 'LE(Grad)'
 
 
+def test_all_numbers_of_a_row_are_of_the_same_trials():
+    """Those beyond the seeds asked for are counted in NLL and ECE as they are in the accuracy."""
+    beyond = records([97.0], first=5, test_nll=2.0, test_ece=0.4)
+    row = table([('LE', 'R', 'a', None, {**records([99.0, 98.0]), **beyond})], trials=2)['rows'][0]
+    assert (row['mean'], row['nll'], row['ece']) == pytest.approx((98.0, 1.0, 0.2))
+    assert (row['trials'], row['beyond']) == (3, [5])
+
+
 @pytest.mark.parametrize('ours, verdict', [
     ([99.0, 99.1, 99.3], 'holds'), ([98.0, 98.1, 98.3], 'does not hold'), ([98.4, 98.8, 98.6], 'undecided'),
     ([98.9, 99.0, 99.1], 'undecided'), ([99.0], 'undecided'), ([], 'not run')])
