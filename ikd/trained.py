@@ -71,7 +71,11 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
         raise InputError(f"{workdir} has no trial of seed {seed}, only of {', '.join(map(str, seeds))}; train it "
                          'there with more --config.trials')
     config = default()
-    config.update(fields)
+    try:
+        config.update(fields)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{workdir}/config.json is no config of a run ({' '.join(str(error).split())}); put back a "
+                         'copy') from error
     for what, name, known in (('method', config.method.name, RECIPES), ('network', config.model.name, models.MODELS),
                               ('explainer', config.method.explainer, EXPLAINERS)):
         if name not in known:

@@ -10,7 +10,7 @@ from ikd import data, metrics
 from ikd import trained as trained_networks
 from ikd.errors import InputError
 from ikd.evaluation.sanity import cascade
-from ikd.files import read_json
+from ikd.files import read_json, write_json
 from ikd.models import MODELS
 from ikd.trained import image_batches, load
 from tests.quick import finished_run
@@ -129,3 +129,12 @@ def test_every_explainer_has_the_runs_class_chunk(finished, monkeypatch):
     every = {'class_chunk': 3, 'classes': None}
     assert told.pop('grad_cam') == {**every, 'tap': 'conv2', 'relu': trained.config.method.relu}
     assert told == dict.fromkeys(('grad', 'layer_cam'), every)
+
+
+@pytest.mark.parametrize('field, value', [('epochs', 'many'), ('method', 'le')])
+def test_a_config_that_is_none_is_said_in_one_line(finished, tmp_path, field, value):
+    shutil.copytree(finished, tmp_path / 'run')
+    write_json(tmp_path / 'run/config.json', {**read_json(finished / 'config.json'), field: value})
+    with pytest.raises(InputError, match=r'run/config.json is no config of a run \(.*\); put back a copy') as error:
+        load(tmp_path / 'run')
+    assert '\n' not in str(error.value)

@@ -55,8 +55,10 @@ def decode(file, channels, size=None):
     bicubically. So nothing is distorted, but the ends of the longer side are lost. Whatever the size: the first frame
     of an animation, transparent pixels over white unless there is a channel for them, the upper 8 of 16 bits, turned
     as EXIF says. Raises what `opened` raises, whatever Pillow makes of damaged pixels, and ValueError for 32-bit
-    pixels, whose range is unknown.
+    pixels, whose range is unknown, and for other numbers of channels than 1, 3 and 4.
     """
+    if channels not in MODES:
+        raise ValueError(f'no picture has {channels} channels')
     with opened(file) as picture:
         if size is not None:
             h, w = (size, size) if np.ndim(size) == 0 else size

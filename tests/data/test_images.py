@@ -142,6 +142,8 @@ def test_an_animation_is_its_first_frame(scene):
 
 
 def test_what_is_refused(scene, tmp_path):
+    with pytest.raises(ValueError, match='no picture has 2 channels'):
+        decode(saved(scene), 2)
     for mode in ('I', 'F'):
         with pytest.raises(ValueError, match='32 bits'):
             decode(saved(scene.convert('L').convert(mode), 'TIFF'), 1)
