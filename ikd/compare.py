@@ -11,7 +11,7 @@ from os.path import expanduser
 from ikd.config import identity
 from ikd.errors import InputError, ending_in_a_line
 from ikd.files import read_json, read_summary
-from ikd.report.comparison import comparison, labels_of
+from ikd.tables.comparison import comparison, labels_of
 
 SETTING = 'epochs', 'batch_size', 'precision', 'data.size', 'data.augment', 'optimizer.'
 LEGEND = '+-: the standard deviation over seeds; of a difference, half of its 95 % interval, paired by seed.'

@@ -26,8 +26,8 @@ from ikd.grid_words import on_data
 from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
 from ikd.provenance import provenance
-from ikd.report import tables
 from ikd.signals import same_command, stopping
+from ikd.tables import table
 from ikd.words import named
 
 POINTS = 16  # of a trial, at which it is saved and tested
@@ -186,7 +186,7 @@ def render(grid, results):
     InputError or Unwritable where that can't be.
     """
     open_results(results)
-    return (grid.report or tables.report)(grid, grids.read_cells(results, grid), results)
+    return (grid.report or table.report)(grid, grids.read_cells(results, grid), results)
 
 
 def main(argv):

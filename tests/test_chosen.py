@@ -8,7 +8,7 @@ from configs.searches import mnist
 from configs.tables import chosen, sets
 from ikd.config import flatten
 from ikd.errors import InputError
-from ikd.report.searches import choice
+from ikd.tables.searches import choice
 from ikd.validation import resolve
 
 SEARCHED = {'LE-Permut': 'LE(Grad)', 'LE-Frozen-Turned': 'LE-Frozen'}  # as which others are configured

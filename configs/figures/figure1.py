@@ -15,7 +15,7 @@ from functools import partial
 from configs.tables.shared import RESTORED, cells, resnet_of
 from ikd.grid import Grid
 from ikd.grid_words import adapt
-from ikd.report.paper_figures import examples, figure1
+from ikd.tables.paper_figures import examples, figure1
 
 NOTES = ('The paper does not say which networks it explains. Here the MLP has learnt by LE(Grad), as for Table 3, '
          'and a ResNet, ResNet14 unless ResNet8 is asked for, by LE(Grad-CAM), as for Table 2.', RESTORED)

@@ -13,7 +13,7 @@ from configs.tables.shared import RESTORED, cells, resnet_of
 from ikd.evaluation.measure import measure
 from ikd.grid import Grid
 from ikd.grid_words import adapt
-from ikd.report.paper_figures import figure2
+from ikd.tables.paper_figures import figure2
 
 NOTES = (
     'By true class: row g is averaged over the test images of class g and holds cos(e^k, e^g), the similarities that '

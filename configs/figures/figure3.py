@@ -13,7 +13,7 @@ from ikd.evaluation.measure import measure
 from ikd.explainers.catalogue import NAMES
 from ikd.grid import Grid
 from ikd.grid_words import adapt
-from ikd.report.paper_figures import figure3
+from ikd.tables.paper_figures import figure3
 
 ROWS = ('CE', *(f'LE({name})' for name in NAMES.values()))
 NOTES = (

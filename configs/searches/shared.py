@@ -1,7 +1,7 @@
 """What the searches share: held-out images, and the same number of tries for each method."""
 from ikd.grid import Cell, Grid
 from ikd.grid_words import adapt
-from ikd.report.searches import report
+from ikd.tables.searches import report
 
 HELD_OUT = 5000
 TRIALS = 3

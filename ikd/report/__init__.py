@@ -1,1 +1,1 @@
-"""What people are shown: records, tables and their statistics, pictures, a page; and the facts beside a number."""
+"""A run as one page of HTML: what it is, its curves and pictures, how well it does and beside which others."""

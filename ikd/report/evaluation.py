@@ -6,13 +6,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from ikd.evaluation.explanations import MEASURES
+from ikd.pictures import COLOURS
 from ikd.pictures.matrix import FIELD, MOST_NUMBERED
-from ikd.report.markdown import lines_of
+from ikd.tables.markdown import lines_of
 from ikd.words import number
 
 MOST_NAMED = 100  # classes whose names have room
-COLOURS = ['#4477aa', '#cc6677', '#228833', '#bb8800', '#aa3377', '#66ccee', '#222222', '#999933', '#882255',
-           '#44aa99', '#ee7733', '#888888']
 
 
 def reliability_figure(network, title):

@@ -10,7 +10,7 @@ from ikd.networks import describe
 from ikd.pictures.maps import colours
 from ikd.pictures.matrix import matrix_figure
 from ikd.report.html import element, join, paragraph, picture
-from ikd.report.paper_figures import ROWS
+from ikd.tables.paper_figures import ROWS
 
 MOST_IMAGES = 2000  # in Figure 2
 MOST_CLASSES = 100

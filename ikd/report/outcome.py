@@ -1,9 +1,9 @@
 """What came of runs, for their report: a sentence, the number, the final table, differences on the same seeds."""
 from ikd.explainers.catalogue import called
 from ikd.recipes import EXPLAINED
-from ikd.report.comparison import MEASURES, same_data
 from ikd.report.html import element, folded, join, paragraph, table
-from ikd.report.statistics import (
+from ikd.tables.comparison import MEASURES, same_data
+from ikd.tables.statistics import (
     detectable_difference,
     holm,
     mean_and_std,

@@ -9,7 +9,7 @@ from ikd.explainers.catalogue import called
 from ikd.files import read_json, read_summary
 from ikd.journal import read_records
 from ikd.recipes import EXPLAINED
-from ikd.report.comparison import MEASURES, told_apart
+from ikd.tables.comparison import MEASURES, told_apart
 
 NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')
 

@@ -12,7 +12,7 @@ from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.likeness import likeness
 from ikd.explainers import class_similarity, explain
-from ikd.report import paper_figures
+from ikd.tables import paper_figures
 from ikd.trained import Trained
 from ikd.validation import resolve
 

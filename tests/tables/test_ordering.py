@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from ikd.report.ordering import agreement, ordering_figure
+from ikd.tables.ordering import agreement, ordering_figure
 from tests.report.readable import assert_readable, texts_of
 
 NAMES = ('Grad*Input', 'GuidedBP', 'Grad', 'Grad-CAM')

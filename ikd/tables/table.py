@@ -5,9 +5,9 @@ import pathlib
 
 from ikd.files import replace_text, write_json
 from ikd.grid import cell_name
-from ikd.report.markdown import markdown
-from ikd.report.sources import sources
-from ikd.report.statistics import (
+from ikd.tables.markdown import markdown
+from ikd.tables.sources import sources
+from ikd.tables.statistics import (
     detectable_difference,
     holm,
     mean_and_std,

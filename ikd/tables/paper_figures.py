@@ -17,11 +17,11 @@ from ikd.grid import cell_name, picture_path
 from ikd.networks import describe
 from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.matrix import matrix_figure
-from ikd.report import tables
-from ikd.report.markdown import compared, explain, lines_of, text_of
-from ikd.report.ordering import agreement, ordering_figure
-from ikd.report.sources import sources
-from ikd.report.statistics import mean_and_std
+from ikd.tables.markdown import compared, explain, lines_of, text_of
+from ikd.tables.ordering import agreement, ordering_figure
+from ikd.tables.sources import sources
+from ikd.tables.statistics import mean_and_std
+from ikd.tables.table import cells_of, table
 from ikd.trained import at_precision, load
 from ikd.validation import resolve
 from ikd.words import number
@@ -118,10 +118,10 @@ def figure2(grid, found, results):
                 lines.append([cell.row, NAMES[explainer], kind.replace('_', ' '), ', '.join(pairs),
                               ', '.join(mean['most_alike']), str(trials)])
     head = ['data', 'explainer', 'mean', 'expected pairs: rank (cosine)', 'the most alike', 'trials']
-    table = [*lines_of(head, lines), '', 'Rank 1 is the most alike of all pairs of classes, of the matrix made '
+    ranks = [*lines_of(head, lines), '', 'Rank 1 is the most alike of all pairs of classes, of the matrix made '
              'symmetric, its diagonal left out.']
     records = [record for cell in grid.cells for record in records_of(found, cell, 'class_cosines')]
-    return write(results, grid, records, [absent, table if lines else []], numbers)
+    return write(results, grid, records, [absent, ranks if lines else []], numbers)
 
 
 def mean_score(trials, explainer, reading, against):
@@ -188,7 +188,7 @@ def figure3(grid, found, results):
                                for name in ('spearman', 'kendall', 'kendall_p'))]
               for column, of in networks.items() for pair, one in of['agreement'].items()]
     records = [record for cell in grid.cells for record in records_of(found, cell)]
-    result = tables.table(tables.cells_of(grid, found), references=grid.references)
+    result = table(cells_of(grid, found), references=grid.references)
     differences = [explain(result['comparisons'], 'Points, above 0 is better'), '', *compared(result, [*columns])]
     return write(results, grid, records, [
         lines_of(['network', 'method', 'accuracy (%), the paper', 'ours', 'trials',

@@ -1,6 +1,6 @@
 """What tables say of where their numbers come from."""
-from ikd.report.sources import sources
-from tests.report.cell_file import CONFIG, RECORD
+from ikd.tables.sources import sources
+from tests.tables.cell_file import CONFIG, RECORD
 
 
 def test_sources_count_what_differs():

@@ -4,10 +4,10 @@ import pathlib
 from ikd.errors import InputError
 from ikd.files import replace_text, write_json
 from ikd.grid import cell_name
-from ikd.report.markdown import absent, lines_of, text_of
-from ikd.report.sources import sources
-from ikd.report.statistics import on_common_seeds, paired_difference
-from ikd.report.tables import describe
+from ikd.tables.markdown import absent, lines_of, text_of
+from ikd.tables.sources import sources
+from ikd.tables.statistics import on_common_seeds, paired_difference
+from ikd.tables.table import describe
 from ikd.words import number
 
 

@@ -5,8 +5,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
-from ikd.report.evaluation import COLOURS
-from ikd.report.statistics import mean_and_std
+from ikd.pictures import COLOURS
+from ikd.tables.statistics import mean_and_std
 
 
 def agreement(first, second):

@@ -1,5 +1,5 @@
 """A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
-from ikd.report.statistics import mean_and_std
+from ikd.tables.statistics import mean_and_std
 from ikd.words import number, p_value, plural, spans
 
 ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the 95 % "
@@ -18,7 +18,7 @@ def text_of(title, parts, notes):
 
 
 def markdown(title, result, notes, facts, error=False):
-    """The whole text. result: of `report.tables.table`; facts: sentences of where the numbers come from."""
+    """The whole text. result: of `table.table`; facts: sentences of where the numbers come from."""
     columns = [*dict.fromkeys(row['column'] for row in result['rows'])]
     parts = [overview(result['rows'], columns, error), absent(result['rows'], columns)]
     if any(row['teachers'] or row['measured'] for row in result['rows']):

@@ -5,9 +5,9 @@ import io
 import pytest
 from scipy.stats import ttest_rel
 
-from ikd.report.markdown import markdown
-from ikd.report.statistics import holm
-from ikd.report.tables import csv_text, table
+from ikd.tables.markdown import markdown
+from ikd.tables.statistics import holm
+from ikd.tables.table import csv_text, table
 
 CE, LS, LE = [98.5, 98.6, 98.7], [98.8, 98.7, 98.9], [98.9, 99.1, 99.0]
 

@@ -11,7 +11,7 @@ from ikd.evaluation.class_cosines import EXPECTED
 from ikd.explainers.catalogue import NAMES
 from ikd.grid import cell_name
 from ikd.validation import resolve
-from tests.report.cell_file import RECORD
+from tests.tables.cell_file import RECORD
 
 
 def test_the_networks_of_the_tables_are_not_trained_again():

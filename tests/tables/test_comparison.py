@@ -5,7 +5,7 @@ import pytest
 
 from ikd import compare
 from ikd.errors import InputError
-from ikd.report.comparison import comparison, labels_of, told_apart
+from ikd.tables.comparison import comparison, labels_of, told_apart
 
 
 def summary(method, accuracies, explainer=None, first=0, model='mlp'):

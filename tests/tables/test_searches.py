@@ -6,9 +6,9 @@ import pytest
 from ikd.config import default
 from ikd.errors import InputError
 from ikd.grid import Cell, Grid, cell_name
-from ikd.report.searches import choice, report
-from ikd.report.tables import describe
-from tests.report.cell_file import CONFIG, RECORD
+from ikd.tables.searches import choice, report
+from ikd.tables.table import describe
+from tests.tables.cell_file import CONFIG, RECORD
 
 HELD_OUT = {**RECORD, 'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100},
             'config': {**CONFIG, 'data.holdout': 100}}

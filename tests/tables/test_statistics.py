@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t, ttest_1samp, ttest_rel
 
-from ikd.report.statistics import (
+from ikd.tables.statistics import (
     detectable_difference,
     holm,
     mean_and_std,

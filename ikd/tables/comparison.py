@@ -1,8 +1,8 @@
 """Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
 import os
 
-from ikd.report.markdown import lines_of, unscattered
-from ikd.report.statistics import mean_and_std, on_common_seeds, paired_difference
+from ikd.tables.markdown import lines_of, unscattered
+from ikd.tables.statistics import mean_and_std, on_common_seeds, paired_difference
 from ikd.words import number
 
 DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images', 'data.train_skip')
