@@ -172,8 +172,7 @@ def corrupt(images, kind, severity, seed=0):
     """uint8 images [n, h, w, c] after a corruption, a key of `KINDS`, of severity 1 to 5: uint8, the same shape.
 
     What is random is the same in all severities of a seed, but for shot noise. A channel beside grey or the three
-    colours, as of opacity, stays as it is.
-    InputError for another severity.
+    colours, as of opacity, stays as it is. InputError for another severity.
     """
     if severity not in SEVERITIES:
         raise InputError(f'severity is {severity}; choose one of {SEVERITIES}')
