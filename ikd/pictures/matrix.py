@@ -57,10 +57,10 @@ def matrix_figure(matrices, class_names, title, marked=(), note=''):
     below += 0.22 * (note.count('\n') + 1) if note else 0
     across = left + side + (0.2 if k <= MOST_NUMBERED else 0.8)
     width = max(across * len(matrices), 3.5)
-    lines = textwrap.wrap(title, int(11 * width))
-    height = below + side + 0.57 + 0.18 * len(lines)
+    title = textwrap.fill(title, int(11 * width), break_on_hyphens=False)
+    height = below + side + 0.75 + 0.18 * title.count('\n')
     figure = Figure(figsize=(width, height), dpi=110)
-    figure.text(0.15 / width, 1 - 0.12 / height, '\n'.join(lines), fontsize=11, va='top')
+    figure.text(0.15 / width, 1 - 0.12 / height, title, fontsize=11, va='top')
     for i, (name, (matrix, rows)) in enumerate(matrices.items()):
         draw_matrix(figure, (i * across + left, below), side, size, np.asarray(matrix, float), tuple(class_names),
                     name, marked, rows)

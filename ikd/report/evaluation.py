@@ -58,7 +58,7 @@ def confusion_figure(network, title):
         axes.set_yticks(range(k), names, fontsize=size, parse_math=False)
     else:
         axes.set(xticks=[], yticks=[])
-    figure.suptitle('\n'.join(textwrap.wrap(title, int(14 * side))), fontsize=9)
+    figure.suptitle(textwrap.fill(title, int(14 * side), break_on_hyphens=False), fontsize=9)
     axes.set(xlabel='predicted', ylabel='true class')
     if k <= MOST_NUMBERED:
         for (row, column), count in np.ndenumerate(counts):
@@ -75,7 +75,7 @@ def curves_figure(result, title):
     kinds = [kind for kind in ('deletion', 'insertion') if any(kind in curve for curve in result['curves'].values())]
     figure = Figure(figsize=(4.6 * len(kinds), 4.4 + 0.1 * len(result['curves'])), dpi=110, layout='constrained')
     title = f"{title}: {result['run']['images']} test images"
-    figure.suptitle('\n'.join(textwrap.wrap(title, 56 * len(kinds))), fontsize=10)
+    figure.suptitle(textwrap.fill(title, 56 * len(kinds), break_on_hyphens=False), fontsize=10)
     for kind, axes in zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0]):
         for place, (name, curve) in enumerate(result['curves'].items()):
             area = number(result['explainers'][name][kind]['value'], decimals=3)
