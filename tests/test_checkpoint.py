@@ -133,6 +133,16 @@ def test_the_last_network_is_there_whatever_the_one_before_it_is(tmp_path):
     assert_same(tree['params'], make_state(2).params)
 
 
+@pytest.mark.parametrize('index', [9, 10])
+def test_the_last_network_is_that_of_the_largest_numbers(tmp_path, index):
+    """Not of the last names: step 12 comes after 8, stage 10 after 9, whichever was written last."""
+    for stage in index, 19 - index:
+        with checkpoint.manager(tmp_path, 0, stage, 'part') as saved:
+            for step in 8, 12:
+                checkpoint.save([saved], step, [make_state(100 * stage + step)], [None])
+    assert checkpoint.last_tree(tmp_path, 0)['step'] == 1012
+
+
 def test_of_another_network(tmp_path):
     """Orbax would give the saved shapes for those that are asked for."""
     save(tmp_path, 1)

@@ -45,6 +45,7 @@ def test_a_kill_between_the_first_saves_of_two_seeds(tmp_path, capsys):
 
 @pytest.mark.parametrize('first, second, lost', [
     ([36, 40], [], ['seed0/0-warmup/40']), ([], [5], ['seed1/0-warmup/5']),
+    ([10, 12], [], ['seed0/0-warmup/12']), ([36, 40], [8, 12], ['seed0/0-warmup/40', 'seed1/0-warmup/12']),
     ([36, 40], [28, 32], ['seed0/0-warmup/40', 'seed1/0-warmup/32'])])
 def test_seeds_that_were_trained_apart_lose_nothing(tmp_path, first, second, lost):
     """They are refused together, nothing is deleted, and a line says what to do."""

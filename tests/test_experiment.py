@@ -88,6 +88,25 @@ def test_trials_together_share_the_time_of_an_epoch(workdir, monkeypatch):
     assert [trial['train_seconds'] for trial in summary['trials']] == [1.0, 1.0]
 
 
+@pytest.mark.parametrize('method', ['kd', 'le'])
+def test_trials_together_learn_from_networks_of_their_own(method, tmp_path, monkeypatch):
+    """Each goes on from its own warm-up or learns from its own teacher, as alone; the first is drawn."""
+    drawn, found = [], []
+    monkeypatch.setattr(experiment, 'draw_results', lambda job, state: drawn.append(int(state.seed)))
+    monkeypatch.setattr('ikd.epochs.PICTURES', 0)
+    fields = {'method.name': method, 'method.explainer': 'grad', 'model.name': 'mlp', 'teacher.model': 'mlp',
+              'trials': 2, 'epochs': 2}
+    for place, more in ('alone', {}), ('together', {'parallel': 'trials', 'together': 2}):
+        workdir = tmp_path / place / 'run'
+        found.append(train(make_config(**fields, **more), workdir)['trials'])
+        for trial in found[-1] if method == 'kd' else ():
+            taught = [r for r in read_records(workdir, trial['seed']) if r['stage'] == 'teacher']
+            assert len(taught) > 1 and trial['teachers'] == {'teacher': taught[-1]['test_accuracy']}
+    for alone, together in zip(*found, strict=True):
+        assert together['test_nll'] == pytest.approx(alone['test_nll'], rel=1e-4)
+    assert drawn == [0, 0]
+
+
 @pytest.mark.slow
 def test_trials_on_devices_of_their_own_make_the_same_report(undisturbed, workdir):
     summary = experiment.run(make_config(trials=3, parallel='trials'), workdir, jax.devices()[:2])

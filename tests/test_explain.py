@@ -138,12 +138,20 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
 
 def test_several_images_and_explainers(run, odd, tmp_path, monkeypatch, capsys):
     """As a shell writes out photos/*.png, and as `ikd.evaluate` takes explainers."""
-    images = [odd[0] / name for name in ('grey.png', 'rgba.png')]
+    images, shown = [odd[0] / name for name in ('grey.png', 'rgba.png')], []
+    monkeypatch.setattr('ikd.pictures.overlays.overlay_figure', lambda *args: shown.append(args) or Figure())
     code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', '--explainers=grad_input,grad',
                             f'--out={tmp_path}', '--images', images[0], f'--images={images[1]}')
     assert code == 0 and (tmp_path / 'rgba-grad_input-grad.png').exists()
     with np.load(tmp_path / 'explanations.npz') as arrays:
         assert [*arrays['files']] == [*map(str, images)] and {'maps_grad', 'maps_grad_input'} <= {*arrays}
+        for i, (name, image, classes, rows, probabilities, *_) in enumerate(shown):
+            assert name == images[i].name and [*classes] == [*range(10)]
+            np.testing.assert_array_equal(image, arrays['images'][i])
+            np.testing.assert_array_equal(probabilities, arrays['probabilities'][i])
+            for explainer, (maps, similarities) in rows.items():
+                np.testing.assert_array_equal(maps, arrays[f'maps_{explainer}'][i])
+                np.testing.assert_array_equal(similarities, arrays[f'similarities_{explainer}'][i])
 
 
 def test_a_method_of_ones_own_comes_with_its_file(run, odd, tmp_path, monkeypatch, capsys):

@@ -88,3 +88,7 @@ def test_epochs_that_are_missing(tmp_path):
         journal.expect(1)
         with pytest.raises(InputError, match='lacks epoch 2 of seed 0, though its checkpoints are there'):
             journal.expect(3)
+        journal.write(record(2))
+        journal.expect(3)
+        with pytest.raises(InputError, match='lacks epoch 4 of seed 0'):
+            journal.expect(4)

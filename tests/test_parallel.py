@@ -89,6 +89,14 @@ def test_join_and_split_are_each_others_reverse(devices, together):
         assert back['b'] == tree['b']
 
 
+def test_each_trial_is_dealt_its_own_rows():
+    """As `join` places its State: the first device has the first trials."""
+    layout = parallel.Layout(tuple(jax.devices()[:2]), 'trials', 2)
+    rows = [np.arange(6).reshape(2, 3) + 10 * i for i in range(4)]
+    joined = parallel.join(layout, rows)
+    np.testing.assert_array_equal(joined, parallel.hand_out(layout, parallel.deal(layout, rows)))
+
+
 def test_what_is_shared_is_the_same_for_every_trial():
     """x + 10 trial + y, on two devices of two trials each."""
     layout = parallel.Layout(tuple(jax.devices()[:2]), 'trials', 2)

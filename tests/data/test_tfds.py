@@ -148,6 +148,12 @@ def test_other_sets(colour, tmp_path):
     assert sorted(x.tobytes() for x in found[0]) == sorted(x.tobytes() for x in images)
 
 
+def test_a_test_split_comes_before_a_validation_split(colour, tmp_path):
+    make_set(tmp_path, 'pets', {split: [(colour[0][0], label)] for split, label in
+                                (('train', 0), ('validation', 1), ('test', 0))})
+    assert tfds.read('pets', tmp_path)[3] == 0
+
+
 def test_other_grey_set(grey, tmp_path):
     images = grey[0][..., 0]
     make_set(tmp_path, 'grey', {s: [(x, 0) for x in images[:5]] for s in ('train', 'test')}, (None, None, 1))

@@ -1,8 +1,13 @@
 """Figure 1 with more classes than it has room for."""
+import jax
 import numpy as np
 
+from ikd import models, networks, run_data
+from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.maps import colours, explanation_figure, pixels
+from ikd.validation import resolve
 from tests.report.readable import assert_readable
+from tests.small_run import make_config
 
 
 def test_what_colours_say():
@@ -12,6 +17,25 @@ def test_what_colours_say():
     slope = "red: more of it would raise the class's logit, blue: lower it"
     assert colours(['grad_cam', 'mine']) == share + ends and colours(['guided_backprop']) == slope + ends
     assert colours(['grad', 'occlusion', 'smooth_grad']) == f'{share}; of grad, smooth_grad: {slope}{ends}'
+
+
+def test_whose_map_and_number_stand_below_a_name():
+    """Of three images, each of another class, the second is mistaken; colour channels are added up, red above 0."""
+    draw, labels, names = np.random.default_rng(0), np.array([2, 0, 1]), ['a', 'b', 'c']
+    maps, similarities = draw.normal(size=(3, 3, 8, 8, 3)), draw.uniform(-1, 1, (3, 3))
+    images = draw.integers(0, 255, (3, 8, 8, 3), np.uint8)
+    figure = explanation_figure(images, maps, similarities, labels, np.eye(3)[[2, 1, 1]], names, '')
+    for row, (first, *others) in enumerate(np.reshape(figure.axes, (3, 4))):
+        np.testing.assert_array_equal(first.images[0].get_array(), images[row])
+        assert first.get_title() == names[labels[row]] and first.get_xlabel() == f'{names[[2, 1, 1][row]]} 1.00'
+        assert first.xaxis.label.get_color() == ('firebrick' if row == 1 else 'black')
+        for label, axes in enumerate(others):
+            drawn, values = axes.images[1], maps[row, label].sum(-1)
+            np.testing.assert_array_equal(drawn.get_array(), values)
+            assert float(axes.get_xlabel()) == round(similarities[row, label], 2)
+            assert axes.get_title() == (names[label] if row == 0 else '')
+            red, _, blue, _ = np.moveaxis(drawn.to_rgba(values), -1, 0)
+            np.testing.assert_array_equal(red > blue, values > 0)
 
 
 def test_the_true_class_is_shown_also_with_a_zero_map():
@@ -30,6 +54,24 @@ def test_the_true_class_is_shown_also_with_a_zero_map():
     assert titles == [cut[true], *cut[:9], cut[true], cut[true], cut[true], *cut[:9]]
     framed = [i for i, axes in enumerate(figure.axes) if axes.spines['left'].get_linewidth() > 2]
     assert framed == [10, 12]
+
+
+def test_what_a_run_draws():
+    """The first test image of each class, in the network's scale; the true class is as like itself as can be."""
+    config, seen = resolve(make_config(**{'model.name': 'mlp', 'method.explainer': 'grad'})), []
+    dataset = run_data.load_data(config)._replace(mean=(0.3,), std=(0.5,))
+    model = networks.final_model(config, dataset)
+    explain = lambda *args: seen.append(args) or explanations(config, model, *args)
+    variables = models.init(model, jax.random.key(0), dataset.image_shape)
+    figure = draw(explain, dataset, variables, '', most=3)
+    (_, inputs, labels), = seen
+    first = [dataset.test_images[[*dataset.test_labels].index(label)] for label in range(3)]
+    assert [*labels] == [0, 1, 2]
+    np.testing.assert_allclose(inputs, (np.array(first) / 255 - 0.3) / 0.5, rtol=1e-5, atol=1e-6)
+    for label, row in enumerate(np.reshape(figure.axes, (3, 11))):
+        np.testing.assert_array_equal(row[0].images[0].get_array(), first[label][..., 0])
+        numbers = [float(axes.get_xlabel()) for axes in row[1:]]
+        assert numbers[label] == max(numbers) == 1 and min(numbers) >= -1
 
 
 def test_opacity_is_no_colour():

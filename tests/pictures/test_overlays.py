@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from ikd.pictures.maps import colours, short
+from ikd.pictures.maps import colours, flat_map, short
 from ikd.pictures.overlays import overlay_figure
 
 
@@ -30,6 +30,9 @@ def test_what_the_picture_says(k, label, columns):
     titles = {a.get_title().partition('\n')[0]: a for a in axes if a.get_title()}
     assert len(titles) == columns and titles['class 1'].get_title() == 'class 1\n0.60'
     assert titles['class 1'].title.get_color() == ('firebrick' if label >= 0 else 'black')
+    drawn = [maps[column] for column in range(columns) for maps, _ in explained.values()]
+    for a, values in zip(axes[1:], drawn, strict=True):
+        np.testing.assert_array_equal(a.images[-1].get_array(), flat_map(values))
     framed = [a for a in axes if a.spines['left'].get_edgecolor()[:3] == (0, 128 / 255, 0)]
     reference = 1 if label < 0 else label
     assert len(framed) == 2 and titles[f'class {reference}'] in framed

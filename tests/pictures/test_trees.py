@@ -98,6 +98,19 @@ def test_edges_are_as_strong_as_their_share():
         np.testing.assert_array_equal(np.argsort(values, kind='stable'), np.argsort(shares, kind='stable'))
 
 
+def test_edges_go_from_an_expert_to_those_who_read_it():
+    """Wherever they stand: experts 1 to 3 of the second level read 2, 1, 2, classes a to d 3, 1, 2 and 1."""
+    figure = tree_figure([np.eye(2)[[1, 0, 1]], np.eye(3)[[2, 0, 1, 0]]], list('abcd'), '')
+    level, names = figure.axes[0].findobj(LineCollection)[1:]
+    x = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts}
+    places = np.array([circle.center for circle in circles(figure)])
+    first, second = places[:2, 0], places[2:, 0]
+    for edges, starts, ends in ((level, first[[1, 0, 1]], second),
+                                (names, second[[2, 0, 1, 0]], [x[name] for name in 'abcd'])):
+        found = [(start[0], end[0]) for start, end in edges.get_segments()]
+        np.testing.assert_allclose(sorted(found), sorted(zip(starts, ends)))
+
+
 @pytest.mark.parametrize('seed', range(5))
 def test_edges_of_a_tree_do_not_cross(seed):
     draw = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from ikd.errors import InputError
 from ikd.evaluation.class_cosines import class_cosines, most_alike
 from ikd.files import read_json, write_json
 from ikd.report.__main__ import cli, main
-from ikd.report.outcome import differences
+from ikd.report.outcome import differences, every_trial, summary_cells
 from ikd.report.page import report
 from ikd.report.runs import Run, named_apart, read_run
 from ikd.trained import load
@@ -60,6 +60,19 @@ def test_p_is_corrected_for_all_rows():
         found.append(Run(None, name, {}, {}, {'trials': trials}, [], trials, []))
     ce, ls = text_of(f'{differences(found)}').partition('LE − CE')[2].split('LE − LS')
     assert ' 0.141 ' in ce and ' 0.344 ' in ls
+
+
+def test_seconds_are_a_trials_and_each_teacher_has_its_column():
+    """The mean of 10 and 30 seconds; a run without a teacher leaves its cell empty."""
+    runs = []
+    for i, teachers in enumerate(({'old': 61.0}, {'new': 62.0})):
+        trials = [{'seed': seed, 'test_accuracy': 70.0, 'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': seconds,
+                   'teachers': teachers} for seed, seconds in enumerate((10.0, 30.0))]
+        runs.append(Run(None, f'run{i}', {}, {}, {'trials': trials}, [], trials, []))
+    assert [str(cell) for cell in summary_cells(runs[0])[-2:]] == ['20', '2']
+    cells = re.findall('<td[^>]*>([^<]*)</td>', f'{every_trial(runs)}')
+    assert [cells[i:i + 2] for i, cell in enumerate(cells) if '61.00' in cell] == [['61.00', '']] * 2
+    assert [cells[i - 1:i + 1] for i, cell in enumerate(cells) if '62.00' in cell] == [['', '62.00']] * 2
 
 
 def test_what_a_reader_looks_for(page, runs):
