@@ -4,13 +4,12 @@
 """
 import argparse
 import os
-import pathlib
 import sys
 from os.path import expanduser
 
 from ikd.config import identity
 from ikd.errors import InputError, ending_in_a_line
-from ikd.files import read_json, read_summary
+from ikd.files import read_config, read_summary
 from ikd.tables.comparison import comparison, labels_of
 
 SETTING = 'epochs', 'batch_size', 'precision', 'data.size', 'data.augment', 'optimizer.'
@@ -37,7 +36,7 @@ def main(argv):
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
         if workdir not in summaries:  # as `runs/*` names runs/store, and runs that go on
             print(f'ikd: {workdir} has no summary.json and is left out', file=sys.stderr)
-    settings = [identity(read_json(pathlib.Path(workdir) / 'config.json') or {}) for workdir in summaries]
+    settings = [identity(read_config(workdir) or {}) for workdir in summaries]
     summaries, workdirs = [*summaries.values()], [*summaries]
     table = comparison(summaries, labels_of(summaries, workdirs, settings), settings)
     print(f'{table}\n{LEGEND}' if '+-' in table else table.rstrip())

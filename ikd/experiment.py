@@ -15,7 +15,7 @@ from ikd import data, models, parallel, processes, stage_names, store
 from ikd.config import NOT_IDENTITY, digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
-from ikd.files import read_json, read_summary, save_figure, write_json
+from ikd.files import read_config, read_json, read_summary, save_figure, write_json
 from ikd.journal import locked, read_records
 from ikd.networks import final_model, make_model, prepare_stages
 from ikd.own_code import is_own
@@ -109,7 +109,7 @@ def has_begun(workdir):
 
 def check_identity(config, workdir):
     """RunError if the workdir was made by a config that says something else, from other images or by other code."""
-    there = read_json(workdir / 'config.json')
+    there = read_config(workdir)
     if there is None:
         if read_summary(workdir) or has_begun(workdir):
             raise RunError(f'{workdir} holds a run, but not its config.json, which says what it is; put back a copy, '

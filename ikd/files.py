@@ -117,8 +117,11 @@ def write_json(path, value, indent=2):
     replace_text(path, json.dumps(value, indent=indent, allow_nan=False) + '\n')
 
 
-def read_json(path, kind=dict):
-    """The JSON value in a file, None if there is no file; RunError if it can't be read or is no `kind`."""
+def read_json(path, kind=dict, advice='remove it'):
+    """The JSON value in a file, None if there is no file; RunError if it can't be read or is no `kind`.
+
+    advice: what to do with a damaged one.
+    """
     try:
         value = json.loads(pathlib.Path(path).read_text())
         if not isinstance(value, kind):
@@ -128,9 +131,13 @@ def read_json(path, kind=dict):
     except OSError as error:
         raise RunError(f'{path} cannot be read ({error.strerror})') from error
     except ValueError as error:
-        put_right = 'put back a copy' if pathlib.Path(path).name == 'config.json' else 'remove it'
-        raise RunError(f'{path} is damaged ({error}); choose another --workdir, or {put_right}') from error
+        raise RunError(f'{path} is damaged ({error}); choose another --workdir, or {advice}') from error
     return value
+
+
+def read_config(workdir):
+    """A run's config.json, None if there is none; RunError if it is damaged, as no command can write it again."""
+    return read_json(pathlib.Path(workdir) / 'config.json', advice='put back a copy')
 
 
 def read_summary(workdir):

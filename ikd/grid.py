@@ -51,7 +51,7 @@ class Grid(NamedTuple):
     others are compared with, paired by seed. ordered: rows of which the paper says where they stand among the others.
     notes: sentences under the table, or (about, sentence), which `adapt` keeps where a cell has what it is about: a
     data set's name, or `paper` for numbers of the paper. trials: seeds 0, 1, ... of each cell. report(grid, found,
-    results): writes the grid's files into the folder `results` and returns what to print; None: `tables.table`.
+    results): writes the grid's files into the folder `results` and returns what to print; None: `table.report`.
     """
     name: str
     title: str

@@ -14,7 +14,7 @@ from ikd.checkpoint import ALONE, Unusable, as_state, checksum, last_tree, one_v
 from ikd.config import flatten
 from ikd.data import noted_checksum, without_images
 from ikd.errors import InputError, writing
-from ikd.files import holding, read_json, read_summary, write_json
+from ikd.files import holding, read_config, read_json, read_summary, write_json
 from ikd.run_data import difference
 from ikd.stages import common
 
@@ -100,7 +100,7 @@ def check_given(workdir, config, dataset):
     As it saw images of another form or other classes, was trained on those that `data.holdout` holds out here, or is
     a hard tree, which `teacher.model` would apply as a soft one. A run without data.json is of before there was one.
     """
-    fields = flatten(read_json(pathlib.Path(workdir) / 'config.json') or {})
+    fields = flatten(read_config(workdir) or {})
     described = read_json(pathlib.Path(workdir) / 'data.json')
     if described and (different := difference(dataset, without_images(described))):
         raise InputError(f'teacher.checkpoint={workdir} was trained on other data: {different}; use the same data, '

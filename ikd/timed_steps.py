@@ -39,7 +39,7 @@ class Steps:
         stages = prepare_stages(config, images, self.layout)
         prepared = stages[index]
         self.model, self.program, self.batch_size = prepared.model, prepared.program, config.batch_size
-        shape = images.train_images.shape[1:]
+        shape = images.image_shape
         told = prepared.stage.teacher
         self.knowledge = {} if told is None else self.put(
             training.variables_of(training.new_state(1, stages[told], shape)))

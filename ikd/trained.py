@@ -14,7 +14,7 @@ from ikd.data.inputs import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS, applicable, explain, explainer_options
-from ikd.files import read_json, read_summary
+from ikd.files import read_config, read_json, read_summary
 from ikd.networks import describe, final_model
 from ikd.parallel import MATMUL
 from ikd.recipes import RECIPES
@@ -61,7 +61,7 @@ def load(workdir: str | os.PathLike, seed: int | None = None, data_dir: str | os
     read or is not what the run was trained on.
     """
     workdir = pathlib.Path(workdir)
-    summary, fields = read_summary(workdir), read_json(workdir / 'config.json')
+    summary, fields = read_summary(workdir), read_config(workdir)
     if not summary or not fields:
         raise InputError(f'{workdir} is not the directory of a finished run; give the --workdir of one that has a '
                          'summary.json')

@@ -16,6 +16,7 @@ from configs import le_folder
 from ikd import epochs, experiment, explain
 from ikd.errors import InputError
 from ikd.evaluation import images as given
+from ikd.pictures import overlays
 from ikd.recipes import RECIPES
 from ikd.trained import load
 
@@ -138,8 +139,8 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
 
 def test_several_images_and_explainers(run, odd, tmp_path, monkeypatch, capsys):
     """As a shell writes out photos/*.png, and as `ikd.evaluate` takes explainers."""
-    images, shown = [odd[0] / name for name in ('grey.png', 'rgba.png')], []
-    monkeypatch.setattr('ikd.pictures.overlays.overlay_figure', lambda *args: shown.append(args) or Figure())
+    images, shown, drawn = [odd[0] / name for name in ('grey.png', 'rgba.png')], [], overlays.overlay_figure
+    monkeypatch.setattr(overlays, 'overlay_figure', lambda *args: shown.append(args) or drawn(*args))
     code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', '--explainers=grad_input,grad',
                             f'--out={tmp_path}', '--images', images[0], f'--images={images[1]}')
     assert code == 0 and (tmp_path / 'rgba-grad_input-grad.png').exists()

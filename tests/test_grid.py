@@ -1,38 +1,17 @@
-"""Cells and their files, what is left to do and in which order, the grids of `configs/`."""
-import copy
+"""Cells, what is left to do and in which order, the grids of `configs/`."""
 import importlib
-import json
 import pathlib
 
 import jax
 import pytest
 
 from ikd import reproduce
-from ikd.config import default, flatten
-from ikd.errors import InputError
-from ikd.files import temporary
-from ikd.grid import (
-    Cell,
-    Grid,
-    cell_name,
-    cell_path,
-    drawn,
-    families,
-    is_done,
-    missing,
-    picture_path,
-    read_cell,
-    read_cells,
-    share,
-    write_cell,
-)
+from ikd.grid import Cell, Grid, cell_name, families, missing, share, write_cell
 from ikd.validation import resolve
+from tests.small_grid import SUMMARY, config_of, small
 
 FILES = [path for kind in ('tables', 'searches') for path in sorted(pathlib.Path('configs', kind).glob('*.py'))
          if path.stem != 'shared']
-SUMMARY = {'trials': [{'seed': 3, 'test_accuracy': 97.5, 'test_nll': 0.1, 'test_ece': 0.02, 'train_seconds': 4.0}],
-           'train_images': 100, 'test_images': 50, 'data_checksum': 'c0ffee', 'git_commit': 'abc',
-           'versions': {'jax': '1'}, 'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
 
 # The paper's tables as printed: networks, then a row for each method.
 PRINTED = {
@@ -56,17 +35,6 @@ def grid_of(path, argument=''):
 
 def table(number, argument=''):
     return grid_of(pathlib.Path(f'configs/tables/table{number}.py'), argument)
-
-
-def config_of(method='ce', **fields):
-    config = default()
-    config.update_from_flattened_dict({'method.name': method, 'model.name': 'cnn2', **fields})
-    return config
-
-
-def small(*methods, trials=2):
-    cells = tuple(Cell(method, 'CNN-2', config_of(method)) for method in methods)
-    return Grid('small', 'Small', cells, trials=trials)
 
 
 def test_a_name_says_what_a_cell_is():
@@ -138,14 +106,6 @@ def test_every_grid_is_a_lab_book_entry_that_can_run(path):
             assert 'LE-Uniform' in rows and (path.parts[1] == 'searches' or 'LE-Permut' in rows)
 
 
-def test_a_data_set_with_a_configuration_has_a_file(tmp_path):
-    grid = small('le')
-    grid.cells[0].config.data.name = 'cifar10_corrupted/fog_1:1.0.0'
-    write_cell(tmp_path, grid.cells[0], SUMMARY, 3)
-    ((name, records),) = read_cells(tmp_path, grid).items()
-    assert [*records] == [3] and name.startswith('cifar10_corrupted_fog_1_1.0.0-') and '/' not in name
-
-
 def test_relatives_are_one_family():
     """LE and its controls share a warm-up, students a teacher; each cell is in one family, once."""
     found = [[cell.row for _, cell in family] for family in families(table(5, 'model=resnet8'))]
@@ -193,105 +153,6 @@ def test_a_row_of_several_cells(tmp_path):
     text = reproduce.render(grid, tmp_path)
     assert '| CE |  | 92.00 +- 2.83 |  | 2 |' in text and '| LS | +1.00 (one seed) |' in text
     assert 'Not run yet, by seed: CE (0, 2); LS (0 to 2).' in text and 'Seeds: 1, 3' in text
-
-
-def test_a_cells_file(tmp_path):
-    cell = small('le').cells[0]
-    assert read_cell(tmp_path, cell, 3) is None
-    write_cell(tmp_path, cell, SUMMARY, 3, {'similarity': 0.5})
-    name = cell_name(cell.config)
-    record = json.loads((tmp_path / 'cells' / f'{name}-3.json').read_text())
-    assert read_cell(tmp_path, cell, 3) == record
-    assert {field: record[field] for field in ('cell', 'seed', 'test_accuracy', 'git_commit', 'precision', 'measured',
-                                               'data', 'device', 'versions', 'train_seconds')} == {
-        'cell': name, 'seed': 3, 'test_accuracy': 97.5, 'git_commit': 'abc', 'precision': 'float32',
-        'measured': {'similarity': 0.5},
-        'data': {'name': 'digits', 'train_images': 100, 'test_images': 50, 'checksum': 'c0ffee'},
-        'device': SUMMARY['device'], 'versions': {'jax': '1'}, 'train_seconds': 4.0}
-    assert record['schedule'] == [{'stage': 'warmup', 'epochs': 32}, {'stage': 'introspective', 'epochs': 128}]
-    assert record['config'] == {field: value for field, value in flatten(resolve(cell.config)).items()
-                                if field in record['config']} and 'seed' not in record['config']
-    temporary(cell_path(tmp_path, name, 4)).write_text('{')  # what a crash leaves
-    assert read_cells(tmp_path, small('le')) == {name: {3: record}}
-
-
-def test_what_two_tables_measure_of_a_network_is_kept(tmp_path):
-    """Until it is another network, by its accuracy."""
-    cell, other = small('le').cells[0], copy.deepcopy(SUMMARY)
-    write_cell(tmp_path, cell, SUMMARY, 3, {'similarity': 0.5})
-    both = {'similarity': 0.5, 'likeness': 0.1}
-    assert write_cell(tmp_path, cell, SUMMARY, 3, {'likeness': 0.1})['measured'] == both
-    assert len(write_cell(tmp_path, cell, SUMMARY, 3)['measured']) == 2
-    (trial,) = [trial for trial in other['trials'] if trial['seed'] == 3]
-    trial['test_accuracy'] = 1.0
-    assert write_cell(tmp_path, cell, other, 3, {'likeness': 0.2})['measured'] == {'likeness': 0.2}
-    assert 'measured' not in write_cell(tmp_path, cell, SUMMARY, 3)
-
-
-@pytest.mark.parametrize('text', ['', '{', '[]', '{"seed": 3}', '{"seed": 3, "test_accuracy": 90, "config": {}}'])
-def test_a_damaged_file_is_one_line(tmp_path, text):
-    cell = small('le').cells[0]
-    path = cell_path(tmp_path, cell_name(cell.config), 3)
-    path.parent.mkdir()
-    path.write_text(text)
-    with pytest.raises(InputError, match=f'{path.name} is damaged; remove it') as error:
-        read_cell(tmp_path, cell, 3)
-    assert '\n' not in str(error.value)
-
-
-def test_a_file_without_what_tables_tell_is_damaged(tmp_path):
-    cell = small('le').cells[0]
-    path = cell_path(tmp_path, cell_name(cell.config), 3)
-    record = write_cell(tmp_path, cell, SUMMARY, 3)
-    assert read_cell(tmp_path, cell, 3) == record
-    for name in 'test_nll', 'device':
-        path.write_text(json.dumps({key: value for key, value in record.items() if key != name}))
-        with pytest.raises(InputError, match='is damaged; remove it'):
-            read_cell(tmp_path, cell, 3)
-
-
-@pytest.mark.parametrize('field, value', [('seed', 2), ('test_accuracy', 100.5), ('test_accuracy', -1.0),
-                                          ('test_accuracy', float('nan')), ('test_accuracy', None), ('config', [])])
-def test_a_whole_file_of_another_seed_or_of_no_accuracy_is_damaged(field, value, tmp_path):
-    """All else is there, so that it is this that is seen."""
-    cell = small('le').cells[0]
-    record = write_cell(tmp_path, cell, SUMMARY, 3)
-    cell_path(tmp_path, cell_name(cell.config), 3).write_text(json.dumps({**record, field: value}))
-    with pytest.raises(InputError, match='is damaged; remove it'):
-        read_cell(tmp_path, cell, 3)
-
-
-def test_a_trial_whose_picture_is_not_there_is_not_done(tmp_path):
-    """That of seed 0, of which it is; the other seeds are, and cells without a picture."""
-    grid = small('ce', 'le')
-    grid = grid._replace(cells=(grid.cells[0]._replace(picture=lambda directory, seed: None), grid.cells[1]))
-    with_picture, without = (cell_name(cell.config) for cell in grid.cells)
-    found = {with_picture: {0: {}, 1: {}}, without: {0: {}, 1: {}}}
-    assert drawn(tmp_path, grid, found) == {with_picture: {1: {}}, without: {0: {}, 1: {}}}
-    picture_path(tmp_path, grid, grid.cells[0]).touch()
-    assert drawn(tmp_path, grid, found) == found
-
-
-def test_a_file_that_says_another_config(tmp_path):
-    """Refused; but one that lacks a field, being older than it, means its default."""
-    cell = small('le').cells[0]
-    write_cell(tmp_path, cell, SUMMARY, 3)
-    path = cell_path(tmp_path, cell_name(cell.config), 3)
-    record = json.loads(path.read_text())
-    del record['config']['data.holdout']
-    path.write_text(json.dumps(record))
-    assert read_cell(tmp_path, cell, 3) == record
-    record['config']['method.alpha'] = 0.8
-    path.write_text(json.dumps(record))
-    with pytest.raises(InputError, match='is of another config: method.alpha differs; remove it'):
-        read_cell(tmp_path, cell, 3)
-
-
-def test_a_cell_that_is_to_be_measured_is_done_when_it_was():
-    plain = small('ce').cells[0]
-    measured = plain._replace(measure=lambda directory, seed: {})
-    assert is_done(plain, {}) and not is_done(plain, None)
-    assert is_done(measured, {'measured': {}}) and not is_done(measured, {})
 
 
 @pytest.mark.slow

@@ -3,8 +3,8 @@
     python -m ikd.reproduce --config=configs/tables/sets.py --workdir=runs/sets --data=DIR
     python -m ikd.reproduce --config=configs/tables/sets.py:smoke --workdir=runs/smoke --results=runs/smoke
 
-The settings are those of chosen.py, whose images are the first 1,000. Set i holds the 1,000 training
-images from number 1,000 (i + 1) on, and has seed i.
+The settings are those of chosen.py, whose images are the first 1,000. Set i holds the 1,000 training images from
+number 1,000 (i + 1) on, and has seed i.
 """
 from configs.tables import chosen
 from ikd.errors import InputError

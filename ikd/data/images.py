@@ -26,6 +26,11 @@ def resize(image, size):
     return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).reshape(size, size, -1)
 
 
+def visible(images):
+    """The grey [..., 1] or the colours [..., 3] of images [..., c], without what is beside them, as opacity."""
+    return images[..., :3 if images.shape[-1] >= 3 else 1]
+
+
 @contextlib.contextmanager
 def quiet():
     """Without Pillow's warnings: of metadata that do not matter, and of sizes that `opened` refuses anyhow."""

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ikd.data.images import visible
 from ikd.errors import InputError
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -177,7 +178,7 @@ def corrupt(images, kind, severity, seed=0):
     if severity not in SEVERITIES:
         raise InputError(f'severity is {severity}; choose one of {SEVERITIES}')
     draw = np.random.default_rng((seed, list(KINDS).index(kind)))
-    seen = 3 if images.shape[-1] >= 3 else 1
-    changed = KINDS[kind](images[..., :seen] / 255, severity - 1, draw)
+    seen = visible(images)
+    changed = KINDS[kind](seen / 255, severity - 1, draw)
     changed = np.round(255 * np.clip(changed, 0, 1)).astype(np.uint8)
-    return np.concatenate([changed, images[..., seen:]], -1)
+    return np.concatenate([changed, images[..., seen.shape[-1]:]], -1)

@@ -3,6 +3,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ikd.data.images import visible
 from ikd.explainers.catalogue import SLOPES
 from ikd.files import any_script
 from ikd.words import number
@@ -32,11 +33,6 @@ def colours(explainers):
         whose = f"; of {', '.join(slopes)}: " if says else ''
         says += f"{whose}red: more of it would raise the class's logit, blue: lower it"
     return f'{says}; each map is scaled to its own largest value'
-
-
-def visible(image):
-    """The grey [h, w, 1] or the colours [h, w, 3] of an image, uint8 [h, w, c], without opacity."""
-    return image[..., :3 if image.shape[-1] >= 3 else 1]
 
 
 def draw_image(axes, image):

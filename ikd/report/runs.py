@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ikd.config import flatten, identity
 from ikd.errors import InputError
 from ikd.explainers.catalogue import called
-from ikd.files import read_json, read_summary
+from ikd.files import read_config, read_summary
 from ikd.journal import read_records
 from ikd.recipes import EXPLAINED
 from ikd.tables.comparison import MEASURES, told_apart
@@ -39,7 +39,7 @@ class Run(NamedTuple):
 def read_run(workdir):
     """The Run in the directory workdir; InputError if there is none, or none that has been tested."""
     workdir = pathlib.Path(workdir)
-    config, summary = read_json(workdir / 'config.json'), read_summary(workdir)
+    config, summary = read_config(workdir), read_summary(workdir)
     if config is None:
         raise InputError(f'{workdir} is not the directory of a run; give the --workdir of one that has a config.json')
     fields = flatten(config)

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from ikd import data
 from ikd.config import default
 from ikd.errors import InputError
-from ikd.evaluation.likeness import likeness, rho
+from ikd.evaluation.likeness import likeness, read, rho
 from ikd.explainers import explain
 from ikd.trained import Trained
 from ikd.validation import resolve
@@ -45,16 +45,21 @@ def test_of_a_linear_network(digits):
     """Its maps are its weights, so the cosines are theirs; the probabilities are its own or another network's.
 
     That normalises otherwise. A map is the same whatever the true class, so each two cosines are a tie, which a
-    machine's rounding breaks; that moves ranks, and rho in the third decimal.
+    machine's rounding breaks; that moves rho in the third decimal. So it is Spearman's of the numbers that were read,
+    and these are the cosines and the probabilities.
     """
     network, other = linear(0, digits), linear(1, digits._replace(mean=(0.3,), std=(0.2,)))
     weights = network.variables['params']['Dense_0']['kernel'].astype(float)
     unit = weights / np.linalg.norm(weights, axis=0)
-    cosines = (unit.T @ unit)[OTHERS]
     for confused in None, other:
         found = likeness(network, 'grad', most=300, confused=confused)
-        expected = spearmanr(cosines, taken_for(confused or network, 300)[OTHERS]).statistic
-        assert found['value'] == pytest.approx(expected, abs=3e-3)
+        *numbers, labels = read(network, 'grad', 300, confused)
+        cosines, probabilities = (np.stack([values[labels == label].mean(0, np.float64) for label in range(10)])
+                                  for values in numbers)
+        np.testing.assert_allclose(cosines, unit.T @ unit, atol=1e-6)
+        np.testing.assert_allclose(probabilities, taken_for(confused or network, 300), atol=1e-6)
+        expected = spearmanr(cosines[OTHERS], probabilities[OTHERS]).statistic
+        assert found['value'] == pytest.approx(expected, abs=1e-12)
         assert -1 <= found['low'] < found['value'] < found['high'] <= 1
     assert likeness(network, 'grad', most=300, confused=other)['value'] != likeness(network, 'grad', 300)['value']
 
