@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+import jax
 import pytest
 
 from ikd import experiment, reproduce
@@ -195,6 +196,32 @@ def test_a_cell_that_diverges_stops_no_other(tmp_path, quick, capsys, monkeypatc
     assert reproduced(tmp_path) == 1 and len(finished(tmp_path)) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith('ikd: digits-mlp-le_uniform-') and last.endswith(': the loss of seed 0 is not a number')
+
+
+def test_seeds_with_no_room_together_are_trained_one_by_one(tmp_path, quick, capsys, monkeypatch):
+    """And a cell that has none by itself stops no other."""
+    run = experiment.run
+
+    def crowded(config, workdir, seeds, **more):
+        if len(seeds) > 1 or config.method.name == 'le_uniform':
+            raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.')
+        run(config, workdir, seeds, **more)
+
+    monkeypatch.setattr(experiment, 'run', crowded)
+    assert reproduced(tmp_path, '--together=2', trials=2) == 1
+    assert sorted(record['seed'] for record in finished(tmp_path).values()) == [0, 0, 1, 1]
+    *_, first, second = capsys.readouterr().err.splitlines()
+    assert all(line.startswith('ikd: digits-mlp-le_uniform-') and 'has not enough memory' in line
+               for line in (first, second))
+
+
+def test_other_errors_of_the_device_end_a_grid(tmp_path, quick, monkeypatch):
+    def broken(*_, **__):
+        raise jax.errors.JaxRuntimeError('INTERNAL: no driver')
+
+    monkeypatch.setattr(experiment, 'run', broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match='no driver'):
+        reproduced(tmp_path, '--together=2', trials=2)
 
 
 def test_the_folder_of_data(tmp_path, quick):
