@@ -47,9 +47,10 @@ def report(workdir, others=(), data_dir=None, own_file=None):
 
 
 def of_each(runs, show):
-    """A part of the first run that has it; those of the others folded away below it. None if none has it."""
-    shown = [(run.name, part) for run in runs if (part := show(run)) is not None]
-    return join(shown[0][1], *(folded(*part) for part in shown[1:])) if shown else None
+    """A part of the page's run; those of the others folded away below it. None if none has it."""
+    parts = [(run.name, part) for run in runs if (part := show(run)) is not None]
+    first = [part for name, part in parts[:1] if name == runs[0].name]
+    return join(*first, *(folded(*part) for part in parts[len(first):])) if parts else None
 
 
 def unfinished(runs):

@@ -95,6 +95,17 @@ def test_the_figures_are_inside(page, runs):
     assert [(run / 'explanations.png').read_bytes() for run in runs] == pictures[:2] and len(pictures) == 6
 
 
+def test_a_tree_of_another_run_is_not_taken_for_the_runs_own(runs, tmp_path):
+    le, ce = runs
+    grown = shutil.copytree(ce, tmp_path / 'grown')
+    shutil.copy(ce / 'explanations.png', grown / 'tree.png')
+    picture = 'alt="tree.png"'
+    own = report(grown, [le]).partition('<h2>Trees</h2>')[2]
+    assert picture in own.partition('<details>')[0]
+    beside = report(le, [grown]).partition('<h2>Trees</h2>')[2].partition('</section>')[0]
+    assert re.match(r'<details><summary>ce</summary>.*' + picture, beside, re.DOTALL)
+
+
 def test_an_unfinished_run(runs, tmp_path):
     """What metrics.jsonl says, and that it is not the end."""
     workdir = tmp_path / 'cut'
