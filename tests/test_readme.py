@@ -113,3 +113,22 @@ def test_your_own_explainer_and_data(tmp_path, monkeypatch):
 def test_every_method_is_in_the_table(method):
     table = README.read_text().partition('\n## Methods\n')[2].partition('\n## ')[0]
     assert re.search(rf'^\|[^|]*`{method}`', table, re.MULTILINE), f'{method} has no row'
+
+
+PAGES = [README, *(page for folder in ('results', 'launch') for page in sorted(pathlib.Path(folder).rglob('*.md')))]
+
+
+def headings(page):
+    """What GitHub calls the headings of a page: `How good are they?` is `how-good-are-they`."""
+    found = re.findall(r'^#+ (.*)$', page.read_text(), re.MULTILINE)
+    return {re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-') for heading in found}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=str)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+        if not target.startswith('https://'):
+            path, _, heading = target.partition('#')
+            there = page.parent / path if path else page
+            assert there.exists(), f'{page}: {target} is not there'
+            assert not heading or heading in headings(there), f'{page}: {target} names no heading'
