@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ikd import explainers, feed, keys, metrics, models, parallel
 from ikd.data.inputs import AUGMENTATIONS, normalise
@@ -80,8 +81,10 @@ def make_step(prepared, teacher, data, config, axis_name):
                 (logits, taps), updates = model.apply(
                     variables, x, train=True, mutable=['batch_stats', 'moments', 'attention'],
                     rngs={'dropout': dropout_key})
-            moments = updates.get('moments') if config.method.bn == 'batch' else None
-            frozen = jax.lax.stop_gradient({**variables, 'batch_stats': moments or state.batch_stats})
+            moments = updates.get('moments', {}) if config.method.bn == 'batch' else {}
+            # A BatchNorm that this pass applied with its running averages has no moments.
+            statistics = unflatten_dict(flatten_dict(state.batch_stats) | flatten_dict(moments))
+            frozen = jax.lax.stop_gradient({**variables, 'batch_stats': statistics})
             explain = partial(explainers.explain, model=model, variables=frozen, images=x)
             progress = state.step / (steps * (stage.span or stage.epochs))
             batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
