@@ -17,6 +17,7 @@ from ikd.journal import Journal, read_records
 from ikd.networks import final_model, prepare_stages
 from ikd.pictures.explanations import explanations
 from ikd.program import pad_test
+from ikd.stages import variables_of
 
 
 class Job(NamedTuple):
@@ -178,7 +179,7 @@ def train_stage(group, index, before):
         group.progress.skip(done * program.steps + first)
         state = parallel.join(layout, states)
         knowledge = {} if stage.teacher is None else parallel.join(
-            layout, [training.variables_of(earlier[stage.teacher]) for earlier in group.results])
+            layout, [variables_of(earlier[stage.teacher]) for earlier in group.results])
         for epoch in range(done + 1, stage.epochs + 1):
             started = time.perf_counter()
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,
