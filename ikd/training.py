@@ -81,10 +81,7 @@ def make_step(prepared, teacher, data, config, axis_name):
                 (logits, taps), updates = model.apply(
                     variables, x, train=True, mutable=['batch_stats', 'moments', 'attention'],
                     rngs={'dropout': dropout_key})
-            moments = updates.get('moments', {}) if config.method.bn == 'batch' else {}
-            # A BatchNorm that this pass applied with its running averages has no moments.
-            statistics = unflatten_dict(flatten_dict(state.batch_stats) | flatten_dict(moments))
-            frozen = jax.lax.stop_gradient({**variables, 'batch_stats': statistics})
+            frozen = frozen_variables(variables, updates.get('moments', {}) if config.method.bn == 'batch' else {})
             explain = partial(explainers.explain, model=model, variables=frozen, images=x)
             progress = state.step / (steps * (stage.span or stage.epochs))
             batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
@@ -105,6 +102,15 @@ def make_step(prepared, teacher, data, config, axis_name):
         return State(state.seed, state.step + 1, params, batch_stats, opt_state, extra), report
 
     return step
+
+
+def frozen_variables(variables, moments):
+    """What a network is explained with, constants: its variables, with `moments` in the place of running averages.
+
+    A BatchNorm has no moments that was applied with its running averages, or is not `models.BatchNorm`.
+    """
+    statistics = unflatten_dict(flatten_dict(variables['batch_stats']) | flatten_dict(moments))
+    return jax.lax.stop_gradient({**variables, 'batch_stats': statistics})
 
 
 def losses_of(stage, batch):
