@@ -16,11 +16,12 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ikd import data, parallel, training
+from ikd import data, parallel
 from ikd.data.stream import ahead, unread
 from ikd.device_time import busy_share, busy_time, device_events, slowest
 from ikd.explainers.maps import grad
 from ikd.modules import shipped
+from ikd.stages import variables_of
 from ikd.timed_steps import Steps, dataset, images_for, settings
 from ikd.timing import paired_times, times_of
 
@@ -44,7 +45,7 @@ def explanation_pass(pairs):
     images = steps.put(np.float32(digits.train_images[:128]) / 255)
     explain = jax.jit(partial(grad, steps.model),
                       compiler_options=parallel.way(steps.layout, convolves=True).compiler_options)
-    variables = training.variables_of(steps.state)
+    variables = variables_of(steps.state)
     seconds = times_of(lambda: jax.block_until_ready(explain(variables, images)), pairs)
     operations = 128 * (1 + 10) * 2 * resnet8_products()
     ideal = operations / GFLOPS / 1e9

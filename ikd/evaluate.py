@@ -33,7 +33,6 @@ from ikd.explainers import EXPLAINERS, explainer_options
 from ikd.explainers.catalogue import NAMES
 from ikd.files import open_folder, output_path, save_figure, write_json
 from ikd.modules import run_config, take_config
-from ikd.networks import describe
 from ikd.parallel import MATMUL
 from ikd.progress import Progress
 from ikd.provenance import provenance
@@ -122,6 +121,18 @@ def changed_options(trained):
     return [name for name in usual if options.get(name, usual[name]) != usual[name]]
 
 
+def facts(trained, options, confused):
+    """What evaluation.json has as `run`, but for the time it took: of what, on how many images, with what."""
+    config, known, n = trained.config, provenance(), len(trained.dataset.test_images)
+    return {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,
+            'explainer': config.method.explainer, 'explainer_options': explainer_options(config),
+            'changed_options': changed_options(trained), 'similarity': config.method.similarity,
+            'seed': trained.seed, 'precision': config.precision, 'confused': confused.title if confused else None,
+            'images': min(options.images, n), 'robustness_images': min(options.test_images, n), 'test_images': n,
+            'commit': known['git_commit'], 'versions': known['versions'], 'device': known['device'],
+            'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
+
+
 def main(argv):
     """Measure, write, print."""
     started, options = time.perf_counter(), parse(argv)
@@ -137,25 +148,12 @@ def main(argv):
     if options.confused:
         confused = load(options.confused, options.seed, options.data)
         same_data(trained, confused)
-    config = trained.config
-    keep_compiled(config.cache_dir)
+    keep_compiled(trained.config.cache_dir)
     out = output_path(options, 'evaluation')
     open_folder(out)
     found = evaluate(trained, options, confused)
-    facts = provenance()
-    run = {'method': config.method.name, 'model': config.model.name, 'dataset': config.data.name,
-           'explainer': config.method.explainer, 'explainer_options': explainer_options(config),
-           'changed_options': changed_options(trained), 'similarity': config.method.similarity,
-           'seed': trained.seed, 'precision': config.precision,
-           'confused': f'{describe(confused.config)}, seed {confused.seed}' if confused else None,
-           'images': min(options.images, len(trained.dataset.test_images)),
-           'robustness_images': min(options.test_images, len(trained.dataset.test_images)),
-           'test_images': len(trained.dataset.test_images),
-           'commit': facts['git_commit'], 'versions': facts['versions'], 'device': facts['device'],
-           'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-           'seconds': time.perf_counter() - started}
-    result = rounded({'run': run, **found})
-    title = f'{describe(config)}, seed {trained.seed}'
+    run = {**facts(trained, options, confused), 'seconds': time.perf_counter() - started}
+    result, title = rounded({'run': run, **found}), trained.title
     figures = {'confusion.png': confusion_figure(result['network'], title),
                'reliability.png': reliability_figure(result['network'], title)}
     if result['curves']:

@@ -25,7 +25,8 @@ from ikd.progress import Progress
 from ikd.provenance import provenance
 from ikd.recipes import EXPLAINED, recipe
 from ikd.run_data import checks_pixels, load_data
-from ikd.training import state_shapes, variables_of
+from ikd.stages import variables_of
+from ikd.training import state_shapes
 from ikd.trials import adopt, make_job, train_group
 from ikd.validation import resolve, usual
 

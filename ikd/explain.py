@@ -156,7 +156,6 @@ def main(argv):
 
     from ikd.compiled import keep_compiled
     from ikd.evaluation.images import explain_images
-    from ikd.networks import describe
     from ikd.pictures.overlays import overlay_figure
     from ikd.progress import Progress
     from ikd.trained import load
@@ -171,7 +170,6 @@ def main(argv):
     names, images, labels = read(paths, dataset.image_shape, trained.class_names) if paths else examples(
         trained)
     open_folder(out)
-    title = f'{describe(config)}, seed {trained.seed}'
     pictures = picture_names(names, (options.explainers or explainers[0]).replace(',', '-'))
     with closing(Progress((len(explainers) + 1) * len(names), unit='image')) as progress:
         def done(images, text='explained'):
@@ -184,8 +182,9 @@ def main(argv):
         for i, picture in enumerate(pictures):
             rows = {name: (explained.maps[name][i], explained.similarities[name][i]) for name in explainers}
             truth = f'; the true class: {trained.class_names[labels[i]]}' if labels[i] >= 0 else ''
+            title = trained.title + truth
             figure = overlay_figure(pathlib.PurePath(names[i]).name, images[i], explained.classes[i], rows,
-                                    explained.probabilities[i], int(labels[i]), trained.class_names, title + truth,
+                                    explained.probabilities[i], int(labels[i]), trained.class_names, title,
                                     config.method.similarity, notes)
             save_figure(figure, out / picture)
             done(1, 'drawn')

@@ -5,6 +5,7 @@ import numpy as np
 from ikd import data, parallel, training
 from ikd.config import default
 from ikd.networks import prepare_stages
+from ikd.stages import variables_of
 from ikd.validation import resolve
 
 
@@ -42,7 +43,7 @@ class Steps:
         shape = images.image_shape
         told = prepared.stage.teacher
         self.knowledge = {} if told is None else self.put(
-            training.variables_of(training.new_state(1, stages[told], shape)))
+            variables_of(training.new_state(1, stages[told], shape)))
         self.state = parallel.join(self.layout, [training.new_state(seed, prepared, shape) for seed in range(trials)])
         self.order = self.program.order(self.state)
         self.data = images.train_images, images.train_labels

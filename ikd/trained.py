@@ -39,7 +39,12 @@ class Trained(NamedTuple):
     seed: int
 
     def __repr__(self):  # a notebook would show every weight
-        return f'Trained({describe(self.config)}, seed {self.seed})'
+        return f'Trained({self.title})'
+
+    @property
+    def title(self):
+        """`mlp after le (Grad) on mnist, seed 0`."""
+        return f'{describe(self.config)}, seed {self.seed}'
 
     @property
     def class_names(self):

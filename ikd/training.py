@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ikd import explainers, feed, keys, metrics, models, parallel
 from ikd.data.inputs import AUGMENTATIONS, normalise
@@ -80,8 +81,7 @@ def make_step(prepared, teacher, data, config, axis_name):
                 (logits, taps), updates = model.apply(
                     variables, x, train=True, mutable=['batch_stats', 'moments', 'attention'],
                     rngs={'dropout': dropout_key})
-            moments = updates.get('moments') if config.method.bn == 'batch' else None
-            frozen = jax.lax.stop_gradient({**variables, 'batch_stats': moments or state.batch_stats})
+            frozen = frozen_variables(variables, updates.get('moments', {}) if config.method.bn == 'batch' else {})
             explain = partial(explainers.explain, model=model, variables=frozen, images=x)
             progress = state.step / (steps * (stage.span or stage.epochs))
             batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
@@ -102,6 +102,15 @@ def make_step(prepared, teacher, data, config, axis_name):
         return State(state.seed, state.step + 1, params, batch_stats, opt_state, extra), report
 
     return step
+
+
+def frozen_variables(variables, moments):
+    """What a network is explained with, constants: its variables, with `moments` in the place of running averages.
+
+    A BatchNorm has no moments that was applied with its running averages, or is not `models.BatchNorm`.
+    """
+    statistics = unflatten_dict(flatten_dict(variables['batch_stats']) | flatten_dict(moments))
+    return jax.lax.stop_gradient({**variables, 'batch_stats': statistics})
 
 
 def losses_of(stage, batch):

@@ -17,6 +17,7 @@ from ikd.journal import Journal, read_records
 from ikd.networks import final_model, prepare_stages
 from ikd.pictures.explanations import explanations
 from ikd.program import pad_test
+from ikd.stages import variables_of
 
 
 class Job(NamedTuple):
@@ -157,6 +158,27 @@ def stage_records(job, seed, before, epochs):
             if before < record['epoch'] <= before + epochs]
 
 
+def resume(group, index, before, begun, saved):
+    """Where a stage goes on, from the States `begun` or its newest checkpoints: (host States, rests, done, first).
+
+    rests: of each seed what is kept of a cut epoch (`rest_of`), or None. done: how many epochs are finished; first:
+    the next one's step to go on with. saved: the managers of the checkpoints. What is trained again leaves the
+    journals.
+    """
+    job, prepared = group.job, group.job.stages[index]
+    stage, steps = prepared.stage, prepared.program.steps
+    interval = job.config.checkpoint_every * steps
+    found = processes.shared(lambda: checkpoint.newest(saved, begun, interval), begun)
+    states, rests = zip(*found or [(state, None) for state in begun])
+    done, first = divmod(int(states[0].step) - int(begun[0].step), steps)
+    processes.from_first(lambda: [journal.expect(before + done) for journal in group.journals])
+    if done < stage.epochs:
+        for journal in group.journals:
+            journal.rewind(before + done, before + stage.epochs)
+    group.progress.skip(done * steps + first)
+    return states, rests, done, first
+
+
 def train_stage(group, index, before):
     """Train a stage, from its newest checkpoint if there is one: the host State of each seed."""
     job, prepared = group.job, group.job.stages[index]
@@ -166,19 +188,11 @@ def train_stage(group, index, before):
     with ExitStack() as stack:
         saved = processes.agree(lambda: [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
                                          for seed in group.seeds])
-        interval = job.config.checkpoint_every * program.steps
-        found = processes.shared(lambda: checkpoint.newest(saved, begun, interval), begun)
-        states, rests = zip(*found or [(state, None) for state in begun])
         place = int(begun[0].step)  # where on its schedule the stage begins
-        done, first = divmod(int(states[0].step) - place, program.steps)
-        processes.from_first(lambda: [journal.expect(before + done) for journal in group.journals])
-        if done < stage.epochs:
-            for journal in group.journals:
-                journal.rewind(before + done, before + stage.epochs)
-        group.progress.skip(done * program.steps + first)
+        states, rests, done, first = resume(group, index, before, begun, saved)
         state = parallel.join(layout, states)
         knowledge = {} if stage.teacher is None else parallel.join(
-            layout, [training.variables_of(earlier[stage.teacher]) for earlier in group.results])
+            layout, [variables_of(earlier[stage.teacher]) for earlier in group.results])
         for epoch in range(done + 1, stage.epochs + 1):
             started = time.perf_counter()
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,

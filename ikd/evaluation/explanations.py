@@ -1,5 +1,6 @@
 """How good explainers are, by measures that each look at one thing: numbers over test images, with intervals."""
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,69 +69,13 @@ def examiner(trained, measures, most=100, size=50, confused=None):
     `told_apart`, `after_randomisation`. likeness: the function of that name, beside what `confused`, a Trained, takes
     for what, by default the network itself.
     """
-    dataset, variables = trained.dataset, trained.variables
-    shape, shares, key = dataset.image_shape, fractions(), jax.random.key(0)
-    masks, batched = squares(shape[:2]), [measure for measure in measures if measure not in RANKED]
-
-    def compiled(function):
-        return jax.jit(at_precision(trained, function))
-
-    def network(variables):
-        return lambda images: trained.model.apply(variables, images, train=False)[0]
-
-    @compiled
-    def facts(variables, images):
-        f = network(variables)
-        logits = f(images)
-        lost = drops(f, images, masks) if 'infidelity' in measures else None
-        return logits.argmax(-1), logits - f(jnp.zeros_like(images)), lost
-
-    @compiled
-    def curve(variables, first, last, values, classes):
-        return morph(network(variables), first, last, values, classes, shares, key)
-
-    @jax.jit
-    def neighbours(key, pixels):
-        return trained.inputs(nearby(key, pixels, RADIUS))
-
-    def looked_at(rows, real):
-        pixels, width = dataset.test_images[rows].astype(np.float32), min(shape[:2]) / 8
-        blurred = ndimage.gaussian_filter(pixels, (0, width, width, 0), mode='nearest')
-        images = trained.inputs(pixels)
-        return pixels, images, trained.inputs(blurred), *facts(variables, images), real
-
-    n = len(dataset.test_labels[:most])
-    batches = [looked_at(*batch) for batch in rows_in_batches(n, at_a_time(trained, size))] if batched else []
-
-    change = jax.jit(relative_change)
+    batched = [measure for measure in measures if measure not in RANKED]
+    take = values_of(trained, batched, most, size) if batched else lambda name, tick: {}
     whole = {'discriminativeness': told_apart, 'sanity': after_randomisation,
              'likeness': partial(likeness, confused=confused)}
 
-    @compiled
-    def summaries(maps, values, gained, lost):
-        ways = {'infidelity': lambda: infidelity(values, masks, lost), 'sparseness': lambda: gini(maps),
-                'completeness': lambda: incompleteness(maps, gained)}
-        return {measure: way() for measure, way in ways.items() if measure in measures}
-
     def judge(name, tick=lambda: None):
-        explain = jax.jit(explain_function(trained, name))
-        parts = []
-        for pixels, images, blurred, classes, gained, lost, real in batches:
-            maps = explain(variables, images)
-            own = of_class(pixel_values(maps, shape[:2]), classes)
-            told = pixel_values(contributions(name, maps, images), shape[:2])
-            found = summaries(maps, told, gained, lost)
-            if 'deletion' in measures:
-                found['deletion'] = curve(variables, images, jnp.zeros_like(images), own, classes)
-            if 'insertion' in measures:
-                found['insertion'] = curve(variables, blurred, images, own, classes)
-            if 'max_sensitivity' in measures:
-                changes = [change(maps, explain(variables, neighbours(one, pixels)))
-                           for one in jax.random.split(key, NEIGHBOURS)]
-                found['max_sensitivity'] = jnp.max(jnp.stack(changes), 0)
-            parts.append({measure: np.asarray(value)[real] for measure, value in found.items()})
-            tick()
-        values = {measure: np.concatenate([part[measure] for part in parts]) for measure in batched}
+        values, shares = take(name, tick), fractions()
         curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
         found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
                  for measure, value in values.items()}
@@ -142,6 +87,102 @@ def examiner(trained, measures, most=100, size=50, confused=None):
                 {**curves, 'fractions': shares} if curves else {})
 
     return judge
+
+
+class Seen(NamedTuple):
+    """A batch of test images as the network sees them, whoever explains it.
+
+    pixels: float32 [b, h, w, c] in [0, 255]. images, blurred: these, and these blurred by an eighth of their side, as
+    the network takes them. classes: the predicted ones, int [b]. gained [b, k]: what the logits gain over those of
+    the network's zero. lost [b, s, k]: of `drops`, None without masks. real: bool [b], not what fills the last batch.
+    """
+    pixels: np.ndarray
+    images: jax.Array
+    blurred: jax.Array
+    classes: jax.Array
+    gained: jax.Array
+    lost: jax.Array | None
+    real: np.ndarray
+
+
+def network(trained, variables):
+    """The function of images that gives their logits [b, k], in evaluation mode."""
+    return lambda images: trained.model.apply(variables, images, train=False)[0]
+
+
+def compiled(trained, function):
+    """A pure function, compiled at the precision of the network's run."""
+    return jax.jit(at_precision(trained, function))
+
+
+def seen(trained, masks, most, size):
+    """The first `most` test images in batches, a list of Seen; masks: of `drops`, or None."""
+    dataset = trained.dataset
+
+    @partial(compiled, trained)
+    def facts(variables, images):
+        f = network(trained, variables)
+        logits = f(images)
+        lost = None if masks is None else drops(f, images, masks)
+        return logits.argmax(-1), logits - f(jnp.zeros_like(images)), lost
+
+    def looked_at(rows, real):
+        pixels, width = dataset.test_images[rows].astype(np.float32), min(dataset.image_shape[:2]) / 8
+        blurred = ndimage.gaussian_filter(pixels, (0, width, width, 0), mode='nearest')
+        images = trained.inputs(pixels)
+        return Seen(pixels, images, trained.inputs(blurred), *facts(trained.variables, images), real)
+
+    n = len(dataset.test_labels[:most])
+    return [looked_at(*batch) for batch in rows_in_batches(n, at_a_time(trained, size))]
+
+
+def values_of(trained, measures, most, size):
+    """The function take(explainer, tick), which takes measures that are not `RANKED`; arguments as of `examiner`.
+
+    It gives {measure: values of n images}: `deletion` and `insertion` [n, s], at `fractions` of the pixels, others
+    [n, k], of each class's map, or [n]. tick() is called for every batch.
+    """
+    shape, key, variables = trained.dataset.image_shape[:2], jax.random.key(0), trained.variables
+    masks, change = squares(shape), jax.jit(relative_change)
+    batches = seen(trained, masks if 'infidelity' in measures else None, most, size)
+
+    @partial(compiled, trained)
+    def curve(variables, first, last, values, classes):
+        return morph(network(trained, variables), first, last, values, classes, fractions(), key)
+
+    @jax.jit
+    def neighbours(key, pixels):
+        return trained.inputs(nearby(key, pixels, RADIUS))
+
+    @partial(compiled, trained)
+    def summaries(maps, values, gained, lost):
+        ways = {'infidelity': lambda: infidelity(values, masks, lost), 'sparseness': lambda: gini(maps),
+                'completeness': lambda: incompleteness(maps, gained)}
+        return {measure: way() for measure, way in ways.items() if measure in measures}
+
+    def of_batch(name, explain, batch):
+        images, maps = batch.images, explain(variables, batch.images)
+        own = of_class(pixel_values(maps, shape), batch.classes)
+        told = pixel_values(contributions(name, maps, images), shape)
+        found = summaries(maps, told, batch.gained, batch.lost)
+        if 'deletion' in measures:
+            found['deletion'] = curve(variables, images, jnp.zeros_like(images), own, batch.classes)
+        if 'insertion' in measures:
+            found['insertion'] = curve(variables, batch.blurred, images, own, batch.classes)
+        if 'max_sensitivity' in measures:
+            changes = [change(maps, explain(variables, neighbours(one, batch.pixels)))
+                       for one in jax.random.split(key, NEIGHBOURS)]
+            found['max_sensitivity'] = jnp.max(jnp.stack(changes), 0)
+        return {measure: np.asarray(value)[batch.real] for measure, value in found.items()}
+
+    def take(name, tick):
+        explain, parts = jax.jit(explain_function(trained, name)), []
+        for batch in batches:
+            parts.append(of_batch(name, explain, batch))
+            tick()
+        return {measure: np.concatenate([part[measure] for part in parts]) for measure in measures}
+
+    return take
 
 
 def told_apart(trained, name, most):

@@ -1,7 +1,8 @@
 """Class activation maps: what a feature map holds, weighted by what it means to a class.
 
 A [b, h', w', c'] is the value of `tap` (default: the network's last feature map), g its gradient d a_k / d A. Only
-the network after the tap is differentiated. Maps are not upsampled; relu=False leaves the last ReLU out.
+the network after the tap is differentiated. Maps are not upsampled, but for Guided Grad-CAM; relu=False leaves the
+last ReLU out, of Guided Grad-CAM that of its factor Grad-CAM.
 """
 import jax
 import jax.numpy as jnp

@@ -21,25 +21,21 @@ def lrp_epsilon(model, variables, images, epsilon=1e-6, class_chunk=None, classe
     """
     if epsilon <= 0:
         raise InputError(f'epsilon is {epsilon}; it must be positive')
-
-    def logits(x):
-        return model.apply(variables, x, train=False)[0]
-
-    run = propagated(logits, images, epsilon_rules(epsilon), 'lrp_epsilon')
-    maps = class_gradients(run, images, class_chunk, whole_network(variables, len(images)), classes)
-    size = jnp.abs(of_classes(logits(images), classes))
-    return images[:, None] * maps * spread(size / (size + epsilon), maps)
+    found, logits, _ = shares('lrp_epsilon', epsilon_rules(epsilon), model, variables, images, class_chunk, classes)
+    size = jnp.abs(of_classes(logits, classes))
+    return images[:, None] * found * spread(size / (size + epsilon), found)
 
 
-def shares(name, model, variables, images, class_chunk, classes):
-    """(shares [b, k, h, w, c], logits [b, k], run) by the z+ rule.
+def shares(name, rules, model, variables, images, class_chunk, classes):
+    """(shares [b, k, h, w, c], logits [b, k], run) by the rules of the explainer called `name`.
 
-    The share of every pixel in one unit of relevance of every class, or of `classes`; they are gradients of run.
+    The share of every pixel in one unit of relevance of every class, or of `classes`: the gradients of run, which
+    under the rules of epsilon are still to be multiplied by the pixel.
     """
     def logits(x):
         return model.apply(variables, x, train=False)[0]
 
-    run = propagated(logits, images, Z_PLUS_RULES, name)
+    run = propagated(logits, images, rules, name)
     found = class_gradients(run, images, class_chunk, whole_network(variables, len(images)), classes)
     return found, logits(images), run
 
@@ -52,7 +48,7 @@ def lrp_z_plus(model, variables, images, class_chunk=None, classes=None):
     sum is a layer like others. A map adds up to the logit, but for what reaches a neuron to which no input adds: one
     that its bias makes active, or a logit below zero that nothing speaks for.
     """
-    found, logits, _ = shares('lrp_z_plus', model, variables, images, class_chunk, classes)
+    found, logits, _ = shares('lrp_z_plus', Z_PLUS_RULES, model, variables, images, class_chunk, classes)
     return found * spread(of_classes(logits, classes), found)
 
 
@@ -63,10 +59,9 @@ def contrastive_lrp(model, variables, images, relu=True, class_chunk=None, class
     all other classes. The score is the logit's absolute value, as in the authors' code, so that a class below zero is
     explained like any other; unlike theirs, the rule is z+ at the pixels too, where it is z^B. relu=False keeps the
     sign; the map then adds up to zero where all classes keep as much of their relevance, of which `lrp_z_plus` tells
-    what is lost. Relevance is linear in what it begins with, so all classes cost as much as
-    `lrp_z_plus`.
+    what is lost. Relevance is linear in what it begins with, so all classes cost as much as `lrp_z_plus`.
     """
-    found, logits, run = shares('contrastive_lrp', model, variables, images, class_chunk, classes)
+    found, logits, run = shares('contrastive_lrp', Z_PLUS_RULES, model, variables, images, class_chunk, classes)
     every = found.sum(1) if classes is None else jax.grad(lambda x: run(x).sum())(images)
     others = (every[:, None] - found) / (logits.shape[-1] - 1)
     maps = (found - others) * spread(jnp.abs(of_classes(logits, classes)), found)

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from ikd.data.images import visible
 from ikd.explainers.catalogue import SLOPES
 from ikd.files import any_script
+from ikd.pictures import in_lines
 from ikd.words import number
 
 MOST_CLASSES = 10
@@ -67,12 +68,13 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
     """
     n, k = similarities.shape
     columns = min(k, MOST_CLASSES)
-    height = 1.4 * n + 0.6
-    figure = Figure(figsize=(1.1 * (columns + 1) + 0.2, height), dpi=110)
+    width = 1.1 * (columns + 1) + 0.2
+    title = in_lines(title + (f'; the {columns} most alike of {k} classes' if columns < k else ''), 12 * width)
+    above = 0.6 + 0.17 * title.count('\n')
+    height = 1.4 * n + above
+    figure = Figure(figsize=(width, height), dpi=110)
     grid = figure.subplots(n, columns + 1, squeeze=False)
-    figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - 0.6 / height, wspace=0.06, hspace=0.42)
-    if columns < k:
-        title += f'; the {columns} most alike of {k} classes'
+    figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - above / height, wspace=0.06, hspace=0.42)
     figure.suptitle(title, y=1 - 0.1 / height, va='top', fontsize=10)
     for row, image in enumerate(images):
         true, predicted = labels[row], probabilities[row].argmax()

@@ -1,10 +1,9 @@
 """Picture of a matrix over classes: Figure 2 of 2009.09140."""
-import textwrap
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ikd.pictures import in_lines
 from ikd.words import number
 
 FIELD = 0.44  # inches, with a number in it
@@ -57,7 +56,7 @@ def matrix_figure(matrices, class_names, title, marked=(), note=''):
     below += 0.22 * (note.count('\n') + 1) if note else 0
     across = left + side + (0.2 if k <= MOST_NUMBERED else 0.8)
     width = max(across * len(matrices), 3.5)
-    title = textwrap.fill(title, int(11 * width), break_on_hyphens=False)
+    title = in_lines(title, 11 * width)
     height = below + side + 0.75 + 0.18 * title.count('\n')
     figure = Figure(figsize=(width, height), dpi=110)
     figure.text(0.15 / width, 1 - 0.12 / height, title, fontsize=11, va='top')

@@ -1,12 +1,10 @@
 """What `python -m ikd.evaluate` shows of its numbers: pictures, and tables as text."""
-import textwrap
-
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from ikd.evaluation.explanations import MEASURES
-from ikd.pictures import COLOURS
+from ikd.pictures import COLOURS, in_lines
 from ikd.pictures.matrix import FIELD, MOST_NUMBERED
 from ikd.tables.markdown import lines_of
 from ikd.words import number
@@ -23,7 +21,7 @@ def reliability_figure(network, title):
     left, width = [one['low'] for one in bins], bins[0]['high'] - bins[0]['low']
     figure = Figure(figsize=(5, 5.9), dpi=110, layout='constrained')
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(in_lines(title, 60), fontsize=10)
     upper.plot([0, 1], [0, 1], color='#888888', linewidth=1, linestyle='--', label='perfectly calibrated')
     upper.bar(left, [one['accuracy'] for one in bins], width, align='edge', color=COLOURS[0], edgecolor='white',
               label='accuracy')
@@ -58,7 +56,7 @@ def confusion_figure(network, title):
         axes.set_yticks(range(k), names, fontsize=size, parse_math=False)
     else:
         axes.set(xticks=[], yticks=[])
-    figure.suptitle(textwrap.fill(title, int(14 * side), break_on_hyphens=False), fontsize=9)
+    figure.suptitle(in_lines(title, 14 * side), fontsize=9)
     axes.set(xlabel='predicted', ylabel='true class')
     if k <= MOST_NUMBERED:
         for (row, column), count in np.ndenumerate(counts):
@@ -75,7 +73,7 @@ def curves_figure(result, title):
     kinds = [kind for kind in ('deletion', 'insertion') if any(kind in curve for curve in result['curves'].values())]
     figure = Figure(figsize=(4.6 * len(kinds), 4.4 + 0.1 * len(result['curves'])), dpi=110, layout='constrained')
     title = f"{title}: {result['run']['images']} test images"
-    figure.suptitle(textwrap.fill(title, 56 * len(kinds), break_on_hyphens=False), fontsize=10)
+    figure.suptitle(in_lines(title, 56 * len(kinds)), fontsize=10)
     for kind, axes in zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0]):
         for place, (name, curve) in enumerate(result['curves'].items()):
             area = number(result['explainers'][name][kind]['value'], decimals=3)

@@ -1,11 +1,9 @@
 """Picture of two orders side by side: what explainers teach and how well they tell classes apart (Figure 3)."""
-import textwrap
-
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
-from ikd.pictures import COLOURS
+from ikd.pictures import COLOURS, in_lines
 from ikd.tables.statistics import mean_and_std
 
 
@@ -44,13 +42,13 @@ def ordering_figure(panels, title, note=''):
     """
     rows = len(panels)
     below = 0.25 + 0.2 * (note.count('\n') + 1)
-    lines = textwrap.wrap(title, 120)
-    above = 0.65 + 0.2 * len(lines)
+    title = in_lines(title, 120)
+    above = 0.85 + 0.2 * title.count('\n')
     height = 3.1 * rows + above - 0.35 + below
     figure = Figure(figsize=(10.5, height), dpi=110)
     grid = figure.subplots(rows, 2, squeeze=False)
     figure.subplots_adjust(0.075, (below + 0.45) / height, 0.985, 1 - above / height, wspace=0.2, hspace=0.42)
-    figure.text(0.015, 1 - 0.12 / height, '\n'.join(lines), fontsize=11, va='top')
+    figure.text(0.015, 1 - 0.12 / height, title, fontsize=11, va='top')
     figure.text(0.015, 0.1 / height, note, fontsize=8, va='bottom', color='#333333')
     for (name, accuracies, baseline, scores), (left, right) in zip(panels, grid):
         explainers = list(accuracies)

@@ -11,7 +11,7 @@ from ikd.evaluation import class_cosines as class_cosines_module
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike, pair_ranks
 from ikd.trained import Trained, explain_function, image_batches
 from ikd.validation import resolve
-from tests.evaluation.linear import Linear
+from tests.evaluation.networks import random_weights, trained_linear
 
 
 @pytest.fixture(scope='module')
@@ -22,13 +22,9 @@ def digits_set():
 @pytest.fixture(scope='module')
 def linear(digits_set):
     """A Trained linear network with random weights, that of class 3 zero, explained by its gradient."""
-    config = default()
-    config.model.name = 'mlp'
-    model = Linear(10)
-    weights = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
+    weights = random_weights()
     weights[:, 3] = 0
-    variables = {'params': {'Dense_0': {'kernel': weights, 'bias': np.zeros(10, np.float32)}}}
-    return Trained(resolve(config), digits_set, model, variables, 0)
+    return trained_linear(weights, dataset=digits_set)
 
 
 def test_of_a_linear_network_they_are_the_cosines_of_its_weights(linear):

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from ikd import data, models
-from ikd.config import default
 from ikd.evaluation.discriminativeness import (
     average_ranks,
     discriminativeness,
@@ -13,18 +11,8 @@ from ikd.evaluation.discriminativeness import (
     score,
     spearman,
 )
-from ikd.trained import Trained, explain_function
-from ikd.validation import resolve
-
-
-def trained_of(name, explainer=None, change=lambda params: params, seed=0):
-    """A Trained network with the digits as they are, 8x8, and initial weights."""
-    config = default()
-    config.update_from_flattened_dict({'model.name': name, 'method.explainer': explainer})
-    model = models.create(name, 10)
-    variables = {'batch_stats': {}, **models.init(model, jax.random.key(seed), (8, 8, 1))}
-    variables['params'] = change(variables['params'])
-    return Trained(resolve(config), data.load('digits'), model, variables, 0)
+from ikd.trained import explain_function
+from tests.evaluation.networks import trained_of
 
 
 def tied_values():
@@ -115,12 +103,10 @@ def test_protocol_in_a_loop(name, explainer):
 
 def test_maps_that_say_the_same_of_every_class_tell_nothing_apart():
     """All columns of the last layer alike: rho is 1, D is 0. Multiples of -1 are as like in rank."""
-    def alike(params):
-        last = params['Dense_2']['kernel']
-        signs = np.where(np.arange(10) % 2, -1, 1).astype(np.float32)
-        return {**params, 'Dense_2': {**params['Dense_2'], 'kernel': np.asarray(last)[:, :1] * signs}}
-
-    found = discriminativeness(trained_of('mlp', 'grad', alike), most=20)
+    trained = trained_of('mlp', 'grad')
+    last, signs = trained.variables['params']['Dense_2'], np.where(np.arange(10) % 2, -1, 1).astype(np.float32)
+    last['kernel'] = np.asarray(last['kernel'])[:, :1] * signs
+    found = discriminativeness(trained, most=20)
     for reading in found.values():
         assert reading['all']['score'] == pytest.approx(0, abs=1e-6) == reading['runner_up']['score']
     assert found['absolute']['all']['rho'] == pytest.approx(1) and found['signed']['all']['rho'] < 0

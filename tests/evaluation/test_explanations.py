@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ikd import data
 from ikd import trained as trained_networks
-from ikd.config import default
 from ikd.evaluation import explanations
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.explanations import MEASURES, examiner, over_classes
@@ -16,9 +14,7 @@ from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby
 from ikd.evaluation.sparseness import gini
 from ikd.parallel import MATMUL
-from ikd.trained import Trained
-from ikd.validation import resolve
-from tests.evaluation.linear import Linear
+from tests.evaluation.networks import Linear, random_weights, trained_linear
 
 N = 30
 
@@ -26,11 +22,7 @@ N = 30
 @pytest.fixture(scope='module')
 def linear():
     """A Trained linear network with random weights, so sure that it can lose something."""
-    config = default()
-    config.model.name = 'mlp'
-    weights = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
-    variables = {'params': {'Dense_0': {'kernel': weights, 'bias': np.arange(10, dtype=np.float32)}}}
-    return Trained(resolve(config), data.load('digits'), Linear(10), variables, 0)
+    return trained_linear(random_weights(), np.arange(10))
 
 
 @pytest.fixture(scope='module')

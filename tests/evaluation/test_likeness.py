@@ -5,24 +5,17 @@ import pytest
 from scipy.stats import spearmanr
 
 from ikd import data
-from ikd.config import default
 from ikd.errors import InputError
 from ikd.evaluation.likeness import likeness, read, rho
 from ikd.explainers import explain
-from ikd.trained import Trained
-from ikd.validation import resolve
-from tests.evaluation.linear import Linear
+from tests.evaluation.networks import random_weights, trained_linear
 
 OTHERS = ~np.eye(10, dtype=bool)
 
 
 def linear(seed, digits, weights=None):
     """A Trained linear network with random weights."""
-    config = default()
-    config.model.name = 'mlp'
-    weights = np.random.default_rng(seed).normal(size=(64, 10)).astype(np.float32) if weights is None else weights
-    variables = {'params': {'Dense_0': {'kernel': weights, 'bias': np.zeros(10, np.float32)}}}
-    return Trained(resolve(config), digits, Linear(10), variables, 0)
+    return trained_linear(random_weights(seed) if weights is None else weights, dataset=digits)
 
 
 @pytest.fixture(scope='module')

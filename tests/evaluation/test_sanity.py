@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from ikd import data, models
-from ikd.config import default
+from ikd import models
 from ikd.evaluation.sanity import cascade, parts_in_order
 from ikd.explainers import EXPLAINERS
-from ikd.trained import Trained, explain_function
-from ikd.validation import resolve
+from ikd.trained import explain_function
+from tests.evaluation.networks import trained_of
 
 
 class OwnHead(nn.Module):
@@ -21,14 +20,6 @@ class OwnHead(nn.Module):
     def __call__(self, images, train=False):
         x = nn.tanh(nn.Dense(16)(images.reshape(len(images), -1)))
         return x @ self.param('kernel', nn.initializers.normal(), (16, self.num_classes)), {}
-
-
-def trained_of(name, seed):
-    config = default()
-    config.model.name = name
-    model = models.create(name, 10)
-    variables = {'batch_stats': {}, **models.init(model, jax.random.key(seed), (8, 8, 1))}
-    return Trained(resolve(config), data.load('digits'), model, variables, 0)
 
 
 @pytest.mark.parametrize('name, first, last, count', [
@@ -45,12 +36,12 @@ def test_parts_come_in_the_order_of_the_image(name, first, last, count):
 
 def test_randomised_from_the_top_down():
     """In the end the network is a new one; its maps' correlations with the old ones are SciPy's."""
-    trained, n = trained_of('mlp', 0), 30
+    trained, n = trained_of('mlp', seed=0), 30
     steps = cascade(trained, 'grad', most=n, seed=5)
     assert [step['part'] for step in steps] == [None, 'Dense_2', 'Dense_1', 'Dense_0']
     assert steps[0]['absolute']['rho'] == pytest.approx(1) == steps[0]['signed']['rho']
     assert steps[1]['signed']['rho'] != steps[2]['signed']['rho']
-    new = trained_of('mlp', 5).variables
+    new = trained_of('mlp', seed=5).variables
     images, labels = trained.dataset.test_images[:n] / np.float32(255), trained.dataset.test_labels[:n]
     explain = jax.jit(explain_function(trained, 'grad'))
     before, after = (np.asarray(explain(v, images))[np.arange(n), labels].reshape(n, -1)
@@ -64,7 +55,7 @@ def test_randomised_from_the_top_down():
 def test_maps_without_colours_are_read_without_signs_too(monkeypatch):
     """Here the gradient, of images that have one colour: the readings are those of the gradient."""
     monkeypatch.setitem(EXPLAINERS, 'flat', lambda *args, **options: EXPLAINERS['grad'](*args, **options)[..., 0])
-    trained = trained_of('mlp', 0)
+    trained = trained_of('mlp', seed=0)
     for flat, grad in zip(cascade(trained, 'flat', most=20), cascade(trained, 'grad', most=20)):
         assert flat['absolute']['rho'] == pytest.approx(grad['absolute']['rho'], abs=1e-5)
         assert flat['as_is']['rho'] == pytest.approx(grad['signed']['rho'], abs=1e-5)
@@ -73,14 +64,14 @@ def test_maps_without_colours_are_read_without_signs_too(monkeypatch):
 
 def test_new_weights_that_are_the_old_ones_change_nothing():
     """Statistics included; an image whose map is zero is counted, not correlated."""
-    trained = trained_of('cnn2', 5)
+    trained = trained_of('cnn2', seed=5)
     for step in cascade(trained, most=40, seed=5):
         assert step['as_is']['rho'] == pytest.approx(1) and 0 < step['as_is']['undefined'] < 40
 
 
 def test_statistics_are_new_with_their_layer():
     """BatchNorm that has been moved is as at the start once its part is new; the weights are the old ones."""
-    trained = trained_of('cnn2', 5)
+    trained = trained_of('cnn2', seed=5)
     draw = np.random.default_rng(0)
     moved = jax.tree.map(lambda leaf: leaf + draw.uniform(0, 0.1, leaf.shape), trained.variables['batch_stats'])
     trained = trained._replace(variables={**trained.variables, 'batch_stats': moved})
@@ -93,8 +84,8 @@ def test_statistics_are_new_with_their_layer():
 def test_the_networks_own_parameters_come_first(monkeypatch):
     """Of a network that differs from the new one in its head alone, the maps change with the head and never again."""
     monkeypatch.setitem(models.MODELS, 'own_head', OwnHead)
-    trained = trained_of('own_head', 5)
-    kernel = trained_of('own_head', 6).variables['params']['kernel']
+    trained = trained_of('own_head', seed=5)
+    kernel = trained_of('own_head', seed=6).variables['params']['kernel']
     params = {**trained.variables['params'], 'kernel': kernel}
     steps = cascade(trained._replace(variables={**trained.variables, 'params': params}), 'grad', most=20, seed=5)
     assert [step['part'] for step in steps] == [None, 'OwnHead', 'Dense_0']

@@ -11,7 +11,7 @@ from configs import digits as digits_config
 from ikd import experiment, models, networks, parallel, run_data
 from ikd.errors import InputError
 from ikd.explainers import CAMS, EXPLAINERS, applicable, explain
-from ikd.models import MODELS, Tap, Taps
+from ikd.models import MODELS, BatchNorm, Tap, Taps
 from ikd.validation import resolve
 
 
@@ -40,6 +40,24 @@ class Bare(nn.Module):
         return nn.Dense(self.num_classes)(x.mean((1, 2))), taps
 
 
+class Mixed(nn.Module):
+    """Two of ikd's BatchNorms in a part, of which one always has its running averages, and one of Flax's."""
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x, train):
+        taps = Taps()
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(4, (3, 3))(x))
+        x = taps('last', nn.relu(Norms(name='norms')(x, train)))
+        return nn.Dense(self.num_classes)(x.mean((1, 2))), taps
+
+
+class Norms(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return BatchNorm()(BatchNorm()(x, False), train)
+
+
 class LogitsOnly(nn.Module):
     num_classes: int
 
@@ -59,7 +77,7 @@ class Untapped(nn.Module):
 
 @pytest.fixture
 def known(monkeypatch):
-    for kind in Small, Bare, LogitsOnly, Untapped:
+    for kind in Small, Bare, Mixed, LogitsOnly, Untapped:
         monkeypatch.setitem(MODELS, kind.__name__.lower(), kind)
 
 
@@ -103,9 +121,10 @@ def test_taps_are_a_tree_in_their_order():
         'a': (2,), 'b': (3,)}
 
 
-def test_le_trains_it(known, tmp_path, monkeypatch):
-    """With Flax's BatchNorm, whose running averages explain, and Dropout; and its maps are drawn."""
-    config = config_of('bare')
+@pytest.mark.parametrize('name', ['bare', 'mixed'])
+def test_le_trains_it(known, tmp_path, name):
+    """With Flax's BatchNorm, whose running averages explain, also beside ikd's, and Dropout; its maps are drawn."""
+    config = config_of(name)
     assert config.method.explainer == 'grad_cam' and config.method.tap is None
     summary = experiment.run(config, tmp_path / 'run', jax.devices()[:1])
     assert summary['explainer'] == 'grad_cam' and (tmp_path / 'run' / 'explanations.png').is_file()

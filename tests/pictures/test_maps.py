@@ -1,4 +1,4 @@
-"""Figure 1 with more classes than it has room for."""
+"""Figure 1 with more classes than it has room for, or with few."""
 import jax
 import numpy as np
 
@@ -86,3 +86,10 @@ def test_opacity_is_no_colour():
 
     for plain in image, image[..., :1]:
         np.testing.assert_array_equal(drawn(np.concatenate([plain, opaque], -1)), drawn(plain))
+
+
+def test_a_long_title_of_two_classes_has_lines():
+    maps, images = np.random.default_rng(0).normal(size=(2, 2, 4, 4)), np.zeros((2, 8, 8, 3), np.uint8)
+    for title in 'mlp after le: grad', 'resnet14 after confidence_penalty on photos: integrated_gradients':
+        assert_readable(explanation_figure(images, maps, np.ones((2, 2)), np.arange(2), np.full((2, 2), 0.5),
+                                           ['cat', 'dog'], title))

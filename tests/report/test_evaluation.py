@@ -87,9 +87,10 @@ def test_tables(result):
 
 
 def test_a_long_title_of_few_classes(result):
-    title = 'resnet14 after le_frozen_turned (Grad-CAM) on fashion_mnist, seed 0'
+    title = 'resnet110 after le_frozen_turned (grad_cam_plus_plus) on fashion_mnist, seed 0'
     two = {'confusion': [[5, 1], [0, 5]], 'class_names': ['cat', 'dog']}
     assert_readable(confusion_figure(two, title))
+    assert_readable(reliability_figure(result['network'], title))
     for curve in result['curves'].values():
         del curve['insertion']
     assert_readable(curves_figure(result, title))
