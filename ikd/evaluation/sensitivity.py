@@ -11,7 +11,7 @@ def nearby(key, pixels, radius):
 def relative_change(maps, others):
     """||others - maps|| / ||maps||: [b, k] from maps [b, k, ...]; NaN where a map is zero.
 
-    Its largest value over images `nearby` is max-sensitivity (Yeh et al. 2019, definition 2.2, over the map's length
+    Its largest value over images `nearby` is max-sensitivity (Yeh et al. 2019, SENS_MAX, over the map's length
     as in their experiments).
     """
     length = lambda values: jnp.sqrt((values.reshape(*values.shape[:2], -1) ** 2).sum(-1))
