@@ -35,6 +35,32 @@ def test_a_first_process_that_does_not_come_is_told_of(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith(f'ikd: waiting for process 0 at 127.0.0.1:{port} (')
 
 
+def test_a_first_process_with_an_address_in_brackets_is_found():
+    try:
+        server = socket.create_server(('::1', 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip('there is no IPv6 here')
+    with server:
+        processes.await_first(f'[::1]:{server.getsockname()[1]}')
+
+
+def test_what_jax_is_told_of_the_place_of_a_process(monkeypatch):
+    """The first waits for nobody: it is the one who listens. Where nothing is given JAX finds out for itself."""
+    told, awaited = [], []
+    monkeypatch.setattr(jax.config, 'update', lambda name, value: told.append({name: value}))
+    monkeypatch.setattr(jax.distributed, 'initialize', lambda **place: told.append(place))
+    monkeypatch.setattr(processes, 'await_first', awaited.append)
+    times = {'heartbeat_timeout_seconds': 7, 'initialization_timeout': processes.ARRIVE}
+    for index in 0, 1:
+        processes.join('data', 'here:1', 2, index, timeout=7)
+        assert told == [{'jax_cpu_collectives_implementation': 'gloo'},
+                        {'coordinator_address': 'here:1', 'num_processes': 2, 'process_id': index,
+                         'cluster_detection_method': 'deactivate', **times}]
+        told.clear()
+    assert awaited == ['here:1']
+    assert processes.join('data', timeout=7) == (0, 1) and told[1:] == [times]
+
+
 def test_who_has_met_nobody_speaks_for_itself(monkeypatch, capsys):
     """Counted from 1, the last of the processes is none."""
     monkeypatch.setattr(main, 'spoken_for', lambda: True)
@@ -119,6 +145,7 @@ def test_seeds_are_divided_whatever_is_finished(monkeypatch):
     monkeypatch.setenv('SLURM_PROCID', '2')
     monkeypatch.setenv('SLURM_NTASKS', '3')
     assert processes.join('trials') == (2, 3)
+    assert processes.join('trials', None, 2, 1) == (1, 2)  # whoever says so is believed, not the job it is part of
 
 
 @pytest.mark.parametrize('given, variable, spoken', [
