@@ -1,9 +1,12 @@
 """What a run writes: lines that a crash may cut, TensorBoard events as their format has them."""
+import io
 import json
+import math
 import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
@@ -36,13 +39,15 @@ def test_records_and_events(tmp_path):
     for epoch in 1, 2:
         journal.write(record(epoch))
         assert read_records(tmp_path) == [record(e) for e in range(1, epoch + 1)]
-    journal.picture('maps', np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3), 2)
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    journal.picture('maps', image, 2)
     version, *rest = events(tmp_path)
     assert version.file_version == 'brain.Event:2'
     values = [(event.step, value) for event in rest for value in event.summary.value]
     assert [(step, value.tag, value.simple_value) for step, value in values[:2]] == [
         (1, 'train_loss', 1.0), (2, 'train_loss', 0.5)]
     assert (values[2][0], values[2][1].tag, values[2][1].image.width, values[2][1].image.height) == (2, 'maps', 3, 2)
+    np.testing.assert_array_equal(Image.open(io.BytesIO(values[2][1].image.encoded_image_string)), image)
     journal.__exit__()
 
 
@@ -58,6 +63,30 @@ def test_a_line_that_was_cut_off(tmp_path):
         journal.rewind(1)
         journal.write(record(2))
     assert read_records(tmp_path) == [record(1), record(1, seed=1), record(2)]
+
+
+def test_a_stage_that_is_trained_again_keeps_its_place(tmp_path):
+    """The epochs after it, and those of other seeds, stay; a seed's are in order, however they were written."""
+    with Journal(tmp_path, 0) as journal:
+        for epoch in 1, 2, 3, 4, 5:
+            journal.write(record(epoch))
+            journal.write(record(epoch, seed=1))
+        journal.rewind(1, 3)
+        assert read_records(tmp_path, 0) == [record(epoch) for epoch in (1, 4, 5)]
+        for epoch in 2, 3:
+            journal.write(record(epoch))
+    for seed in 0, 1:
+        assert read_records(tmp_path, seed) == [record(epoch, seed) for epoch in range(1, 6)]
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_what_is_no_number_is_not_written(tmp_path, value):
+    """JSON has no word for it, so others than Python could not read the line."""
+    with Journal(tmp_path, 0) as journal:
+        journal.write(record(1))
+        with pytest.raises(ValueError):
+            journal.write({**record(2), 'train_loss': value})
+    assert read_records(tmp_path) == [record(1)] and len(events(tmp_path)) == 2
 
 
 def test_what_one_process_could_not_write_does_not_stop_another(tmp_path):

@@ -35,7 +35,8 @@ def test_a_first_process_that_does_not_come_is_told_of(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith(f'ikd: waiting for process 0 at 127.0.0.1:{port} (')
 
 
-def test_a_first_process_with_an_address_in_brackets_is_found():
+def test_a_first_process_with_an_address_in_brackets_is_found(monkeypatch):
+    monkeypatch.setattr(processes, 'ARRIVE', 0.1)
     try:
         server = socket.create_server(('::1', 0), family=socket.AF_INET6)
     except OSError:

@@ -61,21 +61,27 @@ def test_size(prepared):
     assert tfds.read('mnist', prepared)[0].shape == (100, 28, 28, 1)
 
 
-def as_tfrecord(directory, name):
-    """Rewrite a prepared set's ArrayRecord files in TFDS's default format; its checksums are not looked at."""
+def as_tfrecord(directory, name, shards=1):
+    """Rewrite a prepared set's ArrayRecord files in TFDS's default format; its checksums are not looked at.
+
+    Each split is divided over several files, the first of which have a record more where that is needed.
+    """
     import tensorflow_datasets
 
     builder = tensorflow_datasets.builder(name, data_dir=directory)
     raw = tensorflow_datasets.decode.DeserializeMethod.RAW_BYTES
     folder = directory / name / str(builder.version)
-    for split in builder.info.splits:
-        records = list(builder.as_data_source(split, deserialize_method=raw))
-        path, = folder.glob(f'{name}-{split}.array_record*')
-        path.with_name(path.name.replace('array_record', 'tfrecord')).write_bytes(
-            b''.join(struct.pack('<QI', len(r), 0) + r + bytes(4) for r in records))
+    info = json.loads((folder / 'dataset_info.json').read_text()) | {'fileFormat': 'tfrecord'}
+    for split in info['splits']:
+        records = list(builder.as_data_source(split['name'], deserialize_method=raw))
+        path, = folder.glob(f"{name}-{split['name']}.array_record*")
+        parts = [[records[i] for i in places] for places in np.array_split(np.arange(len(records)), shards)]
+        split['shardLengths'] = [str(len(part)) for part in parts]
+        for number, part in enumerate(parts):
+            (folder / f"{name}-{split['name']}.tfrecord-{number:05d}-of-{shards:05d}").write_bytes(
+                b''.join(struct.pack('<QI', len(r), 0) + r + bytes(4) for r in part))
         path.unlink()
-    info = folder / 'dataset_info.json'
-    info.write_text(json.dumps(json.loads(info.read_text()) | {'fileFormat': 'tfrecord'}))
+    (folder / 'dataset_info.json').write_text(json.dumps(info))
 
 
 def test_tfrecord_sets_are_read_too(prepared):
