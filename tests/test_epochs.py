@@ -87,8 +87,8 @@ def test_a_stage_whose_network_is_not_the_last_ones_is_not_drawn(method, network
 
 
 def test_a_run_of_two_stages_is_told_of(tmp_path, monkeypatch):
-    """Four epochs of a teacher, six of a student, tested every fourth of each and at its end; a quarter of the run
-    is what lies between two pictures, of which the teacher has none.
+    """Four epochs of a teacher, six of a student, tested every third of each and at its end; a quarter of the run is
+    what lies between two pictures, of which the teacher has none.
     """
     titles, lines, tested = [], [], {'test_accuracy': 50.0, 'test_nll': 1.0}
     monkeypatch.setattr(epochs, 'run_evaluation', lambda *given: [tested])
@@ -98,7 +98,7 @@ def test_a_run_of_two_stages_is_told_of(tmp_path, monkeypatch):
               for given in (('teacher', None, 4, None, 'mlp'), ('student', None, 6))]
     job = SimpleNamespace(stages=stages, epochs=10, layout=parallel.Layout(tuple(jax.devices()[:1]), 'data'),
                           dataset=SimpleNamespace(test_labels=None), test_images=None, explain=None,
-                          config=SimpleNamespace(test_every=4, batch_size=8))
+                          config=SimpleNamespace(test_every=3, batch_size=8))
     report = {'loss': np.array([1.0, 2.0]), 'accuracy': np.array([20.0, 40.0])}
     with Journal(tmp_path, 5) as journal:
         group = SimpleNamespace(job=job, seeds=[5], journals=[journal], progress=SimpleNamespace(tell=lines.append))
@@ -109,10 +109,10 @@ def test_a_run_of_two_stages_is_told_of(tmp_path, monkeypatch):
     records = read_records(tmp_path, 5)
     assert [(record['stage'], record['epoch']) for record in records] == [
         ('teacher' if epoch < 5 else 'student', epoch) for epoch in range(1, 11)]
-    assert [record['epoch'] for record in records if tested.items() <= record.items()] == [4, 8, 10]
-    assert [record['epoch'] for record in records if 'test_nll' in record] == [4, 8, 10]
-    assert lines[6:8] == ['seed 5  student 7/10  loss 1.500  train 30.0 %',
-                          'seed 5  student 8/10  loss 1.500  train 30.0 %  test 50.0 %']
+    assert [record['epoch'] for record in records if tested.items() <= record.items()] == [3, 4, 7, 10]
+    assert [record['epoch'] for record in records if 'test_nll' in record] == [3, 4, 7, 10]
+    assert lines[5:7] == ['seed 5  student 6/10  loss 1.500  train 30.0 %',
+                          'seed 5  student 7/10  loss 1.500  train 30.0 %  test 50.0 %']
     assert titles == [(f'epoch {epoch}', epoch) for epoch in (5, 8, 10)]
     assert [event.step for event in events(tmp_path, 5) for value in event.summary.value
             if value.tag == 'explanations'] == [5, 8, 10]

@@ -1,8 +1,10 @@
 """What a run writes: lines that a crash may cut, TensorBoard events as their format has them."""
+import importlib
 import io
 import json
 import math
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
 from ikd.errors import InputError
-from ikd.journal import Journal, read_records
+from ikd.journal import Journal, absent, read_records
 
 
 def record(epoch, seed=0):
@@ -93,11 +95,12 @@ def test_what_one_process_could_not_write_does_not_stop_another(tmp_path):
     """As where the disk was full: the half line gives way to the next one, of another seed."""
     with Journal(tmp_path, 0) as journal, Journal(tmp_path, 1) as other:
         journal.write(record(1))
+        journal.write(record(2))
         with journal.path.open('a') as lines:
             lines.write('{"seed": 0, "epo')
         other.write(record(1, seed=1))
-        journal.write(record(2))
-    assert read_records(tmp_path) == [record(1), record(1, seed=1), record(2)]
+        journal.write(record(3))
+    assert read_records(tmp_path) == [record(1), record(2), record(1, seed=1), record(3)]
 
 
 @pytest.mark.parametrize('line', ['{"seed": 0, "epoch": 2', '{"sead": 0, "epoch": 2}', '[0, 2]', '\\x00'])
@@ -121,3 +124,15 @@ def test_epochs_that_are_missing(tmp_path):
         journal.expect(3)
         with pytest.raises(InputError, match='lacks epoch 4 of seed 0'):
             journal.expect(4)
+
+
+def test_a_package_is_absent_for_a_while_only(tmp_path, monkeypatch):
+    """Whoever imports torch after ikd has it, and whoever has it already keeps it."""
+    (tmp_path / 'seldom_used.py').touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with absent('seldom_used'), pytest.raises(ImportError):
+        importlib.import_module('seldom_used')
+    module = importlib.import_module('seldom_used')
+    with absent('seldom_used'):
+        assert importlib.import_module('seldom_used') is module
+    assert sys.modules.pop('seldom_used') is module

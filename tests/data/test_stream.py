@@ -220,6 +220,18 @@ def test_a_tfds_set_is_the_same(pets, form, size):
             np.testing.assert_array_equal(block, held.train_images[row])
 
 
+@pytest.mark.parametrize('form', ['array_record', 'tfrecord'])
+def test_a_tfds_set_of_wide_images_with_opacity_is_the_same(colour, tmp_path, form):
+    images = np.concatenate([colour[0][:7, :20], colour[0][:7, 5:25, :, :1]], -1)
+    make_set(tmp_path, 'wide', {s: [(x, 0) for x in images] for s in ('train', 'test')}, (None, None, 4))
+    if form == 'tfrecord':
+        as_tfrecord(tmp_path, 'wide')
+    streamed, held = (load('wide', tmp_path, room=room) for room in (0, None))
+    assert_same(streamed, held)
+    assert held.image_shape == (20, 32, 4)
+    assert sorted(x.tobytes() for x in held.train_images) == sorted(x.tobytes() for x in images)
+
+
 def test_labels_of_a_tfds_set_are_read_once(pets, monkeypatch, capsys):
     first = load('pets', pets, room=0)
     assert 'Reading the labels of 100 images of pets' in capsys.readouterr().err

@@ -94,9 +94,10 @@ def test_tfrecord_sets_are_read_too(prepared):
         np.testing.assert_array_equal(a, b)
     (folder / 'ikd_original.npz').unlink()
     path, = folder.glob('mnist-test*')
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(InputError, match='prepare'):
-        tfds.read('mnist', prepared)
+    for cut in 2, 2000:  # within the last record's checksum, and further
+        path.write_bytes(path.read_bytes()[:-cut])
+        with pytest.raises(InputError, match='ends in the middle of a record.* prepare'):
+            tfds.read('mnist', prepared)
     assert 'tensorflow' not in sys.modules
 
 
@@ -188,7 +189,14 @@ def test_other_sets_that_do_not_fit(colour, tmp_path):
 
 @pytest.mark.parametrize('legacy', [False, True])
 def test_features_of_a_set_run_no_module(colour, tmp_path, monkeypatch, legacy):
-    """TFDS imports the modules that features.json names, and the folder of the data may be importable."""
+    """TFDS imports the modules that features.json names, and the folder of the data may be importable.
+
+    Whoever uses TFDS beside ikd finds it as it was.
+    """
+    import tensorflow_datasets
+
+    connector = tensorflow_datasets.features.FeatureConnector
+    before = vars(connector)['cls_from_name']
     make_set(tmp_path, 'pets', {s: [(colour[0][0], 0)] for s in ('train', 'test')})
     path = tmp_path / 'pets' / '1.0.0' / 'features.json'
     monkeypatch.syspath_prepend(tmp_path)
@@ -201,6 +209,7 @@ def test_features_of_a_set_run_no_module(colour, tmp_path, monkeypatch, legacy):
     assert not (tmp_path / 'harmed').exists() and 'evil_features' not in sys.modules
     path.write_text(json.dumps(known))
     assert len(tfds.read('pets', tmp_path)[0]) == 1
+    assert vars(connector)['cls_from_name'] is before
 
 
 def test_more_than_the_memory_holds(colour, tmp_path, monkeypatch):
