@@ -91,7 +91,7 @@ def await_first(coordinator):
 
 def _own_place(count, index):
     """(index, count), as given or as Slurm says."""
-    if count is None and index is None and 'SLURM_PROCID' in os.environ:
+    if count is None and index is None and {'SLURM_NTASKS', 'SLURM_PROCID'} <= {*os.environ}:
         count, index = int(os.environ['SLURM_NTASKS']), int(os.environ['SLURM_PROCID'])
     if count is None or index is None:
         raise Unmet('--multihost with config.parallel=trials: give --processes=N and --process=I, or start ikd with '

@@ -23,6 +23,14 @@ def test_what_does_not_say_enough(given, part, monkeypatch):
         processes.join(*given)
 
 
+def test_a_batch_script_of_slurms_need_not_say_how_many(monkeypatch):
+    """It has the number 0, but of how many only where the job asked for so many tasks."""
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    monkeypatch.delenv('SLURM_NTASKS', raising=False)
+    with pytest.raises(InputError, match='give --processes=N and --process=I, or start ikd with srun'):
+        processes.join('trials')
+
+
 def test_a_first_process_that_does_not_come_is_told_of(monkeypatch, capsys):
     """JAX alone would wait without a word, and then abort."""
     with socket.create_server(('127.0.0.1', 0)) as server:
