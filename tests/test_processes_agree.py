@@ -1,4 +1,5 @@
 """What processes tell each other and who is asked: each is a thread here, and they meet where those gather."""
+import re
 import threading
 from multiprocessing.pool import ThreadPool
 
@@ -6,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import processes
+from ikd import experiment, processes
 from ikd.errors import InputError
 from ikd.stages import State
-from tests.small_run import assert_same
+from tests.small_run import assert_same, make_config
 
 
 @pytest.fixture
@@ -109,3 +110,14 @@ def test_what_must_be_the_same_for_all_and_is_not(on_each):
     told = on_each(lambda index: processes.check_alike('the data', 'aabb'[index]), 4)
     assert [*map(str, told)] == ['the data of process 2 is not that of process 0; give all the same'] * 4
     assert on_each(lambda index: processes.check_alike('the data', 'a'), 4) == [None] * 4
+
+
+@pytest.mark.parametrize('fields, message', [
+    ({'data.augment': 'mixup'}, "process 1: unknown data.augment 'mixup'"),
+    ({'batch_size': 16}, 'the configuration of process 1 is not that of process 0'),
+    ({'test_every': 2}, 'test_every.* of process 1 is not that of process 0')])
+def test_a_run_whose_second_process_was_told_otherwise_ends_on_both(on_each, fields, message, tmp_path):
+    """Where only the second cannot be run, too: the first would wait for it."""
+    told = on_each(lambda index: experiment.run(make_config(**fields if index else {}), tmp_path / 'run'), 2)
+    assert all(isinstance(error, InputError) and re.search(message, f'{error}') for error in told)
+    assert not (tmp_path / 'run').exists()
