@@ -52,7 +52,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     Stopped where stop() said so, all that was done being saved; Unwritable when a file can't be written.
     """
     provenance()  # now, as the checkout may change while this runs
-    config, workdir, stop = resolve(config), pathlib.Path(workdir), processes.any_of(stop)
+    config, workdir, stop = processes.agree(lambda: resolve(config)), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
     processes.check_alike(f"one of {', '.join(ALIKE)}", str([config[field] for field in ALIKE]))
     summary = processes.from_first(lambda: check_identity(config, workdir) or read_summary(workdir))

@@ -91,7 +91,7 @@ def await_first(coordinator):
 
 def _own_place(count, index):
     """(index, count), as given or as Slurm says."""
-    if count is None and index is None and 'SLURM_PROCID' in os.environ:
+    if count is None and index is None and {'SLURM_NTASKS', 'SLURM_PROCID'} <= {*os.environ}:
         count, index = int(os.environ['SLURM_NTASKS']), int(os.environ['SLURM_PROCID'])
     if count is None or index is None:
         raise Unmet('--multihost with config.parallel=trials: give --processes=N and --process=I, or start ikd with '
@@ -228,7 +228,6 @@ def any_of(stop):
 
 def check_alike(what, digest):
     """InputError where processes have different digests of what must be the same for all."""
-    agree(lambda: None)
     digests = exchange(digest)
     different = [index for index, other in enumerate(digests) if other != digests[0]]
     if different:

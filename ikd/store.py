@@ -68,7 +68,7 @@ def adopt(workdir, seed, example, before=None):
     if not trials:
         raise InputError(f'teacher.checkpoint={workdir} is not the directory of a finished run; give the --workdir '
                          'of one that has a summary.json')
-    number = seed if seed in trials or len(trials) > 1 else min(trials)
+    number = seed if len(trials) > 1 else min(trials)
     if before:
         number = before.get('trial', number)
     if number not in trials:

@@ -1,13 +1,22 @@
-"""An epoch in two parts is the epoch."""
+"""An epoch in two parts is the epoch; what is told of one, and when it is tested and drawn."""
 import json
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from ikd.epochs import check_finite, epoch_record, rest_of, with_rest
+from ikd import epochs, parallel
+from ikd.config import default
+from ikd.epochs import check_finite, epoch_record, is_due, is_final_network, rest_of, with_rest
 from ikd.errors import Diverged
+from ikd.journal import Journal, read_records
+from ikd.recipes import recipe
+from ikd.stages import Stage, State
+from ikd.validation import resolve
+from tests.test_journal import events
 
 
 @pytest.mark.parametrize('dtype', [np.float32, jnp.bfloat16, np.int32])
@@ -59,3 +68,51 @@ def test_a_bad_step_is_named_where_no_test_was_made():
         check_finite([0, 1], prepared, 2, 3, [good, bad], [{}, {}])
     with pytest.raises(Diverged, match='seed 0 is not a number since step 43 '):
         check_finite([0], prepared, 2, 3, [good], [{'test_nll': np.inf}])
+
+
+def test_what_is_done_now_and_then_is_done_at_the_end():
+    assert [epoch for epoch in range(1, 8) if is_due(epoch, 7, 3)] == [3, 6, 7]
+    assert [epoch for epoch in range(1, 4) if is_due(epoch, 3, 10)] == [3]
+
+
+@pytest.mark.parametrize('method, network, drawn', [
+    ('ce', 'cnn2', [True]), ('le', 'cnn2', [True, True]), ('kd', 'cnn2', [False, True]),
+    ('takd', 'cnn2', [False, False, True]), ('hme', 'hme_tree', [False, True])])
+def test_a_stage_whose_network_is_not_the_last_ones_is_not_drawn(method, network, drawn):
+    """A teacher, or a tree whose decisions are not yet what they are in the end."""
+    config = default()
+    config.method.name, config.model.name = method, network
+    job = SimpleNamespace(stages=[SimpleNamespace(stage=stage) for stage in recipe(resolve(config))])
+    assert [is_final_network(job, prepared.stage) for prepared in job.stages] == drawn
+
+
+def test_a_run_of_two_stages_is_told_of(tmp_path, monkeypatch):
+    """Four epochs of a teacher, six of a student, tested every third of each and at its end; a quarter of the run is
+    what lies between two pictures, of which the teacher has none.
+    """
+    titles, lines, tested = [], [], {'test_accuracy': 50.0, 'test_nll': 1.0}
+    monkeypatch.setattr(epochs, 'run_evaluation', lambda *given: [tested])
+    monkeypatch.setattr(epochs, 'draw', lambda explain, dataset, variables, title, most: (
+        titles.append((title, variables['params'])) or Figure()))
+    stages = [SimpleNamespace(stage=Stage(*given), program=SimpleNamespace(steps=2))
+              for given in (('teacher', None, 4, None, 'mlp'), ('student', None, 6))]
+    job = SimpleNamespace(stages=stages, epochs=10, layout=parallel.Layout(tuple(jax.devices()[:1]), 'data'),
+                          dataset=SimpleNamespace(test_labels=None), test_images=None, explain=None,
+                          config=SimpleNamespace(test_every=3, batch_size=8))
+    report = {'loss': np.array([1.0, 2.0]), 'accuracy': np.array([20.0, 40.0])}
+    with Journal(tmp_path, 5) as journal:
+        group = SimpleNamespace(job=job, seeds=[5], journals=[journal], progress=SimpleNamespace(tell=lines.append))
+        for prepared, before in zip(stages, (0, 4)):
+            for epoch in range(1, prepared.stage.epochs + 1):
+                state = State(5, 2 * epoch, before + epoch, {}, (), {})
+                epochs.tell_epoch(group, prepared, state, epoch, before, 0.1, 1.0, [report])
+    records = read_records(tmp_path, 5)
+    assert [(record['stage'], record['epoch']) for record in records] == [
+        ('teacher' if epoch < 5 else 'student', epoch) for epoch in range(1, 11)]
+    assert [record['epoch'] for record in records if tested.items() <= record.items()] == [3, 4, 7, 10]
+    assert [record['epoch'] for record in records if 'test_nll' in record] == [3, 4, 7, 10]
+    assert lines[5:7] == ['seed 5  student 6/10  loss 1.500  train 30.0 %',
+                          'seed 5  student 7/10  loss 1.500  train 30.0 %  test 50.0 %']
+    assert titles == [(f'epoch {epoch}', epoch) for epoch in (5, 8, 10)]
+    assert [event.step for event in events(tmp_path, 5) for value in event.summary.value
+            if value.tag == 'explanations'] == [5, 8, 10]

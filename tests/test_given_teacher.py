@@ -1,4 +1,5 @@
 """Teachers that are given: the networks that finished runs ended with."""
+import contextlib
 import json
 import shutil
 
@@ -66,7 +67,8 @@ def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
     prepared = experiment.prepare_stages(config, run_data.load_data(config), layout)[0]
     shapes = experiment.state_shapes(prepared, (16, 16, 1))
     state, told = store.adopt(alone, 7, shapes)
-    assert told['trial'] == 1 and told['test_accuracy'] == summary['trials'][1]['test_accuracy']
+    tested = {name: value for name, value in summary['trials'][1].items() if name.startswith('test_')}
+    assert told == {'trial': 1, 'weights': told['weights'], **tested} and len(told['weights']) == 12
     saved = checkpoint.last_tree(finished, 1)
     jax.tree.map(np.testing.assert_array_equal, state.params, saved['params'])
     assert jax.tree.structure(state.batch_stats) == jax.tree.structure(shapes.batch_stats)
@@ -95,6 +97,15 @@ def test_a_teacher_that_held_out_other_images_is_refused(tmp_path):
             store.check_given(tmp_path, config, None)
     write_json(tmp_path / 'config.json', {'data': {'holdout': 50}})
     store.check_given(tmp_path, config, None)
+    store.check_given(tmp_path, make_config('kd'), None)  # none is held out here
+
+
+@pytest.mark.parametrize('method, network, fits', [
+    ('hme', 'hme_tree', False), ('hme', 'hme_resnet18', True), ('ce', 'hme_tree', True)])
+def test_only_a_tree_that_was_made_hard_cannot_teach(method, network, fits, tmp_path):
+    write_json(tmp_path / 'config.json', {'method': {'name': method}, 'model': {'name': network}})
+    with contextlib.nullcontext() if fits else pytest.raises(InputError, match='ended as a hard tree'):
+        store.check_given(tmp_path, make_config('kd'), None)
 
 
 def test_a_run_of_which_the_teacher_would_be_another_network_is_refused(finished, tmp_path):

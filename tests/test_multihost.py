@@ -163,12 +163,15 @@ def test_bad_input_ends_all_with_one_line(flags, parts, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_that_would_not_do_alike_end_with_one_line(tmp_path):
-    """One would test where the other trains on, and both would wait for ever."""
-    results = finish(start(2, arguments(tmp_path / 'run', 'ce'), own=[[], ['--config.test_every=2']]))
+@pytest.mark.parametrize('flag, parts', [
+    ('--config.test_every=2', ['test_every', 'of process 1 is not that of process 0']),
+    ('--config.data.augment=mixup', ["process 1: unknown data.augment 'mixup'"])])
+def test_processes_that_would_not_do_alike_end_with_one_line(flag, parts, tmp_path):
+    """One would test where the other trains on, or not begin at all, and both would wait."""
+    results = finish(start(2, arguments(tmp_path / 'run', 'ce'), own=[[], [flag]]))
     assert [code for code, *_ in results] == [2, 2]
     (line,) = [line for _, _, errors in results for line in errors.splitlines() if line.startswith('ikd: ')]
-    assert 'test_every' in line and 'of process 1 is not that of process 0' in line
+    assert all(part in line for part in parts)
     assert not (tmp_path / 'run').exists()
 
 

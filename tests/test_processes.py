@@ -23,6 +23,14 @@ def test_what_does_not_say_enough(given, part, monkeypatch):
         processes.join(*given)
 
 
+def test_a_batch_script_of_slurms_need_not_say_how_many(monkeypatch):
+    """It has the number 0, but of how many only where the job asked for so many tasks."""
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    monkeypatch.delenv('SLURM_NTASKS', raising=False)
+    with pytest.raises(InputError, match='give --processes=N and --process=I, or start ikd with srun'):
+        processes.join('trials')
+
+
 def test_a_first_process_that_does_not_come_is_told_of(monkeypatch, capsys):
     """JAX alone would wait without a word, and then abort."""
     with socket.create_server(('127.0.0.1', 0)) as server:
@@ -33,6 +41,33 @@ def test_a_first_process_that_does_not_come_is_told_of(monkeypatch, capsys):
     with pytest.raises(Unmet, match='process 0 did not answer at .* correct --coordinator'):
         processes.join('data', f'127.0.0.1:{port}', 2, 1)
     assert capsys.readouterr().err.startswith(f'ikd: waiting for process 0 at 127.0.0.1:{port} (')
+
+
+def test_a_first_process_with_an_address_in_brackets_is_found(monkeypatch):
+    monkeypatch.setattr(processes, 'ARRIVE', 0.1)
+    try:
+        server = socket.create_server(('::1', 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip('there is no IPv6 here')
+    with server:
+        processes.await_first(f'[::1]:{server.getsockname()[1]}')
+
+
+def test_what_jax_is_told_of_the_place_of_a_process(monkeypatch):
+    """The first waits for nobody: it is the one who listens. Where nothing is given JAX finds out for itself."""
+    told, awaited = [], []
+    monkeypatch.setattr(jax.config, 'update', lambda name, value: told.append({name: value}))
+    monkeypatch.setattr(jax.distributed, 'initialize', lambda **place: told.append(place))
+    monkeypatch.setattr(processes, 'await_first', awaited.append)
+    times = {'heartbeat_timeout_seconds': 7, 'initialization_timeout': processes.ARRIVE}
+    for index in 0, 1:
+        processes.join('data', 'here:1', 2, index, timeout=7)
+        assert told == [{'jax_cpu_collectives_implementation': 'gloo'},
+                        {'coordinator_address': 'here:1', 'num_processes': 2, 'process_id': index,
+                         'cluster_detection_method': 'deactivate', **times}]
+        told.clear()
+    assert awaited == ['here:1']
+    assert processes.join('data', timeout=7) == (0, 1) and told[1:] == [times]
 
 
 def test_who_has_met_nobody_speaks_for_itself(monkeypatch, capsys):
@@ -119,6 +154,7 @@ def test_seeds_are_divided_whatever_is_finished(monkeypatch):
     monkeypatch.setenv('SLURM_PROCID', '2')
     monkeypatch.setenv('SLURM_NTASKS', '3')
     assert processes.join('trials') == (2, 3)
+    assert processes.join('trials', None, 2, 1) == (1, 2)  # whoever says so is believed, not the job it is part of
 
 
 @pytest.mark.parametrize('given, variable, spoken', [

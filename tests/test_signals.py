@@ -96,6 +96,34 @@ def test_nothing_is_left_behind(monkeypatch):
         assert signal.set_wakeup_fd(-1) == -1
 
 
+def test_whoever_was_woken_by_signals_is_again():
+    """As an event loop is, of asyncio's."""
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
+    try:
+        with stopping():
+            pass
+        assert signal.set_wakeup_fd(-1) == told
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(told)
+        os.close(heard)
+
+
+def test_other_signals_ask_for_nothing():
+    """Though Python tells of them by the same pipe, where the program has a handler for them."""
+    heard = []
+    old = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    try:
+        with stopping() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.05)
+            assert heard == [signal.SIGUSR1] and not stop()
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+
+
 @pytest.mark.parametrize('started, said', [
     (['/usr/bin/python3', '-m', 'ikd.main', '--config=a b.py'], "/usr/bin/python3 -m ikd.main '--config=a b.py'"),
     (['/v/bin/python3.11', '/v/bin/ikd', 'train', '--config=a.py'], 'ikd train --config=a.py')])

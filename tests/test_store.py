@@ -165,10 +165,11 @@ def test_damaged_records_give_way(tmp_path, text, capsys):
 
 
 def test_a_stage_of_other_data_gives_way(tmp_path, capsys):
-    """What was stored before the data was noted is taken."""
+    """What was stored before the data was noted is taken, and what a run of before then asks for is given."""
     records, state = [{'epoch': 1}], make_state(1)
     store.keep(tmp_path, 'teacher-0', 0, state, records, 'aaa')
-    assert store.fetch(tmp_path, 'teacher-0', 0, state, 'aaa')[1] == records
+    for there_is_now in 'aaa', None:
+        assert store.fetch(tmp_path, 'teacher-0', 0, state, there_is_now)[1] == records
     assert store.fetch(tmp_path, 'teacher-0', 0, state, 'bbb') is None
     assert 'was trained on other data than there is now; the stage is trained again' in capsys.readouterr().err
     store.keep(tmp_path, 'teacher-0', 0, state, records, 'bbb')
@@ -184,6 +185,21 @@ def test_an_entry_that_is_being_replaced_is_not_whole(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         store.keep(tmp_path, 'teacher-0', 0, make_state(1, width=8), [])
     assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1)) is None
+
+
+def test_an_entry_without_a_note_of_its_data_is_not_whole(tmp_path, monkeypatch):
+    """Else a kill would leave one that is taken whatever data there is."""
+    def write_json(path, value, write=store.write_json, written=[]):
+        if written:
+            raise KeyboardInterrupt
+        written.append(write(path, value))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, 'write_json', write_json)
+        store.keep(tmp_path, 'teacher-0', 0, make_state(1), [{'epoch': 1}], 'aaa')
+    assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1), 'bbb') is None
+    store.keep(tmp_path, 'teacher-0', 0, make_state(1), [{'epoch': 1}], 'aaa')
+    assert store.fetch(tmp_path, 'teacher-0', 0, make_state(1), 'aaa')[1] == [{'epoch': 1}]
 
 
 def test_one_process_at_a_time_writes_an_entry(tmp_path, monkeypatch):

@@ -104,7 +104,8 @@ def test_damaged_exif_does_not_matter(scene):
 
 
 @pytest.mark.parametrize('size, box', [
-    ((16, 8), (12, 0, 28, 32)), ((4, 20), (0, 12, 40, 20)), ((8, 10), (0, 0, 40, 32))])
+    ((16, 8), (12, 0, 28, 32)), ((4, 20), (0, 12, 40, 20)), ((8, 10), (0, 0, 40, 32)),
+    ((15, 40), (0, 8.5, 40, 23.5)), ((32, 15), (12.5, 0, 27.5, 32))])
 def test_the_middle_rectangle_is_kept(scene, size, box):
     """Of 32x40 pixels what has the shape asked for, as large as can be."""
     expected = scene.resize(size[::-1], Image.Resampling.BICUBIC, box, reducing_gap=2)
@@ -154,12 +155,18 @@ def test_what_is_refused(scene, tmp_path):
 
 
 def test_bombs_are_refused_by_their_headers(monkeypatch):
-    """A file of 8 kB that would be 67 million pixels, and one that claims more than its bytes could say."""
+    """A file of 8 kB that would be 67 million pixels, and one that claims more than its bytes could say.
+
+    A row less is no bomb.
+    """
     bomb = saved(Image.new('1', (8193, 8192)))
     assert len(bomb.getvalue()) < 20_000 and 8193 * 8192 > MOST_PIXELS
     header = bytearray(saved(Image.new('L', (8, 8)), 'BMP').getvalue())
     header[18:26] = (30000).to_bytes(4, 'little') * 2
+    largest = saved(Image.new('1', (8192, 8192)))
     monkeypatch.setattr(Image.Image, 'load', None)
+    with opened(largest) as picture:
+        assert picture.width * picture.height == MOST_PIXELS
     with pytest.raises(ValueError, match='8193x8192 pixels, not 1 to 67,108,864'):
         decode(bomb, 1, 8)
     with warnings.catch_warnings(), pytest.raises((ValueError, Image.DecompressionBombError)):

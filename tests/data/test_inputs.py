@@ -18,6 +18,12 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert orders[1, 1] == tuple(np.asarray(epoch_order(1, 1, 50, 50)))
 
 
+def test_the_order_never_changes():
+    """A run that is gone on with, and a stage of the store, are of an earlier version's order."""
+    assert np.asarray(epoch_order(3, 2, 10, 6)).tolist() == [7, 1, 0, 4, 3, 2]
+    assert np.asarray(epoch_order(3, 2, 10, 6, 1)).tolist() == [4, 6, 9, 8, 3, 2]
+
+
 def test_a_stage_with_draws_of_its_own_has_an_order_of_its_own():
     orders = [tuple(np.asarray(epoch_order(1, 1, 50, 50, draws))) for draws in range(4)]
     assert len({*orders}) == 4 and orders[0] == tuple(np.asarray(epoch_order(1, 1, 50, 50)))

@@ -1,6 +1,7 @@
 """Streamed sets: what threads read is what memory would hold, in its order, a bounded part of it at a time."""
 import io
 import itertools
+import os
 import threading
 import time
 from contextlib import closing
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ikd.data import folder, hold_out, load, stream, tfds
-from ikd.errors import InputError
+from ikd.errors import InputError, Unreadable
 from tests.data.test_tfds import as_tfrecord, make_set
 
 
@@ -51,6 +52,19 @@ def test_the_order_is_the_one_asked_for_whoever_is_first(workers):
     assert_threads_end()
 
 
+def test_as_many_threads_read_at_a_time_as_are_asked_for():
+    """Each waits for the other two."""
+    barrier = threading.Barrier(3, timeout=10)
+    with closing(stream.ahead(lambda call: barrier.wait(), range(6), 3)) as blocks:
+        assert sorted(blocks) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize('cores, threads', [(1, 1), (5, 5), (200, 16)])
+def test_there_is_usually_a_thread_for_each_core(cores, threads, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda process: {*range(cores)}, raising=False)
+    assert stream.usual_workers() == threads
+
+
 @pytest.mark.parametrize('workers', [1, 3])
 def test_what_waits_is_bounded(workers):
     """A consumer that is slower than the threads: never more than workers + 2 blocks alive beside its own."""
@@ -81,14 +95,16 @@ def test_threads_end_with_a_consumer_that_stops_early():
     assert len(read) <= 5 + 5
 
 
-def test_what_goes_wrong_in_a_thread_is_raised_in_its_turn():
+@pytest.mark.parametrize('error, raised', [(InputError, Unreadable), (ZeroDivisionError, ZeroDivisionError)])
+def test_what_goes_wrong_in_a_thread_is_raised_in_its_turn(error, raised):
+    """What is wrong with the input as that which one of several processes meets alone."""
     def read(call):
         if call == 4:
-            raise InputError('the fifth cannot be read: take it away')
+            raise error('the fifth cannot be read: take it away')
         return call
 
     found = []
-    with pytest.raises(InputError, match='^the fifth cannot be read: take it away$'):
+    with pytest.raises(raised, match='^the fifth cannot be read: take it away$'):
         with closing(stream.ahead(read, range(100), 3)) as blocks:
             for block in blocks:
                 found.append(block)
@@ -171,6 +187,17 @@ def test_damaged_images_of_a_folder(tmp_path):
         load('folder', tmp_path, room=0)
 
 
+def test_what_pillow_warns_of_in_threads_is_nothing(tmp_path):
+    """A damaged EXIF harms no pixel, and a line for each such image would hide what matters."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
+    for i, image in enumerate(pixels):
+        (tmp_path / 'ab'[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / 'ab'[i % 2] / f'{i}.png', exif=b'Exif\0\0MM\0*garbage')
+    images = load('folder', tmp_path, room=0).train_images
+    with closing(stream.ahead(lambda i: images[[i]], range(len(images)), 2)) as blocks:
+        assert {block.tobytes() for block in blocks} <= {image.tobytes() for image in pixels}
+
+
 @pytest.fixture
 def pets(colour, tmp_path):
     """A TFDS set of 32x32 colour images, 100 for training and 7 for validation."""
@@ -184,13 +211,25 @@ def pets(colour, tmp_path):
 def test_a_tfds_set_is_the_same(pets, form, size):
     held = load('pets', pets, size)
     if form == 'tfrecord':
-        as_tfrecord(pets, 'pets')
+        as_tfrecord(pets, 'pets', shards=3)
     streamed = load('pets', pets, size, room=0)
     assert_same(streamed, held)
     rows = [np.random.default_rng(i).permutation(100)[:20] for i in range(8)]
     with closing(stream.ahead(lambda i: streamed.train_images[rows[i]], range(8), 4)) as blocks:
         for row, block in zip(rows, blocks, strict=True):
             np.testing.assert_array_equal(block, held.train_images[row])
+
+
+@pytest.mark.parametrize('form', ['array_record', 'tfrecord'])
+def test_a_tfds_set_of_wide_images_with_opacity_is_the_same(colour, tmp_path, form):
+    images = np.concatenate([colour[0][:7, :20], colour[0][:7, 5:25, :, :1]], -1)
+    make_set(tmp_path, 'wide', {s: [(x, 0) for x in images] for s in ('train', 'test')}, (None, None, 4))
+    if form == 'tfrecord':
+        as_tfrecord(tmp_path, 'wide')
+    streamed, held = (load('wide', tmp_path, room=room) for room in (0, None))
+    assert_same(streamed, held)
+    assert held.image_shape == (20, 32, 4)
+    assert sorted(x.tobytes() for x in held.train_images) == sorted(x.tobytes() for x in images)
 
 
 def test_labels_of_a_tfds_set_are_read_once(pets, monkeypatch, capsys):

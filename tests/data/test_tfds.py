@@ -61,21 +61,27 @@ def test_size(prepared):
     assert tfds.read('mnist', prepared)[0].shape == (100, 28, 28, 1)
 
 
-def as_tfrecord(directory, name):
-    """Rewrite a prepared set's ArrayRecord files in TFDS's default format; its checksums are not looked at."""
+def as_tfrecord(directory, name, shards=1):
+    """Rewrite a prepared set's ArrayRecord files in TFDS's default format; its checksums are not looked at.
+
+    Each split is divided over several files, the first of which have a record more where that is needed.
+    """
     import tensorflow_datasets
 
     builder = tensorflow_datasets.builder(name, data_dir=directory)
     raw = tensorflow_datasets.decode.DeserializeMethod.RAW_BYTES
     folder = directory / name / str(builder.version)
-    for split in builder.info.splits:
-        records = list(builder.as_data_source(split, deserialize_method=raw))
-        path, = folder.glob(f'{name}-{split}.array_record*')
-        path.with_name(path.name.replace('array_record', 'tfrecord')).write_bytes(
-            b''.join(struct.pack('<QI', len(r), 0) + r + bytes(4) for r in records))
+    info = json.loads((folder / 'dataset_info.json').read_text()) | {'fileFormat': 'tfrecord'}
+    for split in info['splits']:
+        records = list(builder.as_data_source(split['name'], deserialize_method=raw))
+        path, = folder.glob(f"{name}-{split['name']}.array_record*")
+        parts = [[records[i] for i in places] for places in np.array_split(np.arange(len(records)), shards)]
+        split['shardLengths'] = [str(len(part)) for part in parts]
+        for number, part in enumerate(parts):
+            (folder / f"{name}-{split['name']}.tfrecord-{number:05d}-of-{shards:05d}").write_bytes(
+                b''.join(struct.pack('<QI', len(r), 0) + r + bytes(4) for r in part))
         path.unlink()
-    info = folder / 'dataset_info.json'
-    info.write_text(json.dumps(json.loads(info.read_text()) | {'fileFormat': 'tfrecord'}))
+    (folder / 'dataset_info.json').write_text(json.dumps(info))
 
 
 def test_tfrecord_sets_are_read_too(prepared):
@@ -88,9 +94,10 @@ def test_tfrecord_sets_are_read_too(prepared):
         np.testing.assert_array_equal(a, b)
     (folder / 'ikd_original.npz').unlink()
     path, = folder.glob('mnist-test*')
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(InputError, match='prepare'):
-        tfds.read('mnist', prepared)
+    for cut in 2, 2000:  # within the last record's checksum, and further
+        path.write_bytes(path.read_bytes()[:-cut])
+        with pytest.raises(InputError, match='ends in the middle of a record.* prepare'):
+            tfds.read('mnist', prepared)
     assert 'tensorflow' not in sys.modules
 
 
@@ -182,7 +189,14 @@ def test_other_sets_that_do_not_fit(colour, tmp_path):
 
 @pytest.mark.parametrize('legacy', [False, True])
 def test_features_of_a_set_run_no_module(colour, tmp_path, monkeypatch, legacy):
-    """TFDS imports the modules that features.json names, and the folder of the data may be importable."""
+    """TFDS imports the modules that features.json names, and the folder of the data may be importable.
+
+    Whoever uses TFDS beside ikd finds it as it was.
+    """
+    import tensorflow_datasets
+
+    connector = tensorflow_datasets.features.FeatureConnector
+    before = vars(connector)['cls_from_name']
     make_set(tmp_path, 'pets', {s: [(colour[0][0], 0)] for s in ('train', 'test')})
     path = tmp_path / 'pets' / '1.0.0' / 'features.json'
     monkeypatch.syspath_prepend(tmp_path)
@@ -195,6 +209,7 @@ def test_features_of_a_set_run_no_module(colour, tmp_path, monkeypatch, legacy):
     assert not (tmp_path / 'harmed').exists() and 'evil_features' not in sys.modules
     path.write_text(json.dumps(known))
     assert len(tfds.read('pets', tmp_path)[0]) == 1
+    assert vars(connector)['cls_from_name'] is before
 
 
 def test_more_than_the_memory_holds(colour, tmp_path, monkeypatch):
