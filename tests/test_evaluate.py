@@ -1,5 +1,6 @@
 """The command on a finished run: what it writes is what the report reads; what can't be done is one line."""
 import json
+import shutil
 from types import SimpleNamespace
 
 import jax
@@ -15,7 +16,7 @@ from ikd.evaluation.likeness import likeness
 from ikd.evaluation.measure import rounded
 from ikd.evaluation.network import corrupted, of_pixels, predict
 from ikd.explainers import EXPLAINERS
-from ikd.files import read_json
+from ikd.files import read_json, write_json
 from ikd.trained import load
 from tests.quick import finished_run
 
@@ -99,6 +100,7 @@ def test_only_some_measures(finished, tmp_path, monkeypatch, capsys):
     assert (found['network']['adversarial'], found['network']['corruptions'], found['curves']) == ([], {}, {})
     assert not (tmp_path / 'there' / 'faithfulness.png').exists() and (tmp_path / 'there' / 'notes.txt').exists()
     assert said.out.endswith('there/: confusion.png, evaluation.json, reliability.png\n')
+    assert '100 %  grad' in said.err
 
 
 def test_beside_what_another_network_confuses(finished, tmp_path, monkeypatch, capsys):
@@ -115,6 +117,8 @@ def test_beside_what_another_network_confuses(finished, tmp_path, monkeypatch, c
     own, others = (one['explainers']['grad']['likeness'] for one in found)
     assert own['value'] != others['value'] and own == rounded(likeness(load(finished), 'grad', 200))
     assert others == rounded(likeness(load(finished), 'grad', 200, load(other)))
+    with pytest.raises(InputError, match='no trial of seed 3, only of 5'):  # nor is another of its seeds taken
+        run(monkeypatch, capsys, *arguments, '--seed=3', f'--confused={other}')
     with pytest.raises(InputError, match='--confused is for likeness alone; add likeness to --only'):
         run(monkeypatch, capsys, f'--workdir={finished}', '--only=deletion', f'--confused={other}')
     fewer = finished_run(tmp_path / 'fewer', **{'model.name': 'mlp', 'seed': 3, 'data.limit': 128})
@@ -173,6 +177,28 @@ def test_corrupted_accuracy_is_that_of_corrupted_images(finished):
     mean = images.mean((1, 2), keepdims=True)
     faint = np.round(mean + 0.15 * (images - mean)).astype(np.uint8)
     assert values[4] == metrics.evaluate(predict(trained, apply, faint), labels)['test_accuracy']
+
+
+def test_by_default_the_papers_explainers_and_the_runs_own(finished, tmp_path, monkeypatch, capsys):
+    """Of more images than the test set has, as many as it has; of an MLP, all but Grad-CAM."""
+    own = tmp_path / 'run'
+    shutil.copytree(finished, own)
+    config = read_json(own / 'config.json')
+    config['method']['explainer'] = 'lrp_epsilon'
+    write_json(own / 'config.json', config)
+    run(monkeypatch, capsys, f'--workdir={own}', '--only=sparseness', '--images=999', '--test-images=998')
+    found = json.loads((own / 'evaluation' / 'evaluation.json').read_text())
+    assert {*found['explainers']} == {'grad_input', 'guided_backprop', 'grad', 'lrp_epsilon'}
+    assert [*found['not_applicable']] == ['grad_cam']
+    assert (found['run']['images'], found['run']['robustness_images']) == (256, 256)
+
+
+def test_attacks_go_as_far_as_there_are_pixels():
+    parse = lambda word: evaluate.parse(['--workdir=run', f'--epsilons={word}']).epsilons
+    assert parse('255,0.5') == [255, 0.5]
+    for word in '0', '8,0', '255.5':
+        with pytest.raises(InputError, match='give numbers above 0, up to 255'):
+            parse(word)
 
 
 def test_completeness_is_of_integrated_gradients(finished, tmp_path, monkeypatch, capsys):
