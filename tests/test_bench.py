@@ -1,6 +1,7 @@
 """What a benchmark prints, and that it runs what it says. No time is asserted."""
 import inspect
 import json
+import os
 from types import SimpleNamespace
 
 import jax
@@ -187,6 +188,38 @@ def test_the_minutes_of_table_2(together, minutes, monkeypatch):
     assert len({*made}) == 10 and {trials for *_, trials in made} == {together}
     np.testing.assert_allclose(times, [[minutes, 20]] * 2)
     assert (more['unit'], more['trials_together']) == ('minutes', together)
+
+
+def test_the_arithmetic_of_a_busy_accelerator(monkeypatch):
+    """Three calls of ten steps take 6 s; in the trace 90 operations take 50 ms each, and nothing comes between."""
+    class Made:
+        steps = 10
+
+        def __init__(self, config, images):
+            self.calls = 0
+
+        def __call__(self):
+            self.calls += 1
+
+    events = [(i * 50_000_000, (i + 1) * 50_000_000, f'operation {i % 2}') for i in range(90)]
+    monkeypatch.setattr(benchmarks, 'Steps', Made)
+    monkeypatch.setattr(benchmarks, 'times_of', lambda function, pairs: np.full(pairs, 2.0 * len(function())))
+    monkeypatch.setattr(benchmarks, 'device_events', lambda directory: events)
+    times, more = benchmarks.device_busy(9, 'mlp', 'ce')
+    np.testing.assert_allclose(times, [[6, 4.5]] * 5)
+    assert more == {'share_traced': 1, 'operations_a_step': 3, 'slowest': {'operation 0': 0.5, 'operation 1': 0.5}}
+
+
+@pytest.mark.parametrize('cached', [False, True])
+def test_the_first_step_with_and_without_what_was_compiled(cached, monkeypatch):
+    """A process of its own each time, all with the same folder of compiled programs or none."""
+    started = []
+    monkeypatch.setattr(benchmarks.subprocess, 'run', lambda command, check, env: started.append(env))
+    times, _ = benchmarks.first_step(3, cached, 20)
+    assert times.shape == (3, 2) and times[:, 1].tolist() == [20] * 3 and len(started) == 4
+    kept = {env.get('JAX_COMPILATION_CACHE_DIR') for env in started}
+    assert len(kept) == 1 and (kept != {os.environ.get('JAX_COMPILATION_CACHE_DIR')}) == cached
+    assert {env.get('JAX_ENABLE_COMPILATION_CACHE') for env in started} == {None if cached else 'false'}
 
 
 def test_an_epoch_of_a_streamed_set():

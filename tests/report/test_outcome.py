@@ -3,13 +3,14 @@ import json
 import re
 
 import pytest
+from scipy.stats import ttest_rel
 
 from configs import digits
 from ikd.config import flatten
 from ikd.report.curves import plot
 from ikd.report.gallery import trees
 from ikd.report.outcome import differences, final, headline, sentence
-from ikd.report.page import MOST_PARTS, curves, facts, report
+from ikd.report.page import MOST_PARTS, config_difference, curves, facts, report, unfinished
 from ikd.report.runs import Run, label, read_run, stages
 from ikd.tables.statistics import detectable_difference
 from ikd.validation import resolve
@@ -94,6 +95,20 @@ def test_how_far_stages_have_come_and_how_long_a_seed_took(tmp_path):
     run = read_run(tmp_path)
     assert stages(run) == 'ce to epoch 2'
     assert {trial['seed']: trial['train_seconds'] for trial in run.trials} == {0: 3.0, 1: 10.0}
+
+
+def test_whose_seed_is_not_finished_and_which_fields_differ():
+    """Where there are several runs; a field that one of three has otherwise is among them."""
+    one, other = made_up([90.0], name='a')._replace(open=['Not begun: seed 1.']), made_up([90.0], name='b', epochs=2)
+    assert text_of(unfinished([one])) == 'Not finished. Not begun: seed 1.'
+    assert text_of(unfinished([one, other])) == 'Not finished. a: Not begun: seed 1.' and unfinished([other]) is None
+    assert text_of(config_difference([one, other, one])) == 'field a b a epochs 1 2 1'
+
+
+def test_differences_are_of_seeds_that_both_have():
+    runs = [made_up([90.0, 93.0, 95.0], name='LE'), made_up([89.0, 92.2], name='CE')]
+    row = text_of(differences(runs)).partition('LE \N{MINUS SIGN} CE')[2]
+    assert f' {ttest_rel([90, 93], [89, 92.2]).pvalue:.3f} ' in row and ' 0 to 1 ' in row
 
 
 def test_virtual_attention_is_part_of_a_runs_name():

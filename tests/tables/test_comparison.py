@@ -68,7 +68,7 @@ def test_the_command(tmp_path, capsys):
     compare.main([ce, le])
     table, legend = capsys.readouterr().out.split('\n\n')
     assert len(table.splitlines()) == 4 and legend == f'{compare.LEGEND}\n'
-    compare.main([ce, *map(str, sorted(tmp_path.iterdir()))])  # as ce and a star name it
+    compare.main([ce, *map(str, sorted(tmp_path.iterdir())), f'{le}/'])  # as ce and a star name it
     assert capsys.readouterr().out.partition('\n\n')[0] == table
     (tmp_path / 'le' / 'summary.json').write_text(json.dumps(summary('le', [90])))
     compare.main([le])  # one seed, and nothing that a legend could be about

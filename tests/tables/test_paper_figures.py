@@ -131,6 +131,21 @@ def test_figure3_has_the_means_of_what_was_measured(complete, tmp_path):
         assert (of['grad']['all']['score'], of['grad']['all']['low']) == (0.4, 0.39)
 
 
+def test_figure3_takes_the_means_of_trials_that_have_a_score(complete, tmp_path):
+    """One has no defined correlation, another was not measured with this explainer."""
+    (of_ce,) = [complete[cell_name(cell.config)] for cell in figure3.grid('model=resnet8').cells if cell.row == 'CE']
+    measured = of_ce[0]['measured']['discriminativeness']
+    undefined = {reading: {against: dict.fromkeys(one) for against, one in of.items()}
+                 for reading, of in measured['grad'].items()}
+    of_ce[0]['measured'] = {'discriminativeness': {**measured, 'grad': undefined}}
+    of_ce[1]['measured'] = {'discriminativeness': {name: of for name, of in measured.items() if name != 'grad_input'}}
+    grid = figure3.grid('model=resnet8')
+    text = grid.report(grid, complete, tmp_path)
+    for row, score in (('LE(Grad) | 88.27 +- 0.05 | 92', '0.30 [0.29, 0.32]'),
+                       ('LE(Grad*Input) |  | 90', '0.50 [0.49, 0.52]')):
+        assert f'| ResNet8 | {row}.05 +- 0.07 | 2 | {score} | {score} |' in text
+
+
 def test_figure3_draws_scores_against_every_other_class():
     """Not against the runner-up, nor of the images that are classified correctly alone."""
     of = {against: {'score': apart, 'low': apart - 0.1, 'high': apart + 0.2}
