@@ -23,9 +23,9 @@ from tests.quick import finished_run
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
-    """The directory of a finished run of an MLP on digits of 8x8, two epochs."""
+    """The directory of a finished run of two MLPs on digits of 8x8, two epochs."""
     return finished_run(tmp_path_factory.mktemp('finished') / 'run', **{
-        'model.name': 'mlp', 'seed': 3, 'optimizer.learning_rate': 0.05})
+        'model.name': 'mlp', 'seed': 3, 'trials': 2, 'optimizer.learning_rate': 0.05})
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -53,8 +53,14 @@ def test_the_command(finished, monkeypatch, capsys):
     confusion = np.array(network['confusion'])
     assert network['class_names'] == list('0123456789')
     assert confusion.dtype == int and confusion.sum() == 256 == sum(one['count'] for one in network['reliability'])
-    assert 100 * np.trace(confusion) / 256 == pytest.approx(network['accuracy'], abs=1e-4)
     trained = load(finished)
+    predicted = predict(trained, jax.jit(of_pixels(trained)), trained.dataset.test_images).argmax(-1)
+    for label, row in enumerate(confusion):
+        of_class = predicted[trained.dataset.test_labels == label]
+        assert [*row] == [(of_class == other).sum() for other in range(10)]
+    bins = [one for one in network['reliability'] if one['count']]
+    gaps = [one['count'] / 256 * abs(one['accuracy'] - one['confidence']) for one in bins]
+    assert sum(gaps) == pytest.approx(network['ece'], abs=1e-4)
     first, labels = trained.inputs(trained.dataset.test_images[:40]), trained.dataset.test_labels[:40]
     right = trained.model.apply(trained.variables, first, train=False)[0].argmax(-1) == labels
     assert network['robustness_accuracy'] == 100 * right.mean() != network['accuracy']
@@ -151,17 +157,18 @@ def test_of_a_seed_that_is_named(finished, monkeypatch, capsys):
     """Its folder is its own, that of the report is left; of many classes the file has one line; Ctrl-C, too."""
     monkeypatch.setattr(evaluate, 'MOST_NAMED', 9)
     before = {path: path.read_bytes() for path in (finished / 'evaluation').glob('*.*')}
-    run(monkeypatch, capsys, f'--workdir={finished}', '--seed=3', '--only=sparseness', '--images=5',
-        '--explainers=grad')
-    text = (finished / 'evaluation' / 'seed3' / 'evaluation.json').read_text()
-    assert text.count('\n') == 1 and json.loads(text)['run']['seed'] == 3
+    said = run(monkeypatch, capsys, f'--workdir={finished}', '--seed=4', '--only=sparseness', '--images=5',
+               '--explainers=grad')
+    text = (finished / 'evaluation' / 'seed4' / 'evaluation.json').read_text()
+    assert text.count('\n') == 1 and json.loads(text)['run']['seed'] == 4
+    assert said.out.startswith('mlp after ce on digits, seed 4: accuracy')
     assert {path: path.read_bytes() for path in (finished / 'evaluation').glob('*.*')} == before
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(evaluate, 'save_figure', interrupted)
-    monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={finished}', '--seed=3', '--only=adversarial',
+    monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={finished}', '--seed=4', '--only=adversarial',
                                      '--epsilons=1', '--test-images=5'])
     with pytest.raises(SystemExit) as ended:
         evaluate.cli()

@@ -196,7 +196,7 @@ def test_other_runs_are_several_words_or_have_commas_between(monkeypatch, tmp_pa
     monkeypatch.setattr('ikd.report.page.report', lambda workdir, others, *rest: told.append((others, *rest)) or '')
     (tmp_path / 'a,b').mkdir()
     (tmp_path / 'a,b' / 'config.json').touch()
-    for words in (['x', 'y'], ['x,y'], ['x', '--compare=y'], [f'{tmp_path}/a,b']):
+    for words in (['x', 'y'], ['x,,y,'], ['x', '--compare=y'], [f'{tmp_path}/a,b']):
         main([f'--workdir={tmp_path}', '--compare', *words])
     (tmp_path / 'mine.py').touch()
     main([f'--workdir={tmp_path}', f'--config={tmp_path}/mine.py:big', '--data=there'])
@@ -205,20 +205,22 @@ def test_other_runs_are_several_words_or_have_commas_between(monkeypatch, tmp_pa
 
 
 def test_figure2_has_a_picture_of_each_mean_of_data_that_has_moved(runs, tmp_path, monkeypatch):
-    """Where --data says that it is."""
+    """Where --data says that it is; of as many images as are told."""
     workdir, moved, drawn = tmp_path / 'run', tmp_path / 'moved', []
     shutil.copytree(runs[0], workdir)
     config = read_json(workdir / 'config.json')
     shutil.copytree(config['data']['dir'], moved)
     config['data']['dir'] = str(tmp_path / 'gone')
     write_json(workdir / 'config.json', config)
+    monkeypatch.setattr(gallery, 'MOST_IMAGES', 20)
     monkeypatch.setattr(gallery, 'matrix_figure', lambda matrices, *more: drawn.append(matrices) or matrix_figure(
         matrices, *more))
     monkeypatch.setattr(gallery, 'class_cosines', lambda *args, **more: {**class_cosines(*args, **more),
                                                                          'zero_maps': 0.125})
     main([f'--workdir={workdir}', f'--data={moved}'])
+    assert 'over the first 20 test images, seed 0' in text_of((workdir / 'report.html').read_text())
     assert '12.5 % of the maps are zero' in text_of((workdir / 'report.html').read_text())
-    found = class_cosines(load(workdir, data_dir=moved))
+    found = class_cosines(load(workdir, data_dir=moved), most=20)
     assert [*map(list, drawn)] == [['by true class'], ['all images']]
     for matrices, kind, rows in zip(drawn, ('by_true_class', 'all_images'), ('true class', 'class')):
         ((matrix, said),) = matrices.values()
@@ -286,7 +288,7 @@ def test_compare_takes_what_a_shell_makes_of_a_star(tmp_path, runs, capsys):
         shutil.copytree(run, tmp_path / run.name, ignore=shutil.ignore_patterns('checkpoints'))
     (tmp_path / 'store').mkdir()
     folders = sorted(map(str, tmp_path.iterdir()))
-    main([f'--workdir={tmp_path / runs[0].name}', '--compare', *folders])
+    main([f'--workdir={tmp_path / runs[0].name}', '--compare', *folders, f'{tmp_path / runs[0].name}/'])
     told = capsys.readouterr()
     assert told.err == f'ikd: {tmp_path}/store has no config.json and is left out\n'
     text = text_of((tmp_path / runs[0].name / 'report.html').read_text())
