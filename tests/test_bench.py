@@ -10,7 +10,7 @@ import pytest
 
 from ikd import bench, benchmarks, models, timed_steps
 from ikd.data import load
-from ikd.data.stream import unread
+from ikd.data.stream import ahead, unread
 from ikd.errors import InputError
 
 MADE_UP = {'slow': (lambda pairs: (np.array([[3.0, 1.0], [5.0, 2.0], [2.0, 1.0]]), {'note': 1}), 2.5),
@@ -73,15 +73,22 @@ def test_steps_are_those_of_the_last_stage(method, part):
 
 
 def test_ours_is_the_method_and_the_base_cross_entropy(monkeypatch):
-    """Ten steps of LE take 30 s, of CE 10 s; five trials together 20 s, one after another 10 s each."""
+    """Ten steps of LE take 30 s, of CE 10 s; five trials together 20 s, one after another 10 s each.
+
+    KD's take 20 s and its teacher's 50 s; images that are streamed take four times as long.
+    """
     class Made:
         steps = 10
+        program = SimpleNamespace(steps=10, workers=2)
 
-        def __init__(self, config, images, trials=1):
-            self.took = {'le': 30.0, 'ce': 10.0}[config.method.name] * (2 if trials > 1 else 1)
+        def __init__(self, config, images, index=-1, trials=1):
+            self.took = {'le': 30.0, 'ce': 10.0, 'kd': (50.0, 20.0)[index]}[config.method.name] * (
+                2 if trials > 1 else 1) * (4 if images.streamed else 1)
 
         def __call__(self):
             clock.append(self.took)
+
+        epoch = __call__
 
         def memory(self):
             return 1
@@ -99,6 +106,10 @@ def test_ours_is_the_method_and_the_base_cross_entropy(monkeypatch):
     monkeypatch.setattr(benchmarks, 'paired_times', times)
     np.testing.assert_allclose(benchmarks.against_ce('mlp', 'le', 2)[0], [[3, 1]] * 2)
     np.testing.assert_allclose(benchmarks.together('mlp', 2)[0], [[2, 5]] * 2)
+    np.testing.assert_allclose(benchmarks.whole_distillation(2)[0], [[70, 10]] * 2)
+    streamed, more = benchmarks.streamed('mlp', 2)
+    np.testing.assert_allclose(streamed, [[4, 1]] * 2)
+    assert more == {'images_per_second': [4, 16], 'workers': 2}
 
 
 def test_the_arithmetic_of_the_explanation_pass(monkeypatch):
@@ -107,6 +118,23 @@ def test_the_arithmetic_of_the_explanation_pass(monkeypatch):
     times, more = benchmarks.explanation_pass(3)
     np.testing.assert_allclose(times, [[2, 0.35203]] * 3, rtol=1e-4)
     assert more['gflops'] == pytest.approx(17.601, rel=1e-4)
+
+
+def test_copies_keep_their_labels_and_colours_their_statistics():
+    digits, thrice = timed_steps.dataset(8, 3), timed_steps.dataset(8, 3, copies=3)
+    n = len(digits.train_labels)
+    assert len(thrice.train_images) == len(thrice.train_labels) == 3 * n and len(thrice.test_images) == 360
+    for start in 0, n, 2 * n:
+        np.testing.assert_array_equal(thrice.train_images[start:start + n], digits.train_images)
+        np.testing.assert_array_equal(thrice.train_labels[start:start + n], digits.train_labels)
+    assert len(thrice.mean) == len(thrice.std) == 3
+
+
+def test_networks_are_trained_in_the_papers_batches():
+    """ResNets on 32x32 in colour, the MLP on 28x28 in grey."""
+    for model, size, shape in ('resnet8', 128, (32, 32, 3)), ('mlp', 16, (28, 28, 1)):
+        assert timed_steps.settings(model, 'ce').batch_size == size
+        assert timed_steps.images_for(model).image_shape == shape
 
 
 def test_classes_that_no_image_is_of():
@@ -161,6 +189,40 @@ def test_the_minutes_of_table_2(together, minutes, monkeypatch):
     assert (more['unit'], more['trials_together']) == ('minutes', together)
 
 
+def test_the_arithmetic_of_a_busy_accelerator(monkeypatch):
+    """Three calls of ten steps take 6 s; in the trace 90 operations take 50 ms each, and nothing comes between."""
+    class Made:
+        steps = 10
+
+        def __init__(self, config, images):
+            self.calls = 0
+
+        def __call__(self):
+            self.calls += 1
+
+    events = [(i * 50_000_000, (i + 1) * 50_000_000, f'operation {i % 2}') for i in range(90)]
+    monkeypatch.setattr(benchmarks, 'Steps', Made)
+    monkeypatch.setattr(benchmarks, 'times_of', lambda function, pairs: np.full(pairs, 2.0 * len(function())))
+    monkeypatch.setattr(benchmarks, 'device_events', lambda directory: events)
+    times, more = benchmarks.device_busy(9, 'mlp', 'ce')
+    np.testing.assert_allclose(times, [[6, 4.5]] * 5)
+    assert more == {'share_traced': 1, 'operations_a_step': 3, 'slowest': {'operation 0': 0.5, 'operation 1': 0.5}}
+
+
+@pytest.mark.parametrize('cached', [False, True])
+def test_the_first_step_with_and_without_what_was_compiled(cached, monkeypatch):
+    """A process of its own each time, all with the same folder of compiled programs or none."""
+    started = []
+    for name in 'JAX_COMPILATION_CACHE_DIR', 'JAX_ENABLE_COMPILATION_CACHE':
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(benchmarks.subprocess, 'run', lambda command, check, env: started.append(env))
+    times, _ = benchmarks.first_step(3, cached, 20)
+    assert times.shape == (3, 2) and times[:, 1].tolist() == [20] * 3 and len(started) == 4
+    kept = {env.get('JAX_COMPILATION_CACHE_DIR') for env in started}
+    assert len(kept) == 1 and (kept != {None}) == cached
+    assert {env.get('JAX_ENABLE_COMPILATION_CACHE') for env in started} == {None if cached else 'false'}
+
+
 def test_an_epoch_of_a_streamed_set():
     """89 steps, each with images that come from the host."""
     images = timed_steps.dataset(8, 1)
@@ -170,13 +232,19 @@ def test_an_epoch_of_a_streamed_set():
     assert int(steps.state.step) == 89
 
 
-def test_decoding_of_photographs(tmp_path):
-    """Every file is a part of a photograph, and all of the training images are decoded each time."""
+def test_decoding_of_photographs(tmp_path, monkeypatch):
+    """Every file is a part of a photograph; all of the training images are decoded each time, ours by two threads."""
     benchmarks.photographs(tmp_path, 10)
     images = load('folder', tmp_path, 16, room=0).train_images
     assert images.shape == (8, 16, 16, 3) and len({image.tobytes() for image in images[np.arange(8)]}) == 8
     times, more = benchmarks.decoding(1, 16, 10)
     assert times.shape == (1, 2) and min(more['images_per_second']) > 0
+    threads = []
+    monkeypatch.setattr(benchmarks, 'ahead', lambda block, starts, workers: (
+        threads.append(workers), ahead(block, starts, workers))[1])
+    monkeypatch.setattr(benchmarks, 'paired_times', lambda *sides: (sides[0](), sides[1](), np.ones((1, 2)))[2])
+    benchmarks.decoding(1, 16, 10)
+    assert threads == [2, 1]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The command on a finished run: what it writes is what the report reads; what can't be done is one line."""
 import json
+import shutil
 from types import SimpleNamespace
 
 import jax
@@ -15,16 +16,16 @@ from ikd.evaluation.likeness import likeness
 from ikd.evaluation.measure import rounded
 from ikd.evaluation.network import corrupted, of_pixels, predict
 from ikd.explainers import EXPLAINERS
-from ikd.files import read_json
+from ikd.files import read_json, write_json
 from ikd.trained import load
 from tests.quick import finished_run
 
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
-    """The directory of a finished run of an MLP on digits of 8x8, two epochs."""
+    """The directory of a finished run of two MLPs on digits of 8x8, two epochs."""
     return finished_run(tmp_path_factory.mktemp('finished') / 'run', **{
-        'model.name': 'mlp', 'seed': 3, 'optimizer.learning_rate': 0.05})
+        'model.name': 'mlp', 'seed': 3, 'trials': 2, 'optimizer.learning_rate': 0.05})
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -52,8 +53,14 @@ def test_the_command(finished, monkeypatch, capsys):
     confusion = np.array(network['confusion'])
     assert network['class_names'] == list('0123456789')
     assert confusion.dtype == int and confusion.sum() == 256 == sum(one['count'] for one in network['reliability'])
-    assert 100 * np.trace(confusion) / 256 == pytest.approx(network['accuracy'], abs=1e-4)
     trained = load(finished)
+    predicted = predict(trained, jax.jit(of_pixels(trained)), trained.dataset.test_images).argmax(-1)
+    for label, row in enumerate(confusion):
+        of_class = predicted[trained.dataset.test_labels == label]
+        assert [*row] == [(of_class == other).sum() for other in range(10)]
+    bins = [one for one in network['reliability'] if one['count']]
+    gaps = [one['count'] / 256 * abs(one['accuracy'] - one['confidence']) for one in bins]
+    assert sum(gaps) == pytest.approx(network['ece'], abs=1e-4)
     first, labels = trained.inputs(trained.dataset.test_images[:40]), trained.dataset.test_labels[:40]
     right = trained.model.apply(trained.variables, first, train=False)[0].argmax(-1) == labels
     assert network['robustness_accuracy'] == 100 * right.mean() != network['accuracy']
@@ -99,6 +106,7 @@ def test_only_some_measures(finished, tmp_path, monkeypatch, capsys):
     assert (found['network']['adversarial'], found['network']['corruptions'], found['curves']) == ([], {}, {})
     assert not (tmp_path / 'there' / 'faithfulness.png').exists() and (tmp_path / 'there' / 'notes.txt').exists()
     assert said.out.endswith('there/: confusion.png, evaluation.json, reliability.png\n')
+    assert '100 %  grad' in said.err
 
 
 def test_beside_what_another_network_confuses(finished, tmp_path, monkeypatch, capsys):
@@ -115,6 +123,8 @@ def test_beside_what_another_network_confuses(finished, tmp_path, monkeypatch, c
     own, others = (one['explainers']['grad']['likeness'] for one in found)
     assert own['value'] != others['value'] and own == rounded(likeness(load(finished), 'grad', 200))
     assert others == rounded(likeness(load(finished), 'grad', 200, load(other)))
+    with pytest.raises(InputError, match='no trial of seed 3, only of 5'):  # nor is another of its seeds taken
+        run(monkeypatch, capsys, *arguments, '--seed=3', f'--confused={other}')
     with pytest.raises(InputError, match='--confused is for likeness alone; add likeness to --only'):
         run(monkeypatch, capsys, f'--workdir={finished}', '--only=deletion', f'--confused={other}')
     fewer = finished_run(tmp_path / 'fewer', **{'model.name': 'mlp', 'seed': 3, 'data.limit': 128})
@@ -147,17 +157,18 @@ def test_of_a_seed_that_is_named(finished, monkeypatch, capsys):
     """Its folder is its own, that of the report is left; of many classes the file has one line; Ctrl-C, too."""
     monkeypatch.setattr(evaluate, 'MOST_NAMED', 9)
     before = {path: path.read_bytes() for path in (finished / 'evaluation').glob('*.*')}
-    run(monkeypatch, capsys, f'--workdir={finished}', '--seed=3', '--only=sparseness', '--images=5',
-        '--explainers=grad')
-    text = (finished / 'evaluation' / 'seed3' / 'evaluation.json').read_text()
-    assert text.count('\n') == 1 and json.loads(text)['run']['seed'] == 3
+    said = run(monkeypatch, capsys, f'--workdir={finished}', '--seed=4', '--only=sparseness', '--images=5',
+               '--explainers=grad')
+    text = (finished / 'evaluation' / 'seed4' / 'evaluation.json').read_text()
+    assert text.count('\n') == 1 and json.loads(text)['run']['seed'] == 4
+    assert said.out.startswith('mlp after ce on digits, seed 4: accuracy')
     assert {path: path.read_bytes() for path in (finished / 'evaluation').glob('*.*')} == before
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(evaluate, 'save_figure', interrupted)
-    monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={finished}', '--seed=3', '--only=adversarial',
+    monkeypatch.setattr('sys.argv', ['evaluate', f'--workdir={finished}', '--seed=4', '--only=adversarial',
                                      '--epsilons=1', '--test-images=5'])
     with pytest.raises(SystemExit) as ended:
         evaluate.cli()
@@ -173,6 +184,28 @@ def test_corrupted_accuracy_is_that_of_corrupted_images(finished):
     mean = images.mean((1, 2), keepdims=True)
     faint = np.round(mean + 0.15 * (images - mean)).astype(np.uint8)
     assert values[4] == metrics.evaluate(predict(trained, apply, faint), labels)['test_accuracy']
+
+
+def test_by_default_the_papers_explainers_and_the_runs_own(finished, tmp_path, monkeypatch, capsys):
+    """Of more images than the test set has, as many as it has; of an MLP, all but Grad-CAM."""
+    own = tmp_path / 'run'
+    shutil.copytree(finished, own)
+    config = read_json(own / 'config.json')
+    config['method']['explainer'] = 'lrp_epsilon'
+    write_json(own / 'config.json', config)
+    run(monkeypatch, capsys, f'--workdir={own}', '--only=sparseness', '--images=999', '--test-images=998')
+    found = json.loads((own / 'evaluation' / 'evaluation.json').read_text())
+    assert {*found['explainers']} == {'grad_input', 'guided_backprop', 'grad', 'lrp_epsilon'}
+    assert [*found['not_applicable']] == ['grad_cam']
+    assert (found['run']['images'], found['run']['robustness_images']) == (256, 256)
+
+
+def test_attacks_go_as_far_as_there_are_pixels():
+    parse = lambda word: evaluate.parse(['--workdir=run', f'--epsilons={word}']).epsilons
+    assert parse('255,0.5') == [255, 0.5]
+    for word in '0', '8,0', '255.5':
+        with pytest.raises(InputError, match='give numbers above 0, up to 255'):
+            parse(word)
 
 
 def test_completeness_is_of_integrated_gradients(finished, tmp_path, monkeypatch, capsys):

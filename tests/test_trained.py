@@ -118,6 +118,24 @@ def test_what_is_not_there_is_said_in_one_line(finished, tmp_path, monkeypatch):
     assert '\n' not in str(error.value)
 
 
+def test_as_many_images_go_together_as_fit(finished, monkeypatch):
+    """One where not even its maps do, by classes or by copies; images are of 8 x 8, classes ten."""
+    trained = load(finished)
+    for most, copies, floats, expected in ((250, 0, 640 * 7, 7), (250, 0, 640 * 7 - 1, 6), (5, 0, 640 * 7, 5),
+                                           (250, 0, 639, 1), (250, 50, 64 * 99, 1), (250, 50, 64 * 100, 2),
+                                           (250, 50, 1, 1)):
+        monkeypatch.setattr(trained_networks, 'MOST_FLOATS', floats)
+        assert trained_networks.fitting(trained, most, copies) == expected
+
+
+def test_whether_an_explainer_applies_depends_on_the_runs_options(finished):
+    """Of its own explainer alone: a tap that the network has not is nothing to another one of the kind."""
+    trained = load(finished)
+    trained.config.method.tap = 'conv9'
+    names, reasons = trained_networks.explainers_for(trained)
+    assert 'conv9' in reasons['grad_cam'] and 'layer_cam' in names
+
+
 def test_every_explainer_has_the_runs_class_chunk(finished, monkeypatch):
     """Which bounds the memory; the tap is for the run's own alone."""
     told = {}

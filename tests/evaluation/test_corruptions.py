@@ -1,6 +1,9 @@
 """Corruptions of photographs: images still, the same for a seed, worse with severity, and some in closed form."""
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_image
 
@@ -13,6 +16,7 @@ from ikd.evaluation.corruptions import (
     corrupt,
     defocus_blur,
     fog,
+    gaussian_blur,
     motion_blur,
     zoom_blur,
 )
@@ -67,6 +71,7 @@ def test_noise_is_as_large_as_it_says():
         assert corrupt(grey, kind, 5).std() / 255 == pytest.approx(deviation, rel=0.02)
     changed = corrupt(grey, 'impulse_noise', 5)
     assert (changed != 128).mean() == pytest.approx(0.07, rel=0.05) and {*np.unique(changed)} == {0, 128, 255}
+    assert (changed == 255).sum() == pytest.approx((changed == 0).sum(), rel=0.15)
 
 
 def test_every_severity_is_as_strong_as_the_script_has_it():
@@ -111,16 +116,29 @@ def test_zoom_of_a_ramp(level, end):
     np.testing.assert_allclose(zoom_blur(ramp, level, None), expected, atol=1e-12)
 
 
-def test_motion_of_a_ramp():
+@pytest.mark.parametrize('level, reach, deviation', [(0, 6, 1), (1, 6, 1.5), (2, 6, 2), (3, 8, 2), (4, 9, 2.5)])
+def test_motion_of_a_ramp(level, reach, deviation):
     """A ramp moves back by the mean of the way, along the angle that is drawn: rows by its sine."""
     rows, columns = np.mgrid[:32, :32] / 100
     ramp = np.stack([rows + 2 * columns] * 3)[..., None]
     angle = np.random.default_rng(0).uniform(-np.pi / 4, np.pi / 4, (3, 1))[..., None, None]
-    way = np.arange(7)
-    weights = np.exp(-way ** 2 / 2)
+    way = np.arange(reach + 1)
+    weights = np.exp(-way ** 2 / 2 / deviation ** 2)
     expected = ramp - way @ weights / weights.sum() * (np.sin(angle) + 2 * np.cos(angle)) / 100
-    found = motion_blur(ramp, 0, np.random.default_rng(0))
-    np.testing.assert_allclose(found[:, 7:-7, 7:-7], expected[:, 7:-7, 7:-7], atol=1e-12)
+    found = motion_blur(ramp, level, np.random.default_rng(0))
+    inner = slice(reach + 1, -reach - 1)
+    np.testing.assert_allclose(found[:, inner, inner], expected[:, inner, inner], atol=1e-12)
+
+
+@pytest.mark.parametrize('h, w, pixel', [(32, 32, 1), (64, 48, 1.5)])
+def test_gaussian_blur_of_a_point(h, w, pixel):
+    """A normal distribution whose deviation grows with the shorter side."""
+    point = np.zeros((1, h, w, 1))
+    point[0, h // 2, w // 2] = 1
+    for level, deviation in enumerate((0.4, 0.6, 0.7, 0.8, 1)):
+        down, across = (np.exp(-(np.arange(side) - side // 2) ** 2 / 2 / (deviation * pixel) ** 2) for side in (h, w))
+        expected = np.outer(down / down.sum(), across / across.sum())
+        np.testing.assert_allclose(gaussian_blur(point, level, None)[0, ..., 0], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize('kind', ['defocus_blur', 'gaussian_blur', 'zoom_blur', 'brightness', 'contrast', 'pixelate',
@@ -184,6 +202,35 @@ def test_fog_of_white_is_a_cloud_from_nothing_to_its_amount():
         found = fog(white, severity, np.random.default_rng(0))
         np.testing.assert_allclose(found.min((1, 2, 3)), 1 / (1 + amount))
         np.testing.assert_allclose(found.max((1, 2, 3)), 1)
+
+
+def test_fog_hides_a_dark_image_no_less_than_a_bright_one():
+    """Each image keeps its own brightest value, each cloud goes from 0 to 1; the script's amounts and decays."""
+    values, h, w = np.array([1, 0.25]), 24, 40
+    for level, (amount, decay) in enumerate([(0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)]):
+        found = fog(np.ones((2, h, w, 3)) * values[:, None, None, None], level, np.random.default_rng(0))
+        for value, image, cloud in zip(values, found, clouds(2, 64, decay, np.random.default_rng(0))[:, :h, :w]):
+            cloud = (cloud - cloud.min()) / np.ptp(cloud)
+            expected = value * (value + amount * cloud) / (value + amount)
+            np.testing.assert_allclose(image, np.stack([expected] * 3, -1), atol=1e-12)
+
+
+def test_pixelate_leaves_so_many_rows_and_columns():
+    """Of ramps of 24 x 40 pixels: the share of each side, rounded down."""
+    for severity, share in zip(SEVERITIES, (0.95, 0.9, 0.85, 0.75, 0.65)):
+        for axis, side in enumerate((24, 40)):
+            ramp = np.moveaxis(np.broadcast_to(np.arange(side) * 6, (64 - side, side)), -1, axis)
+            changed = corrupt(ramp[None, ..., None].astype(np.uint8), 'pixelate', severity)
+            assert len(np.unique(changed)) == int(side * share), (severity, side)
+
+
+def test_jpeg_is_pillows_of_a_known_quality(photographs):
+    for severity, quality in zip(SEVERITIES, (80, 65, 58, 50, 40)):
+        found = corrupt(photographs[:3], 'jpeg_compression', severity)
+        for before, after in zip(photographs, found):
+            file = io.BytesIO()
+            Image.fromarray(before).save(file, 'JPEG', quality=quality)
+            np.testing.assert_array_equal(after, np.asarray(Image.open(file)))
 
 
 def test_between_pixels_is_scipys():

@@ -14,7 +14,7 @@ from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby
 from ikd.evaluation.sparseness import gini
 from ikd.parallel import MATMUL
-from tests.evaluation.networks import Linear, random_weights, trained_linear
+from tests.evaluation.networks import Linear, random_weights, trained_linear, trained_of
 
 N = 30
 
@@ -103,6 +103,34 @@ def test_max_sensitivity_is_the_largest_of_ten_changes_within_five_of_255(linear
         changes.append(length[0] / length[1])
     expected = np.max(changes, 0).mean()
     assert judged['grad_input'][0]['max_sensitivity']['value'] == pytest.approx(expected, rel=1e-4)
+
+
+def test_pixels_are_deleted_to_the_networks_zero(linear):
+    """The data's mean pixel where they are centred: what is left is the bias, and Grad*Input is complete."""
+    centred = linear._replace(dataset=linear.dataset._replace(mean=(0.3,), std=(0.5,)))
+    kernel, bias = (linear.variables['params']['Dense_0'][name].astype(float) for name in ('kernel', 'bias'))
+    found, curves = examiner(centred, ['deletion', 'infidelity', 'completeness'], N)('integrated_gradients')
+    x = (linear.dataset.test_images[:N].reshape(N, 64) / 255 - 0.3) / 0.5
+    powers, predicted = np.exp(bias - bias.max()), (x @ kernel + bias).argmax(1)
+    assert curves['deletion'][-1] == pytest.approx((powers / powers.sum())[predicted].mean(), rel=1e-4)
+    for measure in 'infidelity', 'completeness':
+        assert found[measure]['value'] == pytest.approx(0, abs=1e-4)
+
+
+def test_a_network_whose_maps_are_zero_has_no_number(linear):
+    """Nor has the measure that takes the larger of two readings."""
+    params = {'Dense_0': {**linear.variables['params']['Dense_0'], 'kernel': np.zeros((64, 10), np.float32)}}
+    dead = linear._replace(variables={'params': params})
+    found, _ = examiner(dead, ['discriminativeness', 'sparseness', 'sanity', 'likeness'], N)('grad')
+    assert found == dict.fromkeys(found, {'value': None, 'low': None, 'high': None}) and len(found) == 4
+
+
+def test_coarse_maps_are_told_apart_as_they_are():
+    """Not enlarged."""
+    network = trained_of('cnn2', 'grad_cam')
+    found, _ = examiner(network, ['discriminativeness'], N)('grad_cam')
+    apart = {reading: of['all'] for reading, of in discriminativeness(network, 'grad_cam', N).items()}
+    assert found['discriminativeness']['value'] == apart['as_is']['score'] != apart['upsampled']['score']
 
 
 def test_which_end_of_a_measure_is_better(judged):

@@ -7,7 +7,9 @@ import pytest
 
 from ikd import models
 from ikd.config import default
+from ikd.errors import InputError
 from ikd.evaluation import images as given
+from ikd.explainers import class_similarity
 
 
 @pytest.mark.parametrize('n, k, size', [(5, 10, 5), (40, 10, 16), (40, 800, 16)])
@@ -62,3 +64,27 @@ def test_maps_of_the_likeliest_are_those_of_all(monkeypatch):
         whole, found = getattr(every, part)['grad'], getattr(some, part)['grad']
         expected = np.stack([one[own] for one, own in zip(whole, some.classes)])
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_maps_are_alike_by_the_runs_similarity():
+    """Here Wasserstein's, of each image to the class that it is compared with."""
+    images = np.random.default_rng(0).integers(0, 255, (2, 4, 4, 1), dtype=np.uint8)
+    model, config = models.create('mlp', 4, widths=()), default()
+    config.method.explainer, config.method.similarity = 'grad', 'wasserstein'
+    trained = SimpleNamespace(
+        class_names=tuple('abcd'), model=model, inputs=lambda images: images.astype(np.float32) / 255, config=config,
+        variables=model.init(jax.random.key(0), np.zeros((1, 4, 4, 1)), train=False))
+    found = given.explain_images(trained, images, np.array([3, -1]), ['grad'])
+    expected, cosines = (np.asarray(class_similarity(found.maps['grad'], found.reference, name)) - 1
+                         for name in ('wasserstein', 'cosine'))
+    np.testing.assert_allclose(found.similarities['grad'], expected, atol=1e-5)
+    assert found.reference.tolist() == [3, found.probabilities[1].argmax()]
+    assert np.abs(expected - cosines).max() > 0.01
+
+
+def test_maps_of_every_explainer_need_memory(monkeypatch):
+    monkeypatch.setattr(given, 'half_of_memory', lambda: 4 * 5 * 2 * 640)
+    given.check_memory(5, 2, (10, 8, 8))
+    for n, explainers in (6, 2), (5, 3):
+        with pytest.raises(InputError, match=f'the maps of {n} images would take {4 * n * explainers * 640:,} bytes'):
+            given.check_memory(n, explainers, (10, 8, 8))

@@ -111,6 +111,12 @@ def test_maps_are_those_that_explain_gives(digits):
     assert found == {'value': pytest.approx(expected), 'low': None, 'high': None}  # one image has no scatter
 
 
+@pytest.mark.parametrize('n, scatters', [(19, False), (20, True)])
+def test_two_images_of_each_class_have_an_interval(digits, n, scatters):
+    found = likeness(linear(0, digits._replace(test_labels=np.arange(len(digits.test_labels)) % 10)), 'grad_input', n)
+    assert found['value'] is not None and (found['low'] is not None) == (found['high'] is not None) == scatters
+
+
 def test_what_is_no_number_is_left_out():
     """One image's map, one class's maps; and where all are none, nothing can be said."""
     rng = np.random.default_rng(0)

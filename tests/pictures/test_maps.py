@@ -1,6 +1,7 @@
 """Figure 1 with more classes than it has room for, or with few."""
 import jax
 import numpy as np
+import pytest
 
 from ikd import models, networks, run_data
 from ikd.pictures.explanations import draw, explanations
@@ -32,10 +33,22 @@ def test_whose_map_and_number_stand_below_a_name():
         for label, axes in enumerate(others):
             drawn, values = axes.images[1], maps[row, label].sum(-1)
             np.testing.assert_array_equal(drawn.get_array(), values)
+            assert drawn.get_clim() == (-np.abs(values).max(), np.abs(values).max())
             assert float(axes.get_xlabel()) == round(similarities[row, label], 2)
             assert axes.get_title() == (names[label] if row == 0 else '')
             red, _, blue, _ = np.moveaxis(drawn.to_rgba(values), -1, 0)
             np.testing.assert_array_equal(red > blue, values > 0)
+
+
+@pytest.mark.parametrize('size, way', [((6, 4), 'nearest'), ((3, 2), 'bilinear'), ((4, 6), 'bilinear')])
+def test_a_map_of_any_size_covers_the_image(size, way):
+    """Of 6 x 4 pixels, and what says most is against the class: the scale reaches as far to both sides."""
+    values = np.linspace(-2, 1, size[0] * size[1]).reshape(size)
+    figure = explanation_figure(np.zeros((1, 6, 4, 1), np.uint8), np.stack([values] * 2)[None], np.zeros((1, 2)),
+                                np.zeros(1, int), np.ones((1, 2)) / 2, ['a', 'b'], '')
+    for axes in figure.axes[1:]:
+        assert [[*image.get_extent()] for image in axes.images] == [[0, 4, 6, 0]] * 2
+        assert axes.images[1].get_interpolation() == way and axes.images[1].get_clim() == (-2, 2)
 
 
 def test_the_true_class_is_shown_also_with_a_zero_map():

@@ -40,6 +40,14 @@ def test_what_is_framed_coloured_and_left_out():
     assert sorted(frame.get_xy() for frame in frames) == [(-0.5, 1.5), (1.5, -0.5)]
     assert axes.images[0].get_clim() == (-0.4, 0.4)
     assert [text.get_text() for text in axes.texts] == ['1.00', '0.00', '-0.20', '0.10', '1.00', '0.40']
+    for text in axes.texts:
+        column, row = text.get_position()
+        assert float(text.get_text()) == matrix[row, column]
     shown = axes.images[0].to_rgba(axes.images[0].get_array())[..., :3]
     np.testing.assert_allclose(shown[0, 1], 1, atol=0.05)
     assert shown[1, 2][0] > shown[1, 2][2] and shown[0, 2][2] > shown[0, 2][0]  # red above, blue below
+
+
+def test_what_is_most_unlike_has_the_end_of_the_scale_too():
+    (axes,) = matrix_figure({'': (np.array([[1, 0.1], [-0.8, 1]]), 'class')}, ('a', 'b'), '').axes
+    assert axes.images[0].get_clim() == (-0.8, 0.8)

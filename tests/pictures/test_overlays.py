@@ -30,6 +30,7 @@ def test_what_the_picture_says(k, label, columns):
     titles = {a.get_title().partition('\n')[0]: a for a in axes if a.get_title()}
     assert len(titles) == columns and titles['class 1'].get_title() == 'class 1\n0.60'
     assert titles['class 1'].title.get_color() == ('firebrick' if label >= 0 else 'black')
+    assert [name for name, a in titles.items() if a.title.get_fontweight() == 'bold'] == ['class 1']
     drawn = [maps[column] for column in range(columns) for maps, _ in explained.values()]
     for a, values in zip(axes[1:], drawn, strict=True):
         np.testing.assert_array_equal(a.images[-1].get_array(), flat_map(values))
@@ -42,3 +43,14 @@ def test_what_the_picture_says(k, label, columns):
     assert 'dog.png' in text and 'too young' in text and ('true class' in text) == (label >= 0)
     assert (f'{columns} of {k} classes' in text) == (k == 120)
     assert colours(explained) in text and ("a map's similarity (wasserstein) to that" in text) == (k == 120)
+
+
+@pytest.mark.parametrize('label, said', [(9, 'the most probable'), (10, 'the most probable, and the true class')])
+def test_a_true_class_that_is_not_probable_is_said_to_be_shown(label, said):
+    """Of twelve, ten are drawn: that of the tenth place is among them by itself, that of the eleventh is not."""
+    p = np.arange(12, 0, -1) / 78
+    classes = np.array([*range(9), label])
+    explained = {'grad_cam': (np.ones((10, 2, 2)), np.ones(10))}
+    figure = overlay_figure('', np.zeros((4, 4, 1), np.uint8), classes, explained, p, label, [*'abcdefghijkl'])
+    text = ' '.join(' '.join(t.get_text().split()) for t in figure.texts)
+    assert f'10 of 12 classes: {said} red:' in text

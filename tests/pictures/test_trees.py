@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Circle
 
 from ikd.objectives.routing import relative_entropy
-from ikd.pictures.trees import GREY, dendrogram_figure, reached, tree_figure, untangle
+from ikd.pictures.trees import GREY, PALETTE, dendrogram_figure, reached, tree_figure, untangle
 
 TEN = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 NAMES = {10: TEN, 100: [f'class_number_{i}' for i in range(100)], 3: ['a', 'b', 'a rather long name of a class']}
@@ -105,10 +105,12 @@ def test_edges_go_from_an_expert_to_those_who_read_it():
     x = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts}
     places = np.array([circle.center for circle in circles(figure)])
     first, second = places[:2, 0], places[2:, 0]
-    for edges, starts, ends in ((level, first[[1, 0, 1]], second),
-                                (names, second[[2, 0, 1, 0]], [x[name] for name in 'abcd'])):
+    for edges, parents, starts, ends in ((level, first, first[[1, 0, 1]], second),
+                                         (names, second, second[[2, 0, 1, 0]], [x[name] for name in 'abcd'])):
         found = [(start[0], end[0]) for start, end in edges.get_segments()]
         np.testing.assert_allclose(sorted(found), sorted(zip(starts, ends)))
+        parent_of = {start: PALETTE[[*parents].index(start)] for start, _ in found}
+        assert [to_hex(colour) for colour in edges.get_colors()] == [parent_of[start] for start, _ in found]
 
 
 @pytest.mark.parametrize('seed', range(5))
@@ -132,3 +134,5 @@ def test_dendrogram_joins_classes_that_are_routed_alike():
     order = sorted(height, key=height.get)
     assert set(order[:2]) in ({'a', 'c'}, {'b', 'd'})
     assert {name: expert for name, (_, expert) in height.items()} == {'a': '1', 'b': '6', 'c': '1', 'd': '6'}
+    colours = {text.get_text()[0]: text.get_color() for text in figure.axes[0].texts}
+    assert colours == {'a': PALETTE[0], 'b': PALETTE[5], 'c': PALETTE[0], 'd': PALETTE[5]}

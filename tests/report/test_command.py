@@ -62,6 +62,14 @@ def test_what_follows_is_not_named():
         '--config.epochs=20 --config.method.warmup_epochs=2')
 
 
+def test_where_something_is_kept_is_not_named():
+    """Nor how often: they change nothing of what is trained, and others keep it elsewhere."""
+    config = resolve(digits.get_config('le'))
+    plain = command(json.loads(config.to_json()))
+    config.update(checkpoint_every=7, test_every=3, cache_dir='there', store='elsewhere')
+    assert command(json.loads(config.to_json())) == plain == 'python -m ikd.main --config=configs/digits.py:le'
+
+
 def test_a_run_with_code_of_ones_own_needs_its_file(tmp_path, monkeypatch):
     """ikd's files know nothing of the method, so a command with one of them could not train it."""
     file = tmp_path / 'mine.py'

@@ -37,6 +37,11 @@ def test_reliability(result):
     (upper, lower), bins = figure.axes, [one for one in result['network']['reliability'] if one['count']]
     assert [bar.get_height() for bar in upper.patches] == [one['accuracy'] for one in bins]
     assert sum(bar.get_height() for bar in lower.patches) == 200
+    for axes in upper, lower:
+        edges = [[bar.get_x(), bar.get_x() + bar.get_width()] for bar in axes.patches]
+        np.testing.assert_allclose(edges, [[one['low'], one['high']] for one in bins])
+    points = upper.lines[1].get_xydata().tolist()
+    assert points == [[one['confidence'], one['accuracy']] for one in bins]
 
 
 def test_confusion(result):
@@ -44,6 +49,10 @@ def test_confusion(result):
     assert_readable(figure)
     written = [found for found, _, _ in texts_of(figure)]
     assert all(f'{count}' in written for count in (50, 1, 1234, 7, 9)) and '0' not in written
+    (axes,) = figure.axes
+    fields = {text.get_text(): text.get_position() for text in axes.texts}  # across: what it is taken for
+    assert fields == {'50': (0, 0), '1': (2, 0), '1234': (1, 1), '7': (0, 2), '9': (2, 2)}
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ('predicted', 'true class')
     (image,) = figure.axes[0].images
     np.testing.assert_allclose(image.norm(image.get_array()[2]), np.sqrt([7 / 16, 0, 9 / 16]))
     many = {'confusion': np.eye(100, dtype=int), 'class_names': [f'class {i}' for i in range(100)]}
@@ -61,6 +70,7 @@ def test_curves(result):
     figure = curves_figure(result, 'a title')
     assert_readable(figure)
     deletion, insertion = figure.axes
+    assert 'deleted' in deletion.get_xlabel() and 'inserted' in insertion.get_xlabel()
     np.testing.assert_array_equal(insertion.lines[0].get_ydata(), np.arange(17) / 16)
     assert [one.get_text() for one in deletion.get_legend().get_texts()][1] == 'guided_backprop 0.250'
     for curve in result['curves'].values():

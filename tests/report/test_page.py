@@ -13,6 +13,8 @@ from scipy.stats import t, ttest_rel
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import class_cosines, most_alike
 from ikd.files import read_json, write_json
+from ikd.pictures.matrix import matrix_figure
+from ikd.report import gallery
 from ikd.report.__main__ import cli, main
 from ikd.report.outcome import differences, every_trial, summary_cells
 from ikd.report.page import report
@@ -202,13 +204,40 @@ def test_runs_on_other_data_are_named(field, runs, tmp_path):
 
 def test_other_runs_are_several_words_or_have_commas_between(monkeypatch, tmp_path):
     told = []
-    monkeypatch.setattr('ikd.report.page.report', lambda workdir, others, *rest: told.append(others) or '')
+    monkeypatch.setattr('ikd.report.page.report', lambda workdir, others, *rest: told.append((others, *rest)) or '')
     (tmp_path / 'a,b').mkdir()
     (tmp_path / 'a,b' / 'config.json').touch()
-    for words in (['x', 'y'], ['x,y'], ['x', '--compare=y'], [f'{tmp_path}/a,b']):
+    for words in (['x', 'y'], ['x,,y,'], ['x', '--compare=y'], [f'{tmp_path}/a,b']):
         main([f'--workdir={tmp_path}', '--compare', *words])
-    main([f'--workdir={tmp_path}'])
-    assert told == [['x', 'y']] * 3 + [[f'{tmp_path}/a,b'], []]
+    (tmp_path / 'mine.py').touch()
+    main([f'--workdir={tmp_path}', f'--config={tmp_path}/mine.py:big', '--data=there'])
+    words = [['x', 'y']] * 3 + [[f'{tmp_path}/a,b']]
+    assert told == [*((others, None, None) for others in words), ([], 'there', f'{tmp_path}/mine.py:big')]
+
+
+def test_figure2_has_a_picture_of_each_mean_of_data_that_has_moved(runs, tmp_path, monkeypatch):
+    """Where --data says that it is; of as many images as are told."""
+    workdir, moved, drawn = tmp_path / 'run', tmp_path / 'moved', []
+    shutil.copytree(runs[0], workdir)
+    config = read_json(workdir / 'config.json')
+    shutil.copytree(config['data']['dir'], moved)
+    config['data']['dir'] = str(tmp_path / 'gone')
+    write_json(workdir / 'config.json', config)
+    monkeypatch.setattr(gallery, 'MOST_IMAGES', 20)
+    monkeypatch.setattr(gallery, 'matrix_figure', lambda matrices, *more: drawn.append(matrices) or matrix_figure(
+        matrices, *more))
+    monkeypatch.setattr(gallery, 'class_cosines', lambda *args, **more: {**class_cosines(*args, **more),
+                                                                         'zero_maps': 0.125})
+    main([f'--workdir={workdir}', f'--data={moved}'])
+    assert 'over the first 20 test images, seed 0' in text_of((workdir / 'report.html').read_text())
+    assert '12.5 % of the maps are zero' in text_of((workdir / 'report.html').read_text())
+    found = class_cosines(load(workdir, data_dir=moved), most=20)
+    assert [*map(list, drawn)] == [['by true class'], ['all images']]
+    for matrices, kind, rows in zip(drawn, ('by_true_class', 'all_images'), ('true class', 'class')):
+        ((matrix, said),) = matrices.values()
+        np.testing.assert_allclose(matrix, found[kind], atol=1e-6)
+        assert said == rows
+    assert not np.allclose(found['by_true_class'], found['all_images'], equal_nan=True)
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -270,7 +299,7 @@ def test_compare_takes_what_a_shell_makes_of_a_star(tmp_path, runs, capsys):
         shutil.copytree(run, tmp_path / run.name, ignore=shutil.ignore_patterns('checkpoints'))
     (tmp_path / 'store').mkdir()
     folders = sorted(map(str, tmp_path.iterdir()))
-    main([f'--workdir={tmp_path / runs[0].name}', '--compare', *folders])
+    main([f'--workdir={tmp_path / runs[0].name}', '--compare', *folders, f'{tmp_path / runs[0].name}/'])
     told = capsys.readouterr()
     assert told.err == f'ikd: {tmp_path}/store has no config.json and is left out\n'
     text = text_of((tmp_path / runs[0].name / 'report.html').read_text())

@@ -68,7 +68,7 @@ def test_the_command(tmp_path, capsys):
     compare.main([ce, le])
     table, legend = capsys.readouterr().out.split('\n\n')
     assert len(table.splitlines()) == 4 and legend == f'{compare.LEGEND}\n'
-    compare.main([ce, *map(str, sorted(tmp_path.iterdir()))])  # as ce and a star name it
+    compare.main([ce, *map(str, sorted(tmp_path.iterdir())), f'{le}/'])  # as ce and a star name it
     assert capsys.readouterr().out.partition('\n\n')[0] == table
     (tmp_path / 'le' / 'summary.json').write_text(json.dumps(summary('le', [90])))
     compare.main([le])  # one seed, and nothing that a legend could be about
@@ -95,3 +95,20 @@ def test_the_command(tmp_path, capsys):
     assert capsys.readouterr().out.endswith('\nNot all runs have the same epochs.\n')
     with pytest.raises(InputError, match='give the directories'):
         compare.main([])
+
+
+def test_how_else_networks_were_trained_is_said(tmp_path, capsys):
+    """What may make up the difference: not the method's own fields, nor where the data was."""
+    first = {'epochs': 2, 'batch_size': 8, 'precision': 'tf32', 'data': {
+        'name': 'mnist', 'dir': 'a', 'size': 8, 'augment': 'none'}, 'optimizer': {'learning_rate': 1.0, 'decay': 0}}
+    second = {'epochs': 3, 'batch_size': 9, 'precision': 'float32', 'data': {
+        'name': 'mnist', 'dir': 'b', 'size': 9, 'augment': 'crop'}, 'optimizer': {'learning_rate': 2.0, 'decay': 0}}
+    for name, fields in ('ce', first), ('le', {**second, 'method': {'lam': 1}}):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'config.json').write_text(json.dumps({'method': {'lam': 0}, **fields}))
+        (tmp_path / name / 'summary.json').write_text(json.dumps(summary(name, [90, 91])))
+    compare.main([f'{tmp_path}/ce', f'{tmp_path}/le'])
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('Not all runs')]
+    named = said.removeprefix('Not all runs have the same ').removesuffix('.').split(', ')
+    assert sorted(named) == ['batch_size', 'data.augment', 'data.size', 'epochs', 'optimizer.learning_rate',
+                             'precision']

@@ -10,6 +10,7 @@ from configs.tables import table2, table3, table6
 from ikd.evaluation.class_cosines import EXPECTED
 from ikd.explainers.catalogue import NAMES
 from ikd.grid import cell_name
+from ikd.tables import paper_figures
 from ikd.validation import resolve
 from tests.tables.cell_file import RECORD
 
@@ -96,6 +97,8 @@ def test_figure3_says_how_far_the_orders_agree(complete, tmp_path):
     assert '| ResNet14 | accuracy and D (absolute; Grad-CAM as it is) | 1.00 | 1.00 | 0.08 |' in text
     assert '| ResNet8 | accuracy and D (signed; Grad-CAM upsampled) | -1.00 | -1.00 | 0.08 |' in text
     assert '| ResNet8 | LE(GuidedBP) | +2.00 (alike on 2 seeds) | +1.00 (alike on 2 seeds) |  |  |' in text
+    assert ("| ResNet14 | Grad-CAM | as is | every other | 0.80 [0.79, 0.82] | 0.10 | 100 | 3 |\n" in text
+            and "| ResNet8 | Grad | signed | the runner-up | 0.30 [0.29, 0.32] | 0.10 | 100 | 3 |\n" in text)
     numbers = json.loads((tmp_path / 'figure3.json').read_text())
     assert numbers['ResNet14']['accuracies']['grad'] == [92, 92.1] and numbers['ResNet8']['ce'] == [89, 89.1]
 
@@ -126,6 +129,32 @@ def test_figure3_has_the_means_of_what_was_measured(complete, tmp_path):
     numbers = json.loads((tmp_path / 'figure3.json').read_text())['ResNet14']['scores']
     for of in numbers.values():
         assert (of['grad']['all']['score'], of['grad']['all']['low']) == (0.4, 0.39)
+
+
+def test_figure3_takes_the_means_of_trials_that_have_a_score(complete, tmp_path):
+    """One has no defined correlation, another was not measured with this explainer."""
+    (of_ce,) = [complete[cell_name(cell.config)] for cell in figure3.grid('model=resnet8').cells if cell.row == 'CE']
+    measured = of_ce[0]['measured']['discriminativeness']
+    undefined = {reading: {against: dict.fromkeys(one) for against, one in of.items()}
+                 for reading, of in measured['grad'].items()}
+    of_ce[0]['measured'] = {'discriminativeness': {**measured, 'grad': undefined}}
+    of_ce[1]['measured'] = {'discriminativeness': {name: of for name, of in measured.items() if name != 'grad_input'}}
+    grid = figure3.grid('model=resnet8')
+    text = grid.report(grid, complete, tmp_path)
+    for row, score in (('LE(Grad) | 88.27 +- 0.05 | 92', '0.30 [0.29, 0.32]'),
+                       ('LE(Grad*Input) |  | 90', '0.50 [0.49, 0.52]')):
+        assert f'| ResNet8 | {row}.05 +- 0.07 | 2 | {score} | {score} |' in text
+
+
+def test_figure3_draws_scores_against_every_other_class():
+    """Not against the runner-up, nor of the images that are classified correctly alone."""
+    of = {against: {'score': apart, 'low': apart - 0.1, 'high': apart + 0.2}
+          for against, apart in (('all', 0.5), ('correct', 0.25), ('runner_up', 0.75))}
+    shown = paper_figures.panel('ResNet8', {
+        'accuracies': {'grad': [90.0, 91.0]}, 'ce': [88.0, 89.0],
+        'scores': {'signed': {'grad': of, 'grad_cam': {**of, 'all': None}}, 'absolute': {'grad': {'all': None}}}})
+    points = {'signed': {'Grad': (0.5, 0.4, 0.7)}}
+    assert shown == ('ResNet8', {'Grad': [90.0, 91.0]}, ('cross-entropy', 88.5), points)
 
 
 def test_figure3_of_little(complete, tmp_path):
@@ -166,3 +195,11 @@ def test_figure1_names_the_pictures_that_there_are(tmp_path):
     text = grid.report(grid, {cell_name(cell.config): {} for cell in grid.cells}, tmp_path)
     assert '- MNIST, mlp after le (Grad) on mnist: [figure1-mnist.png](figure1-mnist.png)' in text
     assert '- CIFAR-10, resnet14 after le (Grad-CAM) on cifar10: not drawn yet' in text
+
+
+def test_figure1_is_of_the_first_seed_alone(tmp_path):
+    """So its sources are that seed's, and none of what is not drawn."""
+    grid = figure1.grid()
+    (tmp_path / 'figure1-mnist.png').touch()
+    found = {cell_name(cell.config): {seed: {**RECORD, 'seed': seed} for seed in (0, 1)} for cell in grid.cells}
+    assert '- Seeds: 0\n' in grid.report(grid, found, tmp_path)
