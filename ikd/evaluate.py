@@ -36,7 +36,7 @@ from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
 from ikd.progress import Progress
 from ikd.provenance import provenance
-from ikd.report.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
+from ikd.tables.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
 from ikd.trained import explainers_for, load
 from ikd.words import named
 

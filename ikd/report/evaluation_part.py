@@ -2,8 +2,8 @@
 import shlex
 
 from ikd.files import read_json
-from ikd.report.evaluation import attack_table, corruption_table, directions, measure_table, remarks
 from ikd.report.html import command_line, element, join, paragraph, picture, table
+from ikd.tables.evaluation import attack_table, corruption_table, directions, measure_table, remarks
 from ikd.words import number
 
 PICTURES = {

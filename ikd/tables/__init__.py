@@ -1,1 +1,1 @@
-"""What grids and runs side by side say: tables, their statistics, searches, the paper's figures."""
+"""What grids, runs side by side and evaluations say: tables, their statistics, searches, figures."""

@@ -4,7 +4,7 @@ import pytest
 
 from ikd.evaluation.calibration import reliability
 from ikd.pictures.matrix import matrix_figure
-from ikd.report.evaluation import confusion_figure, curves_figure, reliability_figure, text
+from ikd.tables.evaluation import confusion_figure, curves_figure, reliability_figure, text
 from tests.report.readable import assert_readable, texts_of
 
 
