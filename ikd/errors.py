@@ -1,5 +1,6 @@
 """What ends a run early, each in one line: what a user can put right, and what happened to the run."""
 import contextlib
+import os
 import sys
 
 
@@ -62,13 +63,27 @@ def short_of_memory(error):
 
 
 @contextlib.contextmanager
+def while_read():
+    """Ends a command without a word where what reads its output has gone, as `head`: exit code 141, as of a shell."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more
+        sys.exit(141)
+
+
+@contextlib.contextmanager
 def ending_in_a_line(advice=''):
     """Ends a command with a line and an exit code: 2 for an InputError, 130 for Ctrl-C, 1 for want of disk or memory.
 
-    advice: what stands after the line of Unwritable.
+    advice: what stands after the line of Unwritable. Without a line where nobody reads: `while_read`.
     """
     try:
-        yield
+        with while_read():
+            yield
     except KeyboardInterrupt:
         print('ikd: stopped', file=sys.stderr, flush=True)
         sys.exit(130)

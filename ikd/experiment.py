@@ -144,8 +144,12 @@ def check_fits(config, dataset):
     models.check_outputs(model, image_shape, config.model.name)
     for teacher in {stage.network for stage in recipe(config)} - {None}:
         models.check_outputs(make_model(config, dataset, teacher), image_shape, teacher)
-    jax.eval_shape(functools.partial(explanations, config, model), models.shapes(model, image_shape),
-                   jnp.zeros((1, *image_shape)), jnp.zeros(1, int))
+    maps, _, probabilities = jax.eval_shape(
+        functools.partial(explanations, config, model), models.shapes(model, image_shape),
+        jnp.zeros((1, *image_shape)), jnp.zeros(1, int))
+    if maps.shape[1] != probabilities.shape[1]:
+        raise InputError(f'method.explainer={config.method.explainer} gives maps of {maps.shape[1]} classes, and the '
+                         f'network has {probabilities.shape[1]}')
 
 
 def check_teachers(job, seeds):

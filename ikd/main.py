@@ -20,7 +20,7 @@ from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten, no_field
-from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable, short_of_memory
+from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable, short_of_memory, while_read
 from ikd.modules import mistake
 from ikd.signals import same_command, stopping
 from ikd.words import number, plural
@@ -50,6 +50,8 @@ def parse(argv):
         config = CONFIG.value
         if config:  # a file that could not be read shows at this first use only
             config.update_from_flattened_dict({unset[argument]: None for argument in argv if argument in unset})
+    except BrokenPipeError:  # of --help
+        raise
     except OSError as error:
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
         raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error
@@ -188,7 +190,8 @@ def cli():
     one that could not write, --exit_stopped for one that was asked to stop, 130 for Ctrl-C while it was starting.
     """
     try:
-        app.run(main, flags_parser=parse)
+        with while_read():
+            app.run(main, flags_parser=parse)
     except KeyboardInterrupt:  # before it is listened for
         print('ikd: stopped before anything was trained', file=sys.stderr)
         sys.exit(130)

@@ -9,7 +9,7 @@ import pytest
 
 from ikd import checkpoint, data, experiment, models, run_data, training, trials
 from ikd.errors import Diverged, InputError
-from ikd.explainers import CAMS
+from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, explain
 from ikd.journal import read_records
 from ikd.validation import resolve
 from tests.small_run import last_state, make_config, train, without_times
@@ -124,6 +124,18 @@ def test_images_too_small_for_a_network_are_refused(workdir, size, name, fields)
     """The teacher's, too; before anything is written."""
     with pytest.raises(InputError, match=f'^images of {size}x{size} are too small for {name}; set --config'):
         train(make_config(**{'data.size': size, **fields}), workdir)
+    assert not workdir.exists()
+
+
+def test_maps_of_fewer_classes_are_refused(workdir, monkeypatch):
+    """As an explainer of one's own might give; before anything is written."""
+    def own(model, variables, images, class_chunk=None):
+        return explain('grad', model, variables, images, classes=[0, 1])
+
+    monkeypatch.setitem(EXPLAINERS, 'own', own)
+    monkeypatch.setitem(ONE_PASS, 'own', own)
+    with pytest.raises(InputError, match='method.explainer=own gives maps of 2 classes, and the network has 10'):
+        train(make_config(**{'method.explainer': 'own'}), workdir)
     assert not workdir.exists()
 
 

@@ -155,6 +155,18 @@ def test_exit_codes(error, code, monkeypatch, capsys):
     assert ended.value.code == code and capsys.readouterr().err.startswith(f'ikd: {error}')
 
 
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+@pytest.mark.parametrize('module', ['ikd', 'ikd.main', 'ikd.explain'])
+def test_output_that_nobody_reads(module, unbuffered):
+    """As through `| head`, which has gone: no traceback, and the exit code of any program there."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = subprocess.run([sys.executable, '-m', module, '--help'], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE,
+                           env={**os.environ, 'PYTHONUNBUFFERED': unbuffered})
+    os.close(writer)
+    assert found.stderr == b'' and found.returncode in (141, 0)  # argparse does not mind where nothing is buffered
+
+
 def test_help_shows_examples():
     result = ikd('--help')
     assert 'python -m ikd.main --config=configs/le_digits.py' in result.stdout and '--workdir' in result.stdout

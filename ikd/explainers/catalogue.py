@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -45,8 +46,8 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
     [m], or for each image its own [b, m]; maps then have m in the place of k, and most cost as much less (not
     occlusion, nor an explainer of your own without `classes`). Options: `class_chunk` (classes computed together;
     bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their docstrings. Raises
-    InputError for an unknown name, images and networks of another form, classes or a tap that are not there, and a
-    network that the explainer can't explain.
+    InputError for an unknown name or option, images, variables and networks of another form, classes or a tap that
+    are not there, a network that the explainer can't explain, and an explainer of your own that gives no such maps.
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
@@ -64,11 +65,36 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: j
         raise InputError(f'images are {images.dtype}, but a network takes floating-point numbers in its own scale; '
                          'ikd.load(RUN).inputs(images) makes them')
     explainer = EXPLAINERS[name]
-    takes_classes = 'classes' in inspect.signature(explainer).parameters
-    if classes is not None and takes_classes:
+    taken = inspect.signature(explainer).parameters
+    if classes is not None and 'classes' in taken:
         options['classes'] = classes
-    maps = explainer(model, variables, images, **options).astype(jnp.float32)
-    return maps if takes_classes else of_classes(maps, classes)
+    check_options(name, options, taken)
+    try:
+        maps = explainer(model, variables, images, **options)
+    except flax.errors.FlaxError as error:
+        said = ' '.join(str(error).partition(' (https')[0].split())
+        raise InputError(f'{type(model).__name__} does not take images {list(images.shape)} with these variables: '
+                         f'{said}') from error
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:  # NumPy in an explainer of one's own
+        raise InputError(f"explainer '{name}' can't be compiled, as not all of it is JAX: "
+                         f'{str(error).partition(chr(10))[0]}') from error
+    check_maps(name, maps, len(images))
+    return jnp.asarray(maps if 'classes' in taken else of_classes(maps, classes), jnp.float32)
+
+
+def check_options(name, options, taken):
+    """InputError for an option that an explainer, whose parameters are `taken`, does not take."""
+    unknown = [option for option in options if option not in taken]
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        raise InputError(f"explainer '{name}' takes no {', '.join(unknown)}; it takes ({', '.join(taken)})")
+
+
+def check_maps(name, maps, b):
+    """InputError unless what an explainer gives, which may be a user's own, are maps of b images."""
+    if getattr(maps, 'ndim', 0) not in (4, 5) or len(maps) != b:
+        given = list(maps.shape) if hasattr(maps, 'shape') else type(maps).__name__
+        raise InputError(f"explainer '{name}' gives {given}; maps of every class are [{b}, k, h, w] or "
+                         f'[{b}, k, h, w, c]')
 
 
 def applicable(model, variables, image_shape, options=None):

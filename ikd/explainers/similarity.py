@@ -68,7 +68,7 @@ def wasserstein(maps, labels, directions=8):
 
     def distance(mass):
         total = mass.sum(-1, keepdims=True)
-        some = total > 0
+        some = total != 0  # what is no number stays none
         density = jnp.where(some, mass / jnp.where(some, total, 1), 0)
         difference = density - true_map(density, labels)
         walk = 0
@@ -91,10 +91,16 @@ SIMILARITIES = {'cosine': cosine, 'multiscale_mse': multiscale_mse, 'wasserstein
 def class_similarity(maps, labels, similarity='cosine'):
     """Weight in [0, 2] of every class's map against the true class's: [b, k].
 
-    maps [b, k, h, w] or [b, k, h, w, c], labels int [b] in [0, k), similarity a key of `SIMILARITIES`; else
-    InputError (under `jax.jit` labels out of range can't be seen).
+    maps [b, k, h, w] or [b, k, h, w, c] of two classes or more, reckoned with in float32 at least; labels int [b] in
+    [0, k), similarity a key of `SIMILARITIES`; else InputError (under `jax.jit` labels out of range can't be seen).
+    Weights of maps that are no numbers are none, either.
     """
-    labels, (b, k, *_) = jnp.asarray(labels), maps.shape
+    labels, maps = jnp.asarray(labels), jnp.asarray(maps)
+    if maps.ndim not in (4, 5) or maps.shape[1] < 2:
+        raise InputError(f'maps are {list(maps.shape)}; give one for each of two classes or more, [b, k, h, w] or '
+                         '[b, k, h, w, c]')
+    maps = maps.astype(jnp.promote_types(maps.dtype, jnp.float32))  # squares of float16 soon are 0 or infinite
+    b, k = maps.shape[:2]
     if labels.shape != (b,) or not jnp.issubdtype(labels.dtype, jnp.integer):
         raise InputError(f'labels are {labels.dtype} {list(labels.shape)}; give class numbers, int [{b}]')
     if not isinstance(labels, jax.core.Tracer) and b and not 0 <= labels.min() <= labels.max() < k:

@@ -48,8 +48,12 @@ def frame(axes):
 
 
 def draw_map(axes, image, values):
-    """One class's map on the faded image, positive red, negative blue (`colours`); scaled to its own maximum."""
+    """One class's map on the faded image, positive red, negative blue (`colours`); scaled to its own maximum.
+
+    Nothing where it is no number.
+    """
     values = flat_map(values)
+    values = np.where(np.isfinite(values), values, 0)
     top = np.abs(values).max() or 1
     h, w = image.shape[:2]
     extent = (0, w, h, 0)

@@ -117,6 +117,63 @@ def test_what_is_no_network_of_ikd_is_told_what_that_is(digits):
     np.testing.assert_array_equal(listed, explain('grad', model, variables, images))
 
 
+def test_images_that_the_network_was_not_made_for(small):
+    """Also where explaining is compiled."""
+    model, variables, images = small('cnn2')
+    lacking = {**variables, 'params': {name: value for name, value in variables['params'].items() if 'Dense' in name}}
+    for given, shown, message in (
+            (variables, images[:, :, :4], r'PlainCNN does not take images \[3, 8, 4, 1\] with these .*Dense_0'),
+            (variables, np.repeat(images, 3, -1), r'images \[3, 8, 8, 3\] .*but the .* \(3, 3, 1, 16\)\.'),
+            (lacking, images, 'with these variables: .*Conv_0')):
+        for name in 'grad', 'grad_cam', 'lrp_epsilon', 'occlusion':
+            for call in partial(explain, name, model), jax.jit(partial(explain, name, model)):
+                with pytest.raises(InputError, match=message):
+                    call(given, shown)
+
+
+def test_options_that_there_are_not(small):
+    for name, option, takes in ('grad', 'tap', 'class_chunk, classes'), ('grad_cam', 'sample', 'tap, relu'):
+        with pytest.raises(InputError, match=rf"'{name}' takes no {option}; it takes \(.*{takes}.*\)"):
+            explain(name, *small('cnn2'), class_chunk=2, **{option: 3})
+
+
+OWN = {
+    'flat': (lambda maps: maps.sum((2, 3, 4)), r"'own' gives \[3, 3\]; maps of every class are \[3, k, h, w\]"),
+    'of one class': (lambda maps: maps[:, 0, :, :, 0], r"'own' gives \[3, 8, 8\]"),
+    'of fewer images': (lambda maps: maps[:2], r"'own' gives \[2, 3, 8, 8, 1\]"),
+    'nothing': (lambda maps: None, "'own' gives NoneType"),
+}
+
+
+@pytest.mark.parametrize('case', OWN)
+def test_what_an_explainer_of_ones_own_must_give(small, monkeypatch, case):
+    change, message = OWN[case]
+    network, variables, images = small('mlp')
+
+    def own(model, variables, images, class_chunk=None):
+        return change(explain('grad', model, variables, images, class_chunk=class_chunk))
+
+    def unasked(model, variables, images):
+        return explain('grad', model, variables, images)
+
+    def any_option(model, variables, images, **options):
+        return explain('grad', model, variables, images)
+
+    def in_numpy(model, variables, images, class_chunk=None):
+        return np.asarray(explain('grad', model, variables, images))
+
+    for name, function in (('own', own), ('unasked', unasked), ('any', any_option), ('numpy', in_numpy)):
+        monkeypatch.setitem(EXPLAINERS, name, function)
+    with pytest.raises(InputError, match=message):
+        explain('own', network, variables, images)
+    reasons = applicable(network, variables, images.shape[1:])[1]
+    assert 'unasked' in reasons and 'not all of it is JAX: The numpy.ndarray conversion' in reasons['numpy']
+    assert all('\n' not in reason for reason in reasons.values())
+    with pytest.raises(InputError, match=r"'unasked' takes no class_chunk; it takes \(model, variables, images\)"):
+        explain('unasked', network, variables, images, class_chunk=2)
+    assert explain('any', network, variables, images, class_chunk=2).shape == (3, 3, 8, 8, 1)
+
+
 @pytest.mark.parametrize('as_shapes', [False, True])
 @pytest.mark.parametrize('kind, missing', [
     (HardWired, {*CAMS, 'guided_backprop'}),

@@ -144,6 +144,33 @@ def test_labels_are_of_the_classes_there_are(labels, message):
     np.testing.assert_array_equal(targets(maps, [0, 1]), targets(maps, np.array([0, 1])))
 
 
+@pytest.mark.parametrize('shape', [(2, 3), (3, 4, 4), (2, 1, 4, 4), (2, 3, 4, 4, 1, 1)])
+def test_maps_are_of_images_and_classes(shape):
+    with pytest.raises(InputError, match=r'maps are \[.*two classes or more'):
+        targets(np.ones(shape, np.float32), np.zeros(shape[0], int))
+
+
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+def test_maps_that_are_no_numbers_make_no_targets(similarity):
+    """And not those of label smoothing, which a run would learn from in silence."""
+    maps = signed_maps((8, 8)).copy()
+    expected = np.array(targets(maps, LABELS, similarity=similarity))
+    maps[0, 1, 2, 3] = np.nan  # some wrong class's
+    maps[1, LABELS[1], 2, 3] = np.nan
+    q = np.asarray(targets(maps, LABELS, similarity=similarity))
+    assert np.isnan(q[:2]).sum(1).tolist() == [5, 5]  # all but the true class's, which is alpha
+    np.testing.assert_array_equal(q[2], expected[2])
+
+
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'int32'])
+def test_maps_of_any_kind_of_number(similarity, dtype):
+    maps = (signed_maps((8, 8)) * 100).astype(dtype)  # squares are beyond float16
+    q = targets(maps, LABELS, similarity=similarity)
+    assert q.dtype == np.float32
+    np.testing.assert_array_equal(q, targets(maps.astype(np.float32), LABELS, similarity=similarity))
+
+
 def test_targets_by_hand():
     """Cosines 0, 1/sqrt(2) and -1 with the true class 1: weights 1, 1.7071 and 0."""
     maps = np.array([[[[0, 3]], [[2, 0]], [[1, 1]], [[-7, 0]]]], np.float32)

@@ -20,6 +20,19 @@ def test_what_colours_say():
     assert colours(['grad', 'occlusion', 'smooth_grad']) == f'{share}; of grad, smooth_grad: {slope}{ends}'
 
 
+def test_maps_that_are_no_numbers_leave_the_image_bare():
+    """A run whose explainer has failed on an image is finished, and its picture shows on which."""
+    draw = np.random.default_rng(0)
+    maps, similarities = draw.normal(size=(1, 3, 8, 8)), np.array([[1, np.nan, 0.5]])
+    maps[0, 1], maps[0, 2, 4, 4] = np.nan, np.inf
+    images = draw.integers(0, 255, (1, 8, 8, 1), np.uint8)
+    figure = explanation_figure(images, maps, similarities, np.array([0]), np.eye(3)[:1], ['a', 'b', 'c'], '')
+    shown = [axes.images[1] for axes in figure.axes[1:]]
+    assert [axes.get_xlabel() for axes in figure.axes[1:]] == ['1.00', 'nan', '0.50']
+    assert [np.count_nonzero(one.get_array()) for one in shown] == [64, 0, 63] and not np.any(shown[1].get_alpha())
+    assert pixels(figure).std() > 0
+
+
 def test_whose_map_and_number_stand_below_a_name():
     """Of three images, each of another class, the second is mistaken; colour channels are added up, red above 0."""
     draw, labels, names = np.random.default_rng(0), np.array([2, 0, 1]), ['a', 'b', 'c']
