@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from ikd import main
-from ikd.errors import Diverged, InputError, Stopped, Unwritable
+from ikd.errors import Diverged, InputError, Stopped, Unwritable, ending_in_a_line
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = '--config=configs/le_digits.py:smoke'
@@ -165,6 +165,13 @@ def test_output_that_nobody_reads(module, unbuffered):
                            env={**os.environ, 'PYTHONUNBUFFERED': unbuffered})
     os.close(writer)
     assert found.stderr == b'' and found.returncode in (141, 0)  # argparse does not mind where nothing is buffered
+
+
+def test_output_that_has_no_place(monkeypatch):
+    """As with `>&-`: what is printed goes nowhere, and that is no error."""
+    monkeypatch.setattr(sys, 'stdout', None)
+    with ending_in_a_line():
+        print('nobody reads this')
 
 
 def test_help_shows_examples():
