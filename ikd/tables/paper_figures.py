@@ -124,10 +124,15 @@ def figure2(grid, found, results):
     return write(results, grid, records, [absent, ranks if lines else []], numbers)
 
 
+def read_as(reading, explainer):
+    """How the maps of an explainer are read in one of `READINGS`."""
+    of_gradients, of_grad_cam = READINGS[reading]
+    return of_grad_cam if explainer == 'grad_cam' else of_gradients
+
+
 def mean_score(trials, explainer, reading, against):
     """Means over trials of `discriminativeness.score`: a dict, None where there is none; None of what one lacks."""
-    own = READINGS[reading][explainer == 'grad_cam']
-    scores = [trial[explainer][own][against] for trial in trials if explainer in trial]
+    scores = [trial[explainer][read_as(reading, explainer)][against] for trial in trials if explainer in trial]
     scores = [score for score in scores if score['score'] is not None]
     values = {field: [score[field] for score in scores] for field in scores[0]} if scores else {}
     return {field: None if None in found else float(np.mean(found)) for field, found in values.items()} or None
@@ -180,7 +185,7 @@ def figure3(grid, found, results):
         scores = [of[explainer]['all'] if explainer else None for of in networks[cell.column]['scores'].values()]
         lines.append([cell.column, cell.row, number(*cell.paper) if cell.paper else '', spread(values),
                       str(len(values)), *map(interval, scores)])
-    details = [[column, NAMES[explainer], READINGS[reading][explainer == 'grad_cam'].replace('_', ' '),
+    details = [[column, NAMES[explainer], read_as(reading, explainer).replace('_', ' '),
                 AGAINST[against], interval(one), number(one['rho']), *(f'{one[name]:.0f}' for name in COUNTS)]
                for column, of in networks.items() for reading, scores in of['scores'].items()
                for explainer, parts in scores.items() for against, one in parts.items() if one]
