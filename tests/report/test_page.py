@@ -15,7 +15,7 @@ from ikd.evaluation.class_cosines import class_cosines, most_alike
 from ikd.files import read_json, write_json
 from ikd.pictures.matrix import matrix_figure
 from ikd.report import gallery
-from ikd.report.__main__ import cli, main
+from ikd.report.__main__ import main
 from ikd.report.outcome import differences, every_trial, summary_cells
 from ikd.report.page import report
 from ikd.report.runs import Run, named_apart, read_run
@@ -202,19 +202,6 @@ def test_runs_on_other_data_are_named(field, runs, tmp_path):
     assert named in both.partition('Differences on the same seeds')[2] and "detectable seeds' numbers" in both
 
 
-def test_other_runs_are_several_words_or_have_commas_between(monkeypatch, tmp_path):
-    told = []
-    monkeypatch.setattr('ikd.report.page.report', lambda workdir, others, *rest: told.append((others, *rest)) or '')
-    (tmp_path / 'a,b').mkdir()
-    (tmp_path / 'a,b' / 'config.json').touch()
-    for words in (['x', 'y'], ['x,,y,'], ['x', '--compare=y'], [f'{tmp_path}/a,b']):
-        main([f'--workdir={tmp_path}', '--compare', *words])
-    (tmp_path / 'mine.py').touch()
-    main([f'--workdir={tmp_path}', f'--config={tmp_path}/mine.py:big', '--data=there'])
-    words = [['x', 'y']] * 3 + [[f'{tmp_path}/a,b']]
-    assert told == [*((others, None, None) for others in words), ([], 'there', f'{tmp_path}/mine.py:big')]
-
-
 def test_figure2_has_a_picture_of_each_mean_of_data_that_has_moved(runs, tmp_path, monkeypatch):
     """Where --data says that it is; of as many images as are told."""
     workdir, moved, drawn = tmp_path / 'run', tmp_path / 'moved', []
@@ -240,16 +227,6 @@ def test_figure2_has_a_picture_of_each_mean_of_data_that_has_moved(runs, tmp_pat
     assert not np.allclose(found['by_true_class'], found['all_images'], equal_nan=True)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--workdir=nowhere'], 'nowhere is not the directory of a run; .* config.json'),
-    (['--workdir=configs'], 'configs is not the directory of a run'),
-    (['--workdir=.', '--compare=' + ','.join('abcdefgh')], '8 runs to compare with; a report has room for 7')])
-def test_bad_input(arguments, message):
-    with pytest.raises(InputError, match=message) as error:
-        main(arguments)
-    assert '\n' not in str(error.value)
-
-
 @pytest.mark.parametrize('config, message', [
     ('{', 'is damaged'), ('[]', 'is damaged .a list in the place of a dict'), ('{}', 'is no config of a run'),
     ('{"epochs": 3, "method": {"name": "ce"}}', 'it has no data.name')])
@@ -270,45 +247,3 @@ def test_a_method_of_the_users_own(runs, tmp_path):
     text = text_of(report(workdir))
     assert 'by the method averaged' in text and 'ce to epoch 3' in text and 'own.further 1' in text
     assert "the method 'averaged', which is not known here" in text and 'No config of ikd fits' in text
-
-
-def test_the_command(tmp_path, runs, capsys, monkeypatch):
-    """Says what it has written; one line and exit code 2 for what it can't do, 1 for what it can't write."""
-    def run(workdir):
-        monkeypatch.setattr('sys.argv', ['report', f'--workdir={workdir}'])
-        cli()
-
-    with pytest.raises(SystemExit, match='2'):
-        run(tmp_path)
-    told = capsys.readouterr()
-    assert told.err.count('\n') == 1 and told.err.startswith(f'ikd: {tmp_path} is not') and not told.out
-    workdir = tmp_path / 'run'
-    shutil.copytree(runs[1], workdir, ignore=shutil.ignore_patterns('checkpoints'))
-    run(workdir)
-    assert capsys.readouterr().out.startswith(f'written to {workdir}/report.html (')
-    (workdir / 'report.html').unlink()
-    (workdir / 'report.html').mkdir()
-    with pytest.raises(SystemExit, match='1'):
-        run(workdir)
-    assert capsys.readouterr().err.startswith(f'ikd: cannot write {workdir}/report.html')
-
-
-def test_compare_takes_what_a_shell_makes_of_a_star(tmp_path, runs, capsys):
-    """`--compare runs/*` names the run itself, and runs/store: both are left out."""
-    for run in runs:
-        shutil.copytree(run, tmp_path / run.name, ignore=shutil.ignore_patterns('checkpoints'))
-    (tmp_path / 'store').mkdir()
-    folders = sorted(map(str, tmp_path.iterdir()))
-    main([f'--workdir={tmp_path / runs[0].name}', '--compare', *folders, f'{tmp_path / runs[0].name}/'])
-    told = capsys.readouterr()
-    assert told.err == f'ikd: {tmp_path}/store has no config.json and is left out\n'
-    text = text_of((tmp_path / runs[0].name / 'report.html').read_text())
-    assert f'Beside it: {read_run(runs[1]).name}.' in text
-    with pytest.raises(InputError, match=f'{tmp_path}/gone is not the directory of a run'):
-        main([f'--workdir={tmp_path / runs[0].name}', '--compare', f'{tmp_path}/gone'])
-
-
-def test_help_shows_examples(capsys):
-    with pytest.raises(SystemExit, match='0'):
-        main(['--help'])
-    assert 'python -m ikd.report --workdir=RUN --compare=RUN2,RUN3' in capsys.readouterr().out
