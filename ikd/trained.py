@@ -171,3 +171,8 @@ def at_precision(trained, f):
             return f(*args, **more)
 
     return precise
+
+
+def compiled(trained, f):
+    """A pure function f, compiled, `at_precision`."""
+    return jax.jit(at_precision(trained, f))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd.explainers.similarity import true_map, unit
-from ikd.trained import at_precision, explain_function, fitting, image_batches
+from ikd.trained import compiled, explain_function, fitting, image_batches
 
 # The pairs that section 5.4.1 finds more alike than others.
 EXPECTED = {'mnist': (('4', '9'), ('3', '5'), ('1', '7'), ('0', '6')),
@@ -33,7 +33,7 @@ def class_cosines(trained, explainer=None, most=None, size=250):
         zero = (~vectors.any(-1)).mean(-1) * real
         return members.T @ cosines, members.sum(0), jnp.einsum('bkd,bmd->km', vectors, vectors), zero.sum()
 
-    sums = jax.jit(at_precision(trained, sums))
+    sums = compiled(trained, sums)
     batches = [jax.device_get(sums(trained.variables, *batch))
                for batch in image_batches(trained, most, fitting(trained, size))]
     by_class, counts, pairs, zero = (np.sum(part, 0, dtype=np.float64) for part in zip(*batches))

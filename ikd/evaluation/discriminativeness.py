@@ -11,7 +11,7 @@ import numpy as np
 
 from ikd.evaluation.intervals import bootstrap_interval
 from ikd.explainers.similarity import true_map, unit
-from ikd.trained import at_precision, explain_function, fitting, image_batches
+from ikd.trained import compiled, explain_function, fitting, image_batches
 
 
 def average_ranks(values):
@@ -80,7 +80,7 @@ def discriminativeness(trained, explainer=None, most=1000):
         rho = {name: spearman(true_map(values, labels), values) for name, values in maps.items()}
         return rho, is_true, runner_up, logits.argmax(-1) == labels
 
-    correlations, batches = jax.jit(at_precision(trained, correlations)), []
+    correlations, batches = compiled(trained, correlations), []
     for images, labels, real in image_batches(trained, most, size=fitting(trained, 100)):
         found = jax.device_get(correlations(trained.variables, images, labels))
         batches.append(jax.tree.map(lambda values: values[real], found))

@@ -26,7 +26,7 @@ from ikd.evaluation.likeness import likeness
 from ikd.evaluation.sanity import cascade
 from ikd.evaluation.sensitivity import nearby, relative_change
 from ikd.evaluation.sparseness import gini
-from ikd.trained import at_precision, explain_function, fitting, rows_in_batches
+from ikd.trained import compiled, explain_function, fitting, rows_in_batches
 
 # Measure -> which values are better; where neither is, what it says. Sanity is read with and without signs, and the
 # reading in which maps are more alike counts.
@@ -108,11 +108,6 @@ class Seen(NamedTuple):
 def network(trained, variables):
     """The function of images that gives their logits [b, k], in evaluation mode."""
     return lambda images: trained.model.apply(variables, images, train=False)[0]
-
-
-def compiled(trained, function):
-    """A pure function, compiled at the precision of the network's run."""
-    return jax.jit(at_precision(trained, function))
 
 
 def seen(trained, masks, most, size):

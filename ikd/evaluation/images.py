@@ -9,7 +9,7 @@ from ikd.data.limits import half_of_memory
 from ikd.errors import InputError
 from ikd.evaluation.network import of_pixels, predict
 from ikd.explainers import class_similarity
-from ikd.trained import at_precision, explain_function, rows_in_batches
+from ikd.trained import compiled, explain_function, rows_in_batches
 
 SIZE = 16  # images at a time
 ALL = 20  # classes; of more than that, only the most probable are explained
@@ -45,7 +45,7 @@ def explain_images(trained, images, labels, explainers, tick=lambda steps: None)
     classes = explained_classes(probabilities, reference)
     maps, similarities = {}, {}
     for name in explainers:
-        function = jax.jit(at_precision(trained, maps_and_similarities(trained, name)))
+        function = compiled(trained, maps_and_similarities(trained, name))
         parts = []
         for rows, real in rows_in_batches(n, size):
             arguments = trained.variables, trained.inputs(images[rows]), classes[rows], reference[rows]

@@ -11,7 +11,7 @@ from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.evaluation.network import of_pixels
 from ikd.explainers.similarity import cosine
-from ikd.trained import at_precision, explain_function, fitting, rows_in_batches
+from ikd.trained import compiled, explain_function, fitting, rows_in_batches
 
 RESAMPLES = 200
 
@@ -56,7 +56,7 @@ def read(trained, explainer=None, most=1000, confused=None):
         maps = explain(variables, trained.inputs(pixels))
         return cosine(maps, labels) - 1, jax.nn.softmax(of_pixels(confused)(other_variables, pixels))
 
-    of_batch, parts = jax.jit(at_precision(trained, of_batch)), []
+    of_batch, parts = compiled(trained, of_batch), []
     labels = trained.dataset.test_labels[:most]
     for rows, real in rows_in_batches(len(labels), fitting(trained, 250)):
         found = jax.device_get(of_batch(trained.variables, confused.variables, images[rows], labels[rows]))

@@ -6,7 +6,6 @@ writes <name>.md, and <name>.json with the numbers, into the folder `results` an
 import functools
 import pathlib
 
-import jax
 import numpy as np
 
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
@@ -22,7 +21,7 @@ from ikd.tables.ordering import agreement, ordering_figure
 from ikd.tables.sources import sources
 from ikd.tables.statistics import mean_and_std
 from ikd.tables.table import cells_of, table
-from ikd.trained import at_precision, load
+from ikd.trained import compiled, load
 from ikd.validation import resolve
 from ikd.words import number
 
@@ -62,7 +61,7 @@ def examples(workdir, seed, explainer):
     trained = load(workdir, seed)
     config = trained.config.copy_and_resolve_references()
     config.method.explainer = explainer
-    explain = jax.jit(at_precision(trained, functools.partial(explanations, config, trained.model)))
+    explain = compiled(trained, functools.partial(explanations, config, trained.model))
     title = f'{describe(trained.config)}: {called(explainer)}, its cosine to the map of the true class'
     return draw(explain, trained.dataset, trained.variables, title)
 
