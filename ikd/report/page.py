@@ -48,9 +48,9 @@ def report(workdir, others=(), data_dir=None, own_file=None):
 
 def of_each(runs, show):
     """A part of the page's run; those of the others folded away below it. None if none has it."""
-    parts = [(run.name, part) for run in runs if (part := show(run)) is not None]
-    first = [part for name, part in parts[:1] if name == runs[0].name]
-    return join(*first, *(folded(*part) for part in parts[len(first):])) if parts else None
+    own, *others = map(show, runs)
+    beside = [folded(run.name, part) for run, part in zip(runs[1:], others) if part is not None]
+    return None if own is None and not beside else join(own, *beside)
 
 
 def unfinished(runs):
