@@ -102,12 +102,13 @@ def run(grid, options):
             try:
                 train(grid, cell, seeds, workdir, options, found[name], stop)
             except (Diverged, Apart, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and not short_of_memory(error):
+                said = short_of_memory(error) if isinstance(error, RuntimeError) else error
+                if said is None:
                     raise
                 if len(seeds) > 1:  # one by one, as there may be room, the others may end, or a cut command began to
                     todo[place:place] = [(name, cell, [seed]) for seed in seeds]
                 else:
-                    failed.append(f'{name}: {short_of_memory(error) or error}')
+                    failed.append(f'{name}: {said}')
             except RunError as error:  # damaged, or trained by another table's command, as tables share cells
                 failed.append(f'{name}: {error}')
             except Stopped as error:
