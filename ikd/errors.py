@@ -40,6 +40,10 @@ class Diverged(Exception):
     """A loss is no longer a number. The message names the step and the checkpoint that is left."""
 
 
+class OutOfMemory(Exception):
+    """Something has no room on the device. What was saved is whole."""
+
+
 class Unwritable(Exception):
     """A file can't be written: the disk is full, a directory is read-only or gone. What was there before is whole."""
 
@@ -53,13 +57,18 @@ def writing(path):
         raise Unwritable(f'cannot write {path} ({error.strerror or error})') from error
 
 
-def short_of_memory(error):
-    """A line on an error of JAX's that says that something has no room on the device; None on any other error."""
-    said = ' '.join(str(error).split())
-    if type(error).__name__ != 'JaxRuntimeError' or 'RESOURCE_EXHAUSTED' not in said:
-        return None
-    return (f'the device has not enough memory ({said[:160]}); less is needed with smaller config.batch_size, '
-            'config.class_chunk, config.together or config.model.width. What was saved is whole')
+@contextlib.contextmanager
+def within_memory():
+    """Raises JAX's error that something has no room on the device as OutOfMemory, and leaves its others alone."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = ' '.join(str(error).split())
+        if type(error).__name__ != 'JaxRuntimeError' or 'RESOURCE_EXHAUSTED' not in said:
+            raise
+        raise OutOfMemory(f'the device has not enough memory ({said[:160]}); less is needed with smaller '
+                          'config.batch_size, config.class_chunk, config.together or config.model.width. What was '
+                          'saved is whole') from error
 
 
 @contextlib.contextmanager
@@ -83,17 +92,11 @@ def ending_in_a_line(advice=''):
     advice: what stands after the line of Unwritable. Without a line where nobody reads: `while_read`.
     """
     try:
-        with while_read():
+        with while_read(), within_memory():
             yield
     except KeyboardInterrupt:
         print('ikd: stopped', file=sys.stderr, flush=True)
         sys.exit(130)
-    except (InputError, Unwritable) as error:
-        bad_input = isinstance(error, InputError)
-        print(f"ikd: {error}{'' if bad_input else advice}", file=sys.stderr, flush=True)
-        sys.exit(2 if bad_input else 1)
-    except RuntimeError as error:
-        if not (line := short_of_memory(error)):
-            raise
-        print(f'ikd: {line}', file=sys.stderr, flush=True)
-        sys.exit(1)
+    except (InputError, OutOfMemory, Unwritable) as error:
+        print(f"ikd: {error}{advice if isinstance(error, Unwritable) else ''}", file=sys.stderr, flush=True)
+        sys.exit(2 if isinstance(error, InputError) else 1)

@@ -14,7 +14,7 @@ import numpy as np
 from ikd import data, models, parallel, processes, stage_names, store
 from ikd.config import NOT_IDENTITY, digest, identity
 from ikd.data.limits import printable
-from ikd.errors import InputError, RunError, Stopped, Unwritable, writing
+from ikd.errors import InputError, RunError, Stopped, Unwritable, within_memory, writing
 from ikd.files import read_config, read_json, read_summary, save_figure, write_json
 from ikd.journal import locked, read_records
 from ikd.networks import final_model, make_model, prepare_stages
@@ -40,6 +40,7 @@ def default_workdir(config, name):
     return pathlib.Path('runs') / f'{name}-{digest(resolve(config))}'
 
 
+@within_memory()
 def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None, stop=lambda: False,
         quiet=False):
     """Train every trial of `config` that `workdir` does not hold yet; returns the summary, also in summary.json.
@@ -49,7 +50,8 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     default `seed`, `seed + 1`, ... finished(summary) is told whenever a trial, or trials trained together, are done;
     stop() is asked every few steps; quiet: show no progress. Raises InputError, before anything is written, for a
     config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number;
-    Stopped where stop() said so, all that was done being saved; Unwritable when a file can't be written.
+    Stopped where stop() said so, all that was done being saved; OutOfMemory where a device has no room; Unwritable
+    when a file can't be written.
     """
     provenance()  # now, as the checkout may change while this runs
     config, workdir, stop = processes.agree(lambda: resolve(config)), pathlib.Path(workdir), processes.any_of(stop)

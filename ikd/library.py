@@ -19,6 +19,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, Any]:
     nats, `test_ece` in [0, 1], `train_seconds`; versions, device and commit. `ikd.load(workdir)` has the network.
 
     Raises `ikd.errors.InputError`, before anything is written, for a config that can't be run or is not the one of
-    workdir; Diverged when a loss is no longer a number; Unwritable when a file can't be written.
+    workdir; Diverged when a loss is no longer a number; OutOfMemory where a device has no room; Unwritable when a
+    file can't be written.
     """
     return experiment.run(config, workdir)

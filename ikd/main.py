@@ -20,7 +20,7 @@ from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten, no_field
-from ikd.errors import Diverged, InputError, Stopped, Unmet, Unwritable, short_of_memory, while_read
+from ikd.errors import Diverged, InputError, OutOfMemory, Stopped, Unmet, Unwritable, while_read
 from ikd.modules import mistake
 from ikd.signals import same_command, stopping
 from ikd.words import number, plural
@@ -195,19 +195,14 @@ def cli():
     except KeyboardInterrupt:  # before it is listened for
         print('ikd: stopped before anything was trained', file=sys.stderr)
         sys.exit(130)
-    except (InputError, Diverged) as error:
-        if isinstance(error, Unmet) or not spoken_for():
+    except (InputError, Diverged, OutOfMemory) as error:
+        if isinstance(error, Unmet | OutOfMemory) or not spoken_for():
             print(f'ikd: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 3)
     except Unwritable as error:
         print(f'ikd: {error}; the last checkpoint is whole: make room, then go on with: {same_command()}',
               file=sys.stderr)
         sys.exit(1)
-    except RuntimeError as error:
-        if not (line := short_of_memory(error)):
-            raise
-        print(f'ikd: {line}', file=sys.stderr)
-        sys.exit(3)
     except Stopped as error:
         if not spoken_for():
             print(f'ikd: {error}, all saved; go on with: {same_command()}', file=sys.stderr)

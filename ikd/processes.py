@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from ikd.errors import Diverged, InputError, Stopped, Unmet, Unreadable, Unwritable, short_of_memory
+from ikd.errors import Diverged, InputError, OutOfMemory, Stopped, Unmet, Unreadable, Unwritable
 
 ARRIVE = 300  # seconds that the first to start waits for the last
 PATIENCE = 10  # seconds without a word
@@ -130,8 +130,8 @@ def ending_together():
         if isinstance(error, Unwritable):
             print(f'ikd: {error}; the last checkpoint is whole: make room, then start all again', file=sys.stderr,
                   flush=True)
-        elif line := short_of_memory(error):
-            print(f'ikd: process {jax.process_index()}: {line}', file=sys.stderr, flush=True)
+        elif isinstance(error, OutOfMemory):
+            print(f'ikd: process {jax.process_index()}: {error}', file=sys.stderr, flush=True)
         elif isinstance(error, jax.errors.JaxRuntimeError):
             cause = ' '.join(f'{error}'.split())[:200]
             print(f'ikd: process {jax.process_index()} cannot go on, most likely as another has ended ({cause}); '

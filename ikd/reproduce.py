@@ -20,7 +20,7 @@ from absl import logging
 from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
-from ikd.errors import Apart, Diverged, InputError, RunError, Stopped, ending_in_a_line, short_of_memory
+from ikd.errors import Apart, Diverged, InputError, OutOfMemory, RunError, Stopped, ending_in_a_line
 from ikd.files import save_figure
 from ikd.grid_words import on_data
 from ikd.modules import mistakes_in_a_line, module_of
@@ -101,14 +101,11 @@ def run(grid, options):
             say(f'[{place}/{len(todo)}] {name}, seed {numbers}{time_left(todo[place - 1:], found)}')
             try:
                 train(grid, cell, seeds, workdir, options, found[name], stop)
-            except (Diverged, Apart, RuntimeError) as error:
-                said = short_of_memory(error) if isinstance(error, RuntimeError) else error
-                if said is None:
-                    raise
+            except (Diverged, Apart, OutOfMemory) as error:
                 if len(seeds) > 1:  # one by one, as there may be room, the others may end, or a cut command began to
                     todo[place:place] = [(name, cell, [seed]) for seed in seeds]
                 else:
-                    failed.append(f'{name}: {said}')
+                    failed.append(f'{name}: {error}')
             except RunError as error:  # damaged, or trained by another table's command, as tables share cells
                 failed.append(f'{name}: {error}')
             except Stopped as error:

@@ -7,8 +7,9 @@ import jax
 import pytest
 
 import ikd
-from ikd import main
-from ikd.errors import ending_in_a_line
+from ikd import experiment, main
+from ikd.config import default
+from ikd.errors import OutOfMemory, ending_in_a_line, within_memory
 
 FULL = jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.')
 WITHIN = """
@@ -28,7 +29,8 @@ def by_a_command(error):
 
 def by_a_run(error):
     def run(*args, **more):
-        raise error
+        with within_memory():
+            raise error
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(main.app, 'run', run)
@@ -45,6 +47,15 @@ def test_it_is_said_in_a_line(ended, code, capsys):
     assert 'config.batch_size' in told
     with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'):
         ended(jax.errors.JaxRuntimeError('INTERNAL: a fault of ours'))
+
+
+def test_whoever_calls_a_run_meets_one_exception(tmp_path, monkeypatch):
+    def load_data(config):
+        raise FULL
+
+    monkeypatch.setattr(experiment, 'load_data', load_data)
+    with pytest.raises(OutOfMemory, match='has not enough memory'):
+        experiment.run(default(), tmp_path / 'run')
 
 
 def test_a_network_larger_than_memory_ends_a_run(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from ikd import main, processes
 from ikd.config import default
-from ikd.errors import InputError, Stopped, Unmet, Unreadable, Unwritable
+from ikd.errors import InputError, OutOfMemory, Stopped, Unmet, Unreadable, Unwritable
 
 
 @pytest.mark.parametrize('given, part', [
@@ -91,7 +91,7 @@ def test_who_has_met_nobody_speaks_for_itself(monkeypatch, capsys):
 @pytest.mark.parametrize('error, code', [
     (Unreadable('a.png: cut off; replace it'), 2), (Unwritable('cannot write a'), 1), (ZeroDivisionError('no'), 1),
     (jax.errors.JaxRuntimeError('a peer is gone'), 1), (InputError('all meet it'), None), (Stopped('asked'), None),
-    (jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.'), 1)])
+    (OutOfMemory('no room'), 1)])
 def test_what_one_process_alone_meets_ends_it_at_once(error, code, monkeypatch, capsys):
     """So that the others don't wait; what all meet goes on to `ikd.main`, as everything does in one process."""
     class Ended(BaseException):

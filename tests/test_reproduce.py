@@ -12,7 +12,7 @@ import jax
 import pytest
 
 from ikd import experiment, reproduce
-from ikd.errors import Apart, Diverged, InputError, Stopped
+from ikd.errors import Apart, Diverged, InputError, OutOfMemory, Stopped
 from ikd.grid import cell_name, write_cell
 from tests.tiny_grid import CONFIG, finished, one_device, reproduced
 
@@ -204,7 +204,7 @@ def test_seeds_with_no_room_together_are_trained_one_by_one(tmp_path, quick, cap
 
     def crowded(config, workdir, seeds, **more):
         if len(seeds) > 1 or config.method.name == 'le_uniform':
-            raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.')
+            raise OutOfMemory('the device has not enough memory')
         run(config, workdir, seeds, **more)
 
     monkeypatch.setattr(experiment, 'run', crowded)
