@@ -9,7 +9,7 @@ from os.path import expanduser
 
 from ikd.config import identity
 from ikd.errors import InputError, ending_in_a_line
-from ikd.files import read_config, read_summary
+from ikd.run_files import read_config, read_summary
 from ikd.tables.comparison import comparison, labels_of
 
 SETTING = 'epochs', 'batch_size', 'precision', 'data.size', 'data.augment', 'optimizer.'

@@ -3,8 +3,8 @@ import numpy as np
 
 from ikd import parallel, processes
 from ikd.errors import Diverged
+from ikd.pictures.drawn import pixels
 from ikd.pictures.explanations import draw
-from ikd.pictures.maps import pixels
 from ikd.stages import variables_of
 from ikd.training import run_evaluation
 

@@ -31,11 +31,13 @@ from ikd.evaluation.measure import rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, explainer_options
 from ikd.explainers.catalogue import NAMES
-from ikd.files import open_folder, output_path, save_figure, write_json
+from ikd.files import write_json
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
+from ikd.pictures.drawn import save_figure
 from ikd.progress import Progress
 from ikd.provenance import provenance
+from ikd.run_files import open_folder, output_path
 from ikd.tables.evaluation import MOST_NAMED, confusion_figure, curves_figure, reliability_figure, text
 from ikd.trained import explainers_for, load
 from ikd.words import named

@@ -15,16 +15,18 @@ from ikd import data, models, parallel, processes, stage_names, store
 from ikd.config import NOT_IDENTITY, digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, within_memory, writing
-from ikd.files import read_config, read_json, read_summary, save_figure, write_json
+from ikd.files import read_json, write_json
 from ikd.journal import locked, read_records
 from ikd.networks import final_model, make_model, prepare_stages
 from ikd.own_code import is_own
+from ikd.pictures.drawn import save_figure
 from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.progress import Progress
 from ikd.provenance import provenance
 from ikd.recipes import EXPLAINED, recipe
 from ikd.run_data import checks_pixels, load_data
+from ikd.run_files import read_config, read_summary
 from ikd.stages import variables_of
 from ikd.training import state_shapes
 from ikd.trials import adopt, make_job, train_group

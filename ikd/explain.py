@@ -17,8 +17,10 @@ from contextlib import closing
 from os.path import expanduser
 
 from ikd.errors import InputError, ending_in_a_line
-from ikd.files import open_folder, output_path, replacing, save_figure
+from ikd.files import replacing
 from ikd.modules import run_config, take_config
+from ikd.pictures.drawn import save_figure
+from ikd.run_files import open_folder, output_path
 from ikd.words import named, plural
 
 EXAMPLES = 10  # test images

@@ -6,12 +6,8 @@ import json
 import os
 import pathlib
 import socket
-import tempfile
-import warnings
 
-from ikd.errors import Busy, InputError, RunError, writing
-
-TRIAL = {'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds'}  # what a summary tells of each at least
+from ikd.errors import Busy, RunError, writing
 
 
 def temporary(path):
@@ -83,35 +79,6 @@ def replace_text(path, text):
         new.write_text(text)
 
 
-def output_path(options, name):
-    """Where a command writes what it finds about a run: `--out`, or `name` in the run's folder, `seedS` in that."""
-    of_seed = '' if options.seed is None else f'seed{options.seed}'
-    return pathlib.Path(options.out or pathlib.Path(options.workdir, name, of_seed))
-
-
-def open_folder(path):
-    """Create a folder if need be, and try to write into it: InputError, before the work is done, if it can't be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
-        raise InputError(f'cannot write to {path} ({error.strerror}); choose another --out') from error
-
-
-@contextlib.contextmanager
-def any_script():
-    """Meanwhile letters that matplotlib's font lacks are drawn as boxes without a warning for each."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', 'Glyph .* missing from font')
-        yield
-
-
-def save_figure(figure, path):
-    """Replace the file at `path` by a matplotlib Figure as PNG, whole or not at all."""
-    with replacing(path) as new, any_script():
-        figure.savefig(new, format='png')
-
-
 def write_json(path, value, indent=2):
     """Replace the file at `path` by `value` as JSON, whole or not at all; indent None: in one line."""
     replace_text(path, json.dumps(value, indent=indent, allow_nan=False) + '\n')
@@ -133,22 +100,3 @@ def read_json(path, kind=dict, advice='remove it'):
     except ValueError as error:
         raise RunError(f'{path} is damaged ({error}); choose another --workdir, or {advice}') from error
     return value
-
-
-def read_config(workdir):
-    """A run's config.json, None if there is none; RunError if it is damaged, as no command can write it again."""
-    return read_json(pathlib.Path(workdir) / 'config.json', advice='put back a copy')
-
-
-def read_summary(workdir):
-    """A run's summary.json, None if there is none; RunError if it is damaged or does not tell of trials."""
-    path = pathlib.Path(workdir) / 'summary.json'
-    summary = read_json(path)
-    if summary is None:
-        return None
-    trials = summary.get('trials')
-    if not (trials and isinstance(trials, list) and all(
-            isinstance(trial, dict) and TRIAL <= {*trial} for trial in trials)):
-        raise RunError(f"{path} is damaged (no trials with {', '.join(sorted(TRIAL))}); remove it, and the command "
-                       'of the run writes it again')
-    return summary

@@ -21,10 +21,10 @@ from ikd import experiment
 from ikd import grid as grids
 from ikd.compiled import keep_compiled
 from ikd.errors import Apart, Diverged, InputError, OutOfMemory, RunError, Stopped, ending_in_a_line
-from ikd.files import save_figure
 from ikd.grid_words import on_data
 from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
+from ikd.pictures.drawn import save_figure
 from ikd.provenance import provenance
 from ikd.signals import same_command, stopping
 from ikd.tables import table

@@ -9,10 +9,10 @@ from ikd.data import READERS
 from ikd.data.inputs import AUGMENTATIONS
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS
-from ikd.files import read_summary
 from ikd.models import MODELS
 from ikd.own_code import CONFIG, source, told
 from ikd.recipes import RECIPES, recipe
+from ikd.run_files import read_summary
 from ikd.stages import fresh
 from ikd.validation import resolve
 

@@ -14,8 +14,9 @@ from ikd.checkpoint import ALONE, Unusable, as_state, checksum, last_tree, one_v
 from ikd.config import flatten
 from ikd.data import noted_checksum, without_images
 from ikd.errors import InputError, writing
-from ikd.files import holding, read_config, read_json, read_summary, write_json
+from ikd.files import holding, read_json, write_json
 from ikd.run_data import difference
+from ikd.run_files import read_config, read_summary
 from ikd.stages import common
 
 

@@ -14,11 +14,12 @@ from ikd.data.inputs import normalise
 from ikd.data.stream import select
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS, applicable, explain, explainer_options
-from ikd.files import read_config, read_json, read_summary
+from ikd.files import read_json
 from ikd.networks import describe, final_model
 from ikd.parallel import MATMUL
 from ikd.recipes import RECIPES
 from ikd.run_data import as_trained_on, check_folder, checks_pixels, load_data, other_data
+from ikd.run_files import read_config, read_summary
 from ikd.stages import common
 from ikd.validation import resolve
 

@@ -8,17 +8,10 @@ from matplotlib.figure import Figure
 
 from ikd import compare
 from ikd.errors import InputError, RunError, Unwritable
-from ikd.files import (
-    open_folder,
-    read_json,
-    read_summary,
-    replace_text,
-    replacing,
-    save_figure,
-    temporary,
-    write_json,
-)
+from ikd.files import read_json, replace_text, replacing, temporary, write_json
+from ikd.pictures.drawn import save_figure
 from ikd.report.runs import read_run
+from ikd.run_files import open_folder, read_summary
 from ikd.trained import load
 
 

@@ -1,11 +1,9 @@
 """Pictures of explanations: Figure 1 of 2009.09140."""
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ikd.data.images import visible
 from ikd.explainers.catalogue import SLOPES
-from ikd.files import any_script
 from ikd.pictures import in_lines
 from ikd.words import number
 
@@ -100,11 +98,3 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     return figure
-
-
-def pixels(figure):
-    """The figure as uint8 [height, width, 3]."""
-    canvas = FigureCanvasAgg(figure)
-    with any_script():
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

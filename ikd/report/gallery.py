@@ -1,12 +1,11 @@
 """The pictures of a run in its report: Figures 1 and 2 of 2009.09140, and the trees of a mixture of experts."""
-import io
 
 from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike
 from ikd.explainers.catalogue import called
-from ikd.files import any_script
 from ikd.networks import describe
+from ikd.pictures.drawn import png
 from ikd.pictures.maps import colours
 from ikd.pictures.matrix import matrix_figure
 from ikd.report.html import element, join, paragraph, picture
@@ -74,11 +73,3 @@ def trees(run):
     found = [picture((run.workdir / name).read_bytes(), name, caption) for name, caption in TREES.items()
              if (run.workdir / name).is_file()]
     return join(*found) if found else None
-
-
-def png(figure):
-    """A matplotlib Figure as the bytes of a PNG."""
-    written = io.BytesIO()
-    with any_script():
-        figure.savefig(written, format='png')
-    return written.getvalue()

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from ikd.config import flatten, identity
 from ikd.errors import InputError
 from ikd.explainers.catalogue import called
-from ikd.files import read_config, read_summary
 from ikd.journal import read_records
 from ikd.recipes import EXPLAINED
+from ikd.run_files import read_config, read_summary
 from ikd.tables.comparison import MEASURES, told_apart
 
 NEEDED = ('method.name', 'method.explainer', 'model.name', 'data.name', 'epochs', 'seed', 'trials')

@@ -11,9 +11,10 @@ import numpy as np
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
 from ikd.evaluation.measure import rounded
 from ikd.explainers.catalogue import NAMES, called
-from ikd.files import replace_text, save_figure, write_json
+from ikd.files import replace_text, write_json
 from ikd.grid import cell_name, picture_path
 from ikd.networks import describe
+from ikd.pictures.drawn import save_figure
 from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.matrix import matrix_figure
 from ikd.tables.markdown import compared, explain, lines_of, text_of

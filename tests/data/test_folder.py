@@ -9,7 +9,8 @@ from configs import le_folder
 from ikd import data, experiment, run_data, stage_names
 from ikd.data import folder, images, limits, load
 from ikd.errors import InputError
-from ikd.pictures.maps import explanation_figure, pixels
+from ikd.pictures.drawn import pixels
+from ikd.pictures.maps import explanation_figure
 from ikd.recipes import recipe
 from ikd.validation import resolve
 

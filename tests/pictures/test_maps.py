@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ikd import models, networks, run_data
+from ikd.pictures.drawn import pixels
 from ikd.pictures.explanations import draw, explanations
-from ikd.pictures.maps import colours, explanation_figure, pixels
+from ikd.pictures.maps import colours, explanation_figure
 from ikd.validation import resolve
 from tests.report.readable import assert_readable
 from tests.small_run import make_config
