@@ -85,8 +85,9 @@ def told(value):
     return getattr(value, '__name__', None) or re.sub(' at 0x[0-9a-f]+', '', repr(value))
 
 
+@functools.cache
 def text_of(function):
-    """Its source; '' where there is none."""
+    """Its source when it was first asked for, as its file may change while it runs; '' where there is none."""
     try:
         return inspect.getsource(function)
     except (OSError, TypeError):

@@ -27,7 +27,9 @@ from ikd.parallel import seeds_at_once
 from ikd.pictures.drawn import save_figure
 from ikd.provenance import provenance
 from ikd.signals import same_command, stopping
+from ikd.stage_names import own_code
 from ikd.tables import table
+from ikd.validation import resolve
 from ikd.words import named
 
 POINTS = 16  # of a trial, at which it is saved and tested
@@ -85,6 +87,8 @@ def run(grid, options):
     open_results(options.results)
     logging.set_verbosity(logging.FATAL)  # Orbax tells of every step of every save, and of what it then raises
     keep_compiled(grid.cells[0].config.cache_dir)
+    for cell in grid.cells:
+        own_code(resolve(cell.config))  # now, as the files of it may change while this runs
     found, failed = grids.read_cells(options.results, grid), []
     todo = grids.missing(chosen(grid, options.rows, options.columns), grids.drawn(options.results, grid, found),
                          *part(options.cells), options.together)

@@ -12,6 +12,7 @@ from ikd import stage_names
 from ikd.config import default
 from ikd.explainers import EXPLAINERS
 from ikd.models import MODELS, Taps
+from ikd.modules import module_of
 from ikd.objectives import attentive, cross_entropy, distil
 from ikd.own_code import is_own, source
 from ikd.recipes import recipe
@@ -45,6 +46,16 @@ def test_ones_own_code_is_the_same_in_every_process(tmp_path):
         [sys.executable, tmp_path / 'told.py'], check=True, capture_output=True, text=True,
         env={**os.environ, 'PYTHONHASHSEED': seed, 'PYTHONPATH': os.getcwd()}).stdout for seed in '12')
     assert first == second and 'leaky_relu' in first and '0.2' in first
+
+
+def test_code_whose_file_changes_while_it_runs_is_what_it_was(tmp_path):
+    """The functions in memory are the old ones."""
+    path = tmp_path / 'mine.py'
+    path.write_text('def loss(batch):\n    return batch\n')
+    loss = module_of(str(path)).loss
+    before = source(loss)
+    path.write_text('def loss(batch):\n    return 2 * batch\n')
+    assert source(loss) == before != source(module_of(str(path)).loss)
 
 
 def test_whatever_is_given_to_ones_own_code_is_part_of_it():
