@@ -91,7 +91,7 @@ def cell_path(results, name, seed):
 def read_cell(results, cell, seed):
     """The contents of a cell's file, None if there is none.
 
-    Raises InputError if it is damaged or is of a config that says something else.
+    Raises InputError if it is damaged, or is of a config that says something else or of other code of the user's.
     """
     config = resolve(cell.config)
     path = cell_path(results, cell_name(config), seed)
@@ -109,6 +109,11 @@ def read_cell(results, cell, seed):
     if changed:
         raise InputError(f"{path} is of another config: {', '.join(changed)} differ{'s' * (len(changed) == 1)}; "
                          'remove it, and its seed is trained again')
+    began = record.get('own_code')
+    if began and began != stage_names.own_code(config):
+        raise InputError('your own code (recipe, objective, network, explainer or data) is not what the network of '
+                         f'{path} was trained with; give another --results and --workdir, or take the line own_code '
+                         'out of it if the code does the same')
     return record
 
 
@@ -120,13 +125,14 @@ def write_cell(results, cell, summary, seed, measured=None):
     config = resolve(cell.config)
     name = cell_name(config)
     (trial,) = [trial for trial in summary['trials'] if trial['seed'] == seed]
-    path, there = cell_path(results, name, seed), read_cell(results, cell, seed)
+    path, there, own = cell_path(results, name, seed), read_cell(results, cell, seed), stage_names.own_code(config)
     if there and 'measured' in there and there['test_accuracy'] == trial['test_accuracy']:
         measured = {**there['measured'], **(measured or {})}
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     record = {
         'cell': name, **trial, **({} if measured is None else {'measured': measured}),
+        **({'own_code': own} if own else {}),
         'data': {'name': config.data.name, 'train_images': summary['train_images'],
                  'test_images': summary['test_images'], 'checksum': summary.get('data_checksum')},
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],

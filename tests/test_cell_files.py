@@ -2,12 +2,14 @@
 import copy
 import json
 
+import flax.linen as nn
 import pytest
 
 from ikd.config import flatten
 from ikd.errors import InputError
 from ikd.files import temporary
 from ikd.grid import cell_name, cell_path, drawn, is_done, picture_path, read_cell, read_cells, write_cell
+from ikd.models import MODELS
 from ikd.validation import resolve
 from tests.small_grid import SUMMARY, small
 
@@ -117,3 +119,25 @@ def test_a_data_set_with_a_configuration_has_a_file(tmp_path):
     write_cell(tmp_path, grid.cells[0], SUMMARY, 3)
     ((name, records),) = read_cells(tmp_path, grid).items()
     assert [*records] == [3] and name.startswith('cifar10_corrupted_fog_1_1.0.0-') and '/' not in name
+
+
+def test_a_file_of_other_code_of_ones_own_is_no_cells(tmp_path, monkeypatch):
+    """Else a table would have numbers of code that is no longer there; what was written before is taken as it is."""
+    class Mine(nn.Module):
+        num_classes: int
+
+    class Other(Mine):
+        width: int = 2
+
+    monkeypatch.setitem(MODELS, 'cnn2', Mine)
+    cell = small('ce').cells[0]
+    record = write_cell(tmp_path, cell, SUMMARY, 3)
+    assert read_cell(tmp_path, cell, 3) == record
+    monkeypatch.setitem(MODELS, 'cnn2', Other)
+    path = cell_path(tmp_path, cell_name(cell.config), 3)
+    with pytest.raises(InputError, match=f'your own code .* is not what the network of {path} was trained with; '
+                       'give another --results and --workdir'):
+        read_cell(tmp_path, cell, 3)
+    del record['own_code']
+    path.write_text(json.dumps(record))
+    assert read_cell(tmp_path, cell, 3) == record
