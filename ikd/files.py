@@ -100,3 +100,12 @@ def read_json(path, kind=dict, advice='remove it'):
     except ValueError as error:
         raise RunError(f'{path} is damaged ({error}); choose another --workdir, or {advice}') from error
     return value
+
+
+def has_form(value, form):
+    """Whether a JSON value has a form: a type, a list of the form of each item, or forms of a dict's keys."""
+    if isinstance(form, dict):
+        return isinstance(value, dict) and all(has_form(value.get(key), part) for key, part in form.items())
+    if isinstance(form, list):
+        return isinstance(value, list) and all(has_form(item, form[0]) for item in value)
+    return isinstance(value, form)

@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 from ikd import stage_names
 from ikd.config import identity
 from ikd.errors import InputError, writing
-from ikd.files import write_json
+from ikd.files import has_form, write_json
 from ikd.recipes import EXPLAINED, recipe
+from ikd.run_files import DEVICE, TRIAL
 from ikd.validation import resolve, usual
 
-# What a cell's file has in any case, beside its config, seed and accuracy.
-TOLD = {'test_nll', 'test_ece', 'train_seconds', 'data', 'schedule', 'precision', 'finished', 'git_commit',
-        'versions', 'device'}
+# What a cell's file has in any case.
+TOLD = {**TRIAL, 'data': {'name': str, 'train_images': int, 'test_images': int},
+        'schedule': [{'stage': str, 'epochs': int}], 'precision': str, 'finished': str, 'git_commit': str | None,
+        'versions': dict, 'device': DEVICE, 'config': dict}
 
 
 class Cell(NamedTuple):
@@ -99,13 +101,14 @@ def read_cell(results, cell, seed):
         return None
     try:
         record = json.loads(path.read_text())
-        there, accuracy, its_seed = record['config'], float(record['test_accuracy']), record['seed']
-        whole = isinstance(there, dict) and 0 <= accuracy <= 100 and its_seed == seed and TOLD <= {*record}
-    except (OSError, ValueError, TypeError, KeyError):
+        whole = (has_form(record, TOLD) and 0 <= record['test_accuracy'] <= 100 and record['seed'] == seed
+                 and has_form(record.get('measured', {}), dict))
+    except (OSError, ValueError):
         whole = False
     if not whole:
         raise InputError(f'{path} is damaged; remove it, and its seed is trained again')
-    changed = [field for field, value in seedless(config).items() if there.get(field, usual().get(field)) != value]
+    there = usual() | record['config']
+    changed = [field for field, value in seedless(config).items() if there.get(field) != value]
     if changed:
         raise InputError(f"{path} is of another config: {', '.join(changed)} differ{'s' * (len(changed) == 1)}; "
                          'remove it, and its seed is trained again')

@@ -3,9 +3,14 @@ import pathlib
 import tempfile
 
 from ikd.errors import InputError, RunError
-from ikd.files import read_json
+from ikd.files import has_form, read_json
 
-TRIAL = {'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds'}  # what a summary tells of each at least
+NUMBER = int | float
+# What a summary tells of each trial, and of all, at least.
+TRIAL = {'seed': int, 'test_accuracy': NUMBER, 'test_nll': NUMBER, 'test_ece': NUMBER, 'train_seconds': NUMBER}
+DEVICE = {'count': int, 'kind': str, 'platform': str}
+SUMMARY = {'method': str, 'explainer': str | None, 'model': str, 'dataset': str, 'train_images': int,
+           'test_images': int, 'precision': str, 'versions': dict, 'device': DEVICE, 'git_commit': str | None}
 
 
 def read_config(workdir):
@@ -19,11 +24,11 @@ def read_summary(workdir):
     summary = read_json(path)
     if summary is None:
         return None
-    trials = summary.get('trials')
-    if not (trials and isinstance(trials, list) and all(
-            isinstance(trial, dict) and TRIAL <= {*trial} for trial in trials)):
-        raise RunError(f"{path} is damaged (no trials with {', '.join(sorted(TRIAL))}); remove it, and the command "
-                       'of the run writes it again')
+    wrong = [f'no trials with {", ".join(sorted(TRIAL))}'] * (
+        not summary.get('trials') or not has_form(summary['trials'], [TRIAL]))
+    wrong += [f'its {name}' for name, form in SUMMARY.items() if not has_form(summary.get(name), form)]
+    if wrong:
+        raise RunError(f'{path} is damaged ({wrong[0]}); remove it, and the command of the run writes it again')
     return summary
 
 

@@ -3,6 +3,7 @@ from ikd.config import default
 from ikd.grid import Cell, Grid
 
 SUMMARY = {'trials': [{'seed': 3, 'test_accuracy': 97.5, 'test_nll': 0.1, 'test_ece': 0.02, 'train_seconds': 4.0}],
+           'method': 'ce', 'explainer': None, 'model': 'cnn2', 'dataset': 'digits', 'precision': 'float32',
            'train_images': 100, 'test_images': 50, 'data_checksum': 'c0ffee', 'git_commit': 'abc',
            'versions': {'jax': '1'}, 'device': {'platform': 'cpu', 'kind': 'cpu', 'count': 1}}
 

@@ -10,7 +10,8 @@ from ikd.errors import InputError
 from ikd.files import temporary
 from ikd.grid import cell_name, cell_path, drawn, is_done, picture_path, read_cell, read_cells, write_cell
 from ikd.models import MODELS
-from ikd.validation import resolve
+from ikd.tables.sources import steps_of
+from ikd.validation import resolve, usual
 from tests.small_grid import SUMMARY, small
 
 
@@ -63,10 +64,24 @@ def test_a_file_without_what_tables_tell_is_damaged(tmp_path):
     path = cell_path(tmp_path, cell_name(cell.config), 3)
     record = write_cell(tmp_path, cell, SUMMARY, 3)
     assert read_cell(tmp_path, cell, 3) == record
-    for name in 'test_nll', 'device':
-        path.write_text(json.dumps({key: value for key, value in record.items() if key != name}))
+    harmed = [{key: value for key, value in record.items() if key != name} for name in ('test_nll', 'device')]
+    harmed += [{**record, name: value} for name, value in (
+        ('test_nll', 'low'), ('data', {'name': 'digits'}), ('schedule', [{'stage': 'ce'}]), ('schedule', 'ce 2'),
+        ('device', {'count': 1, 'kind': 'cpu'}), ('versions', []), ('measured', [1]))]
+    for harm in harmed:
+        path.write_text(json.dumps(harm))
         with pytest.raises(InputError, match='is damaged; remove it'):
             read_cell(tmp_path, cell, 3)
+
+
+def test_the_file_of_an_older_version_lacks_fields(tmp_path):
+    """Those have their defaults there, also in what a table tells of its training."""
+    cell = small('le').cells[0]
+    record = write_cell(tmp_path, cell, SUMMARY, 3)
+    told = steps_of(record)
+    record['config'] = {field: value for field, value in record['config'].items() if value != usual().get(field)}
+    cell_path(tmp_path, cell_name(cell.config), 3).write_text(json.dumps(record))
+    assert steps_of(read_cell(tmp_path, cell, 3)) == told
 
 
 @pytest.mark.parametrize('field, value', [('seed', 2), ('test_accuracy', 100.5), ('test_accuracy', -1.0),

@@ -79,8 +79,11 @@ def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
         read_json(tmp_path)
 
 
+TRIALS = '{"trials": [{"seed": 0, "test_accuracy": 9, "test_nll": %s, "test_ece": 0.1, "train_seconds": 1}]}'
+
+
 @pytest.mark.parametrize('text', ['[]', '{}', '{"trials": 3}', '{"trials": []}', '{"trials": [1]}',
-                                  '{"trials": [{"seed": 0}]}'])
+                                  '{"trials": [{"seed": 0}]}', TRIALS % '"low"', TRIALS % '0.1'])
 def test_what_is_no_summary(text, tmp_path):
     """In one line, whoever wants to know of the run."""
     (tmp_path / 'summary.json').write_text(text)

@@ -15,8 +15,9 @@ def labels_of(summaries, workdirs, settings):
     Those that would be called alike are `told_apart`; settings: of each run the fields that say what it is.
     """
     several = len({summary['model'] for summary in summaries}) > 1
-    names = [', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'], 'vam' if summary['vam'] else '',
-                                     summary['model'] if several else ''))) for summary in summaries]
+    names = [', '.join(filter(None, (f"`{summary['method']}`", summary['explainer'],
+                                     'vam' if summary.get('vam') else '', summary['model'] if several else '')))
+             for summary in summaries]
     return told_apart(names, [*map(os.path.normpath, workdirs)], settings)
 
 

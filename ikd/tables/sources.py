@@ -1,6 +1,7 @@
 """Where the numbers of a table come from, in sentences, from the files of its cells."""
 import collections
 
+from ikd.validation import usual
 from ikd.words import plural, spans
 
 
@@ -17,7 +18,7 @@ def epochs_of(record):
 
 def steps_of(record):
     """The batches of a cell's file and its optimiser, in words; methods may have further rates for some stages."""
-    config = record['config']
+    config = usual() | record['config']
     rate = f"SGD with learning rate {config['optimizer.learning_rate']:g}"
     if config['optimizer.milestones']:
         shares = ' and '.join(f'{share:g}' for share in config['optimizer.milestones'])

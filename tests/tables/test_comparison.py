@@ -6,10 +6,12 @@ import pytest
 from ikd import compare
 from ikd.errors import InputError
 from ikd.tables.comparison import comparison, labels_of, told_apart
+from tests.small_grid import SUMMARY
 
 
 def summary(method, accuracies, explainer=None, first=0, model='mlp'):
-    return {'method': method, 'explainer': explainer, 'vam': False, 'model': model, 'trials': [
+    named = {'method': method, 'explainer': explainer, 'vam': False, 'model': model, 'data_checksum': None}
+    return {**SUMMARY, **named, 'trials': [
         {'seed': first + i, 'test_accuracy': value, 'test_nll': 0.5, 'test_ece': 0.1, 'train_seconds': 10.0 + i}
         for i, value in enumerate(accuracies)]}
 
