@@ -54,7 +54,8 @@ def parse(argv):
         raise
     except OSError as error:
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
-        raise InputError(f"cannot read the file that --config names ([{cause}); ikd's own are in configs/") from error
+        what = f'what {file} reads' if os.access(file, os.R_OK) else 'the file that --config names'
+        raise InputError(f"cannot read {what} ([{cause}); ikd's own are in configs/") from error
     except (AttributeError, KeyError) as error:
         raise InputError(no_config(argv, error) or unknown_field(argv) or mistake(file, error)) from error
     except SystemExit as error:  # absl ends --help with 1

@@ -47,7 +47,9 @@ def mistakes_in_a_line(path):
     """Raises errors that mistakes in the Python file `path` end with as InputError, with the line."""
     try:
         yield
-    except (AttributeError, ImportError, KeyError, NameError, SyntaxError, TypeError, ValueError) as error:
+    except BrokenPipeError:  # of what the file prints
+        raise
+    except (AttributeError, ImportError, KeyError, NameError, OSError, SyntaxError, TypeError, ValueError) as error:
         raise InputError(mistake(path, error)) from error
 
 

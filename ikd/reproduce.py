@@ -66,7 +66,10 @@ def load(config):
     if not hasattr(module, 'grid'):
         raise InputError(f'{path} has no function grid(argument); python -m ikd.main runs single experiments')
     with mistakes_in_a_line(path):
-        return module.grid(argument)
+        grid = module.grid(argument)
+    if not isinstance(grid, grids.Grid) or not grid.cells:
+        raise InputError(f'{path}: grid(argument) must return a Grid of ikd.grid, with cells')
+    return grid
 
 
 def part(text):

@@ -90,6 +90,14 @@ def test_a_mistake_in_a_file_is_said_with_its_line(line, part, tmp_path):
     assert 'Traceback' not in result.stderr and len(result.stderr) < 300
 
 
+def test_a_config_whose_code_opens_what_is_not_there(tmp_path):
+    """It is not the config's file that can't be read."""
+    file = tmp_path / 'mine.py'
+    file.write_text('open("rates.json")\n')
+    result = ikd(f'--config={file}')
+    assert_one_line(result, f'cannot read what {file} reads', "No such file or directory: 'rates.json'")
+
+
 def test_an_unwritable_workdir(tmp_path):
     (tmp_path / 'file').write_text('in the way')
     assert_one_line(ikd(DIGITS, f'--workdir={tmp_path}/file/run'), 'cannot write', '--workdir')

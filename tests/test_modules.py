@@ -8,7 +8,8 @@ from ikd.modules import module_of
 MISTAKES = [('value = [1, 2', "'[' was never closed"), ('value = epoch', "name 'epoch' is not defined"),
             ('import nowhere_at_all', "No module named 'nowhere_at_all'"), ('value = {}["gamma"]', 'KeyError gamma'),
             ('value = "a".b', "'str' object has no attribute 'b'"), ('value = int("x")', 'invalid literal'),
-            ('value = len(3)', "object of type 'int' has no len()"), ('raise ValueError', 'ValueError')]
+            ('value = len(3)', "object of type 'int' has no len()"), ('raise ValueError', 'ValueError'),
+            ('open("nowhere.txt")', "[Errno 2] No such file or directory: 'nowhere.txt'")]
 
 
 @pytest.mark.parametrize('line, said', MISTAKES)
@@ -79,3 +80,11 @@ def test_what_is_no_python_file(tmp_path):
     (tmp_path / 'mine.txt').write_text('')
     with pytest.raises(InputError, match='mine.txt is no Python file'):
         module_of(f'{tmp_path}/mine.txt')
+
+
+@pytest.mark.parametrize('made', ['', 'return 3', "return Grid('mine', 'Mine', ())"])
+def test_what_is_no_grid(made, tmp_path):
+    file = tmp_path / 'mine.py'
+    file.write_text(f'from ikd.grid import Grid\n\ndef grid(argument):\n    "A grid."\n    {made}\n')
+    with pytest.raises(InputError, match=r'mine.py: grid\(argument\) must return a Grid of ikd.grid, with cells'):
+        reproduce.load(str(file))
