@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ikd import config, data, errors, explainers, models, objectives, recipes
-    from ikd.explainers import targets
+    from ikd.explainers.targets import targets
     from ikd.library import train
     from ikd.trained import load
 

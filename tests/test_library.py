@@ -11,6 +11,7 @@ import typing
 import zipfile
 from importlib.util import find_spec
 
+import jax
 import numpy as np
 import pytest
 
@@ -59,6 +60,13 @@ def test_functions_say_what_they_take_and_give(name):
     text = inspect.getdoc(function)
     assert 'InputError' in text and len(text.splitlines()) > 5
     assert (ROOT / 'ikd' / 'py.typed').is_file()
+
+
+@pytest.mark.parametrize('function, names', [(explain, ('images', 'classes')), (targets, ('maps', 'labels'))])
+def test_arrays_of_numpy_are_what_signatures_say(function, names):
+    """As the README gives them; type checkers read it, as ikd is py.typed."""
+    hints = typing.get_type_hints(function)
+    assert all({np.ndarray, jax.Array} <= {*typing.get_args(hints[name])} for name in names)
 
 
 def test_train_is_the_run_of_the_command_line(monkeypatch):

@@ -1,6 +1,6 @@
 """Every explainer by name, and which of them can explain a given network."""
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,6 +8,7 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from ikd.errors import InputError
 from ikd.explainers.cam import grad_cam, grad_cam_plus_plus, guided_grad_cam, layer_cam
@@ -37,8 +38,8 @@ def called(explainer):
 
 
 @jax.named_scope('explain')
-def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
-            classes: jax.Array | None = None, **options: Any) -> jax.Array:
+def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: ArrayLike,
+            classes: ArrayLike | Sequence[int] | Sequence[Sequence[int]] | None = None, **options: Any) -> jax.Array:
     """One saliency map for every class of every image: float32 [b, k, h, w, c], or without colours [b, k, h, w].
 
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits [b,

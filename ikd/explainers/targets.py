@@ -1,6 +1,9 @@
 """Soft labels from explanations: equation 6 of 2009.09140."""
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from ikd.errors import InputError
 from ikd.explainers.similarity import class_similarity
@@ -8,7 +11,8 @@ from ikd.explainers.similarity import class_similarity
 ROUNDING = 1e-6  # weights below it are what float32 leaves of a cosine of -1
 
 
-def targets(maps: jax.Array, labels: jax.Array, alpha: float = 0.9, similarity: str = 'cosine') -> jax.Array:
+def targets(maps: ArrayLike, labels: ArrayLike | Sequence[int], alpha: ArrayLike = 0.9,
+            similarity: str = 'cosine') -> jax.Array:
     """Targets q [b, k], rows summing to 1, from maps [b, k, ...] and true classes labels int [b].
 
     The true class gets `alpha`, the others share 1 - alpha in proportion to how alike their map and the true
