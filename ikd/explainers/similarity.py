@@ -4,6 +4,8 @@
 the weight of equation 6 is cos + 1. A zero map has no direction: its cosine is 0 and its weight 1 (but it is as far
 as can be from any other in Wasserstein distance: weight 0).
 """
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,7 @@ def true_map(maps, labels):
 
 def unit(maps):
     """Maps [b, k, ...] flattened to vectors [b, k, d] of length 1; a zero map stays zero."""
-    flat = maps.reshape(*maps.shape[:2], -1)
+    flat = maps.reshape(*maps.shape[:2], math.prod(maps.shape[2:]))  # not -1, as there may be no images
     square = (flat * flat).sum(-1, keepdims=True)
     return flat * jax.lax.rsqrt(jnp.where(square > 0, square, 1))
 
@@ -61,7 +63,7 @@ def wasserstein(maps, labels, directions=8):
     both zero are as far apart as can be.
     """
     b, k, h, w = maps.shape[:4]
-    maps = maps.reshape(b, k, h * w, -1)
+    maps = maps.reshape(b, k, h * w, math.prod(maps.shape[4:]))
     rows, columns = np.mgrid[:h, :w].reshape(2, -1)
     angles = np.pi * np.arange(directions) / directions
     d_max = np.abs(np.cos(angles) * (w - 1) + np.sin(angles) * (h - 1)).mean()  # from corner to corner
@@ -95,7 +97,9 @@ def class_similarity(maps, labels, similarity='cosine'):
     [0, k), similarity a key of `SIMILARITIES`; else InputError (under `jax.jit` labels out of range can't be seen).
     Weights of maps that are no numbers are none, either.
     """
-    labels, maps = jnp.asarray(labels), jnp.asarray(maps)
+    maps = jnp.asarray(maps)
+    if not isinstance(labels, np.ndarray):  # whose values are there also under `jax.jit`, and as large as they were
+        labels = jnp.asarray(labels)
     if maps.ndim not in (4, 5) or maps.shape[1] < 2:
         raise InputError(f'maps are {list(maps.shape)}; give one for each of two classes or more, [b, k, h, w] or '
                          '[b, k, h, w, c]')

@@ -20,7 +20,7 @@ def targets(maps: ArrayLike, labels: ArrayLike | Sequence[int], alpha: ArrayLike
     its exact opposite the sum is zero and they share alike. Of maps that are no numbers the others' shares are none,
     either. No gradient flows into q. InputError for what `class_similarity` refuses, and for an alpha out of (0, 1].
     """
-    if not isinstance(alpha, jax.core.Tracer) and not 0 < alpha <= 1:
+    if jnp.shape(alpha) or not isinstance(alpha, jax.core.Tracer) and not 0 < alpha <= 1:
         raise InputError(f'alpha is {alpha}; it must be in (0, 1]')
     weights = class_similarity(jax.lax.stop_gradient(maps), labels, similarity)
     k = weights.shape[1]

@@ -127,7 +127,7 @@ def test_targets_are_equation_6(similarity, alpha):
 
 def test_the_true_class_has_a_share():
     maps, labels = np.ones((2, 3, 4, 4), np.float32), np.array([0, 1])
-    for alpha in (0, 1.9, float('nan'), np.float32(1.2)):
+    for alpha in (0, 1.9, float('nan'), np.float32(1.2), np.full(3, 0.5)):
         with pytest.raises(InputError, match='it must be in'):
             targets(maps, labels, alpha)
 
@@ -135,13 +135,20 @@ def test_the_true_class_has_a_share():
 @pytest.mark.parametrize('labels, message', [
     ([0, 3], 'labels are 0 to 3; the maps are of classes 0 to 2'), ([-1, 2], 'labels are -1 to 2'),
     ([0], r'labels are int32 \[1\]; give class numbers, int \[2\]'), ([0.0, 1.0], r'labels are float32 \[2\]'),
-    (np.eye(3)[:2], r'labels are float32 \[2, 3\]')])
+    (np.eye(3)[:2], r'labels are float64 \[2, 3\]'), (np.array([2 ** 32, 0]), 'labels are 0 to 4294967296;'),
+    (np.array([0, 1 - 2 ** 32]), 'labels are -4294967295 to 0;')])
 def test_labels_are_of_the_classes_there_are(labels, message):
     maps = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
     for function in targets, class_similarity:
         with pytest.raises(InputError, match=message):
             function(maps, labels)
     np.testing.assert_array_equal(targets(maps, [0, 1]), targets(maps, np.array([0, 1])))
+
+
+@pytest.mark.parametrize('similarity', SIMILARITIES)
+@pytest.mark.parametrize('shape', [(0, 3, 4, 4), (0, 3, 4, 4, 2)])
+def test_no_images_have_no_targets(similarity, shape):
+    assert targets(np.ones(shape, np.float32), np.zeros(0, int), similarity=similarity).shape == (0, 3)
 
 
 @pytest.mark.parametrize('shape', [(2, 3), (3, 4, 4), (2, 1, 4, 4), (2, 3, 4, 4, 1, 1)])
