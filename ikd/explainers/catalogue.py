@@ -62,6 +62,11 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
     if isinstance(model, nn.Module) and 'train' not in inspect.signature(model.__call__).parameters:
         raise InputError(f'{type(model).__name__} takes no `train`; a network of ikd has __call__(self, x, train), '
                          'which returns (logits, taps)')
+    try:
+        inspect.signature(model.__call__).bind(images, train=False)
+    except (AttributeError, TypeError) as error:
+        raise InputError(f'{model if isinstance(model, str) else type(model).__name__} is no network of ikd: that is '
+                         'a Flax module with __call__(self, x, train), which returns (logits, taps)') from error
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(f'images are {images.dtype}, but a network takes floating-point numbers in its own scale; '
                          'ikd.load(RUN).inputs(images) makes them')

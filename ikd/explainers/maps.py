@@ -27,9 +27,7 @@ def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
     if class_chunk is not None and class_chunk < 1:
         raise InputError(f'class_chunk is {class_chunk}; it must be at least 1, or None')
     logits, pull_back = jax.vjp(f, x)
-    if logits.ndim != 2:
-        raise InputError(f'explanations are of logits [b, k], not {logits.shape}; a network returns (logits, taps)')
-    k = logits.shape[-1]
+    k = check_logits(logits).shape[-1]
     one_hot = jnp.eye(k, dtype=logits.dtype)
     if classes is not None:
         one_hot = jnp.moveaxis(one_hot[check_classes(classes, *logits.shape)], -2, 0)  # [m, k] or [m, b, k]
@@ -40,6 +38,13 @@ def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
     chunk = class_chunk or (chunk_of(len(one_hot)) if chunk_of else len(one_hot))
     parts = [jax.vmap(of_class, out_axes=1)(one_hot[i:i + chunk]) for i in range(0, len(one_hot), chunk)]
     return jnp.concatenate(parts, axis=1)
+
+
+def check_logits(logits):
+    """Logits [b, k]; InputError for anything else, as the first row of a network that returns logits alone."""
+    if logits.ndim != 2:
+        raise InputError(f'explanations are of logits [b, k], not {logits.shape}; a network returns (logits, taps)')
+    return logits
 
 
 def check_classes(classes, b, k):

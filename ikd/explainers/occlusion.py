@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd.errors import InputError
-from ikd.explainers.maps import of_classes
+from ikd.explainers.maps import check_logits, of_classes
 from ikd.explainers.passes import logits_of, rows_at_once, summed
 
 
@@ -26,7 +26,7 @@ def occlusion(model, variables, images, size=None, stride=None, fill=0.0, patche
                          f'{min(h, w)}, so that every pixel is covered')
     rows, columns = covers(h, size, stride), covers(w, size, stride)
     squares = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(-1, h, w)
-    before = of_classes(model.apply(variables, images, train=False)[0], classes)
+    before = of_classes(check_logits(model.apply(variables, images, train=False)[0]), classes)
 
     wanted = jax.vmap(lambda logits: of_classes(logits, classes))
 

@@ -2,13 +2,16 @@
 import jax
 import jax.numpy as jnp
 
-from ikd.explainers.maps import class_gradients, whole_network
+from ikd.errors import InputError
+from ikd.explainers.maps import check_logits, class_gradients, whole_network
 
 MOST_IMAGES = 1024  # at a time
 
 
 def rows_at_once(rows, b):
     """How many copies of b images go through the network at once: `rows`, or as many as make about MOST_IMAGES."""
+    if rows is not None and rows < 1:
+        raise InputError(f'{rows} points or patches at once; it must be at least 1, or None')
     return rows or max(1, MOST_IMAGES // b)
 
 
@@ -29,7 +32,8 @@ def summed(f, x, size):
 def logits_of(model, variables, images):
     """Logits [s, b, k] of images [s, b, h, w, c], in one pass."""
     s, b = images.shape[:2]
-    return model.apply(variables, images.reshape(s * b, *images.shape[2:]), train=False)[0].reshape(s, b, -1)
+    logits = model.apply(variables, images.reshape(s * b, *images.shape[2:]), train=False)[0]
+    return check_logits(logits).reshape(s, b, -1)
 
 
 def mean_gradients(model, variables, points, class_chunk=None, size=None, classes=None):

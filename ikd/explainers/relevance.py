@@ -62,6 +62,8 @@ def contrastive_lrp(model, variables, images, relu=True, class_chunk=None, class
     what is lost. Relevance is linear in what it begins with, so all classes cost as much as `lrp_z_plus`.
     """
     found, logits, run = shares('contrastive_lrp', Z_PLUS_RULES, model, variables, images, class_chunk, classes)
+    if logits.shape[-1] < 2:
+        raise InputError('contrastive_lrp compares a class with the others, and this network has one; use lrp_z_plus')
     every = found.sum(1) if classes is None else jax.grad(lambda x: run(x).sum())(images)
     others = (every[:, None] - found) / (logits.shape[-1] - 1)
     maps = (found - others) * spread(jnp.abs(of_classes(logits, classes)), found)

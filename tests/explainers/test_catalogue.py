@@ -104,13 +104,23 @@ class Untold(nn.Module):
         return nn.Dense(3)(images.reshape(len(images), -1)), {}
 
 
+class Two(nn.Module):
+    """A network of an image and something beside it."""
+
+    @nn.compact
+    def __call__(self, images, more, train):
+        return nn.Dense(3)(images.reshape(len(images), -1) + more), {}
+
+
 def test_what_is_no_network_of_ikd_is_told_what_that_is(digits):
     model, images = HardWired(), digits[0][:2]
     variables = model.init(jax.random.key(0), images)
     for arguments, message in (((model, variables, images[0]), r'images are \[32, 32, 3\]; give a batch'),
                                ((model, variables, images[:0]), r'images are \[0, 32, 32, 3\]; give at least one'),
                                ((model, variables['params'], images), "variables have no 'params'"),
-                               ((Untold(), variables, images), 'Untold takes no `train`')):
+                               ((Untold(), variables, images), 'Untold takes no `train`'),
+                               ((Two(), variables, images), 'Two is no network of ikd: that is a Flax module'),
+                               (('mlp', variables, images), 'mlp is no network of ikd')):
         with pytest.raises(InputError, match=message):
             explain('grad', *arguments)
     listed = explain('grad', model, variables, images.tolist())

@@ -261,12 +261,15 @@ def test_what_the_user_can_put_right_is_said_in_one_line(network, digits, name, 
 
 @pytest.mark.parametrize('explainer, message', [
     ('grad', r'explanations are of logits \[b, k\], not \(3,\); a network returns \(logits, taps\)'),
+    *((name, r'explanations are of logits \[b, k\], not \(48,\); a network returns \(logits, taps\)')
+      for name in ('smooth_grad', 'integrated_gradients', 'occlusion')),
     ('grad_cam', 'LogitsAlone gives logits alone; let it return .logits, taps.')])
 def test_a_network_without_taps(explainer, message):
+    """Nor are a row's 48 logits taken for those of as many points."""
     class LogitsAlone(nn.Module):
         @nn.compact
         def __call__(self, x, train):
-            return nn.Dense(3)(x.reshape(len(x), -1))
+            return nn.Dense(3 if explainer == 'grad' else 48)(x.reshape(len(x), -1))
 
     images = jnp.ones((2, 4, 4, 1))
     variables = LogitsAlone().init(jax.random.key(0), images, False)

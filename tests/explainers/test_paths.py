@@ -94,6 +94,9 @@ def test_points_a_few_at_a_time_give_the_same_maps(network, grey, monkeypatch, p
 def test_no_pass_has_more_images_than_about_a_thousand():
     assert passes.rows_at_once(None, 250) == 4 and passes.rows_at_once(None, 5000) == 1
     assert passes.rows_at_once(7, 5000) == 7
+    for none in 0, -1:
+        with pytest.raises(InputError, match='at once; it must be at least 1, or None'):
+            passes.rows_at_once(none, 250)
 
 
 @pytest.mark.parametrize('name, option, message', [

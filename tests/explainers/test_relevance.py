@@ -233,6 +233,13 @@ def test_what_is_subtracted_adds_nothing(grey):
             np.testing.assert_allclose(np.ravel(maps[k]), expected, rtol=1e-3, atol=1e-5)
 
 
+def test_one_class_has_none_to_be_contrasted_with(grey):
+    """Its dual class would be a division by zero."""
+    model = models.create('mlp', 1)
+    with pytest.raises(InputError, match='this network has one; use lrp_z_plus'):
+        explain('contrastive_lrp', model, models.init(model, jax.random.key(0), grey.shape[1:]), grey)
+
+
 def test_epsilon_must_be_positive(grey):
     model = models.create('mlp', 3)
     with pytest.raises(InputError, match='epsilon is 0; it must be positive'):
