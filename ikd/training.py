@@ -120,12 +120,20 @@ def losses_of(stage, batch):
     """
     found = stage.objective(batch)
     if (isinstance(found, tuple) and len(found) in (2, 3) and isinstance(found[1], dict)
-            and jnp.shape(found[0]) == batch.labels.shape and not found[1].keys() & {'loss', 'accuracy'}):
+            and jnp.shape(found[0]) == batch.labels.shape and jnp.issubdtype(jnp.result_type(found[0]), jnp.floating)
+            and all(map(is_told, found[1].items())) and isinstance(found[-1], dict)):
         losses, parts, *extra = found
         return losses, parts, extra[0] if extra else batch.extra
     raise InputError(f"the objective of stage '{stage.name}' must return (losses, parts), or (losses, parts, extra): "
-                     "a loss for each example, and a dict of what is told beside it, in which 'loss' and 'accuracy' "
-                     'are taken')
+                     "a loss for each example, and a dict of numbers that are told beside it by name, in which "
+                     "'loss' and 'accuracy' are taken; extra is a dict of arrays")
+
+
+def is_told(item):
+    """Whether the name and value of a part of an objective are of the kind that an epoch's record can hold."""
+    name, value = item
+    numbers = jax.Array | np.ndarray | np.generic | int | float
+    return isinstance(name, str) and name not in ('loss', 'accuracy') and isinstance(value, numbers)
 
 
 def prepare(stage, model, teacher, data, config, layout):

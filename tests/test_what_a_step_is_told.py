@@ -143,7 +143,10 @@ def test_a_stage_goes_on_where_the_one_before_it_ended():
 
 @pytest.mark.parametrize('given', [
     lambda losses, parts: losses, lambda losses, parts: (losses, None), lambda losses, parts: (losses.mean(), parts),
-    lambda losses, parts: (losses, {**parts, 'loss': losses}), lambda losses, parts: [losses, parts]])
+    lambda losses, parts: (losses, {**parts, 'loss': losses}), lambda losses, parts: [losses, parts],
+    lambda losses, parts: (losses, {'mine': None}), lambda losses, parts: (losses, {'mine': 'many'}),
+    lambda losses, parts: (losses, {'mine': parts}), lambda losses, parts: (losses, {**parts, 3: losses}),
+    lambda losses, parts: (losses.astype(int), parts), lambda losses, parts: (losses, parts, None)])
 def test_an_objective_that_gives_something_else_is_refused_in_a_line(given):
     batch = Batch(jnp.arange(3), jnp.eye(3), {}, None, None, None)
     losses, parts = cross_entropy(batch)
