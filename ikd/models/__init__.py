@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Mapping
 from functools import partial
 
+import flax.errors
 import jax
 import jax.numpy as jnp
 
@@ -71,12 +72,21 @@ def _lacks(name, field):
 def check_outputs(model, image_shape, name):
     """InputError unless the network called `name` gives logits [b, k] and named taps for images [h, w, c].
 
-    And for images so small that a tap is left without values. Nothing is computed.
+    Also for a network with other variables than a run saves, and for images so small that a tap is left without
+    values. Nothing is computed.
     """
     outputs = _outputs(model, image_shape)
     if not (has_taps(outputs) and getattr(outputs[0], 'ndim', 0) >= 2):
         raise InputError(f'{type(model).__name__} must return (logits [b, k], taps), its feature maps by name, as '
                          'ikd.models.Taps collects them')
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    kept = {part: tree for part, tree in shapes(model, image_shape).items() if part in ('params', 'batch_stats')}
+    try:
+        jax.eval_shape(partial(model.apply, train=False), kept, image)
+    except flax.errors.ScopeCollectionNotFound as error:
+        said = str(error).partition(' (https')[0]
+        raise InputError(f"{type(model).__name__} keeps variables beside 'params' and 'batch_stats', which are all "
+                         f'that a run trains and saves; leave them out: {said}') from error
     if any(leaf.size == 0 for leaf in jax.tree.leaves(outputs[1])):
         h, w, _ = image_shape
         raise InputError(f'images of {h}x{w} are too small for {name}; set --config.data.size to more')

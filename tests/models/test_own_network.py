@@ -75,9 +75,19 @@ class Untapped(nn.Module):
         return nn.Dense(self.num_classes)(x.mean((1, 2))), {'last': x}
 
 
+class Counting(nn.Module):
+    """It keeps something that a run does not save."""
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x, train):
+        seen = self.variable('counter', 'seen', lambda: jnp.zeros(()))
+        return nn.Dense(self.num_classes)(x.mean((1, 2)) + seen.value), Taps(last=x)
+
+
 @pytest.fixture
 def known(monkeypatch):
-    for kind in Small, Bare, Mixed, LogitsOnly, Untapped:
+    for kind in Small, Bare, Mixed, LogitsOnly, Untapped, Counting:
         monkeypatch.setitem(MODELS, kind.__name__.lower(), kind)
 
 
@@ -133,6 +143,7 @@ def test_le_trains_it(known, tmp_path, name):
 @pytest.mark.parametrize('name, fields, message', [
     ('logitsonly', {}, r'LogitsOnly must return \(logits \[b, k\], taps\)'),
     ('untapped', {}, "Untapped returns 'last', but goes on with another value"),
+    ('counting', {}, "Counting keeps variables beside 'params' and 'batch_stats', which .* from collection .counter"),
     ('small', {'method.tap': 'middle'}, "has no 'middle'; tap .method.tap. may be: first, last"),
     ('bare', {'precision': 'bfloat16'}, "needs a network with the field 'dtype', and bare has none"),
     ('bare', {'method.name': 'dropout'}, "method.name=dropout needs a network with the field 'dropout_rate'"),
