@@ -115,6 +115,46 @@ def test_bad_values_are_named(field, value, message):
     assert '\n' not in str(caught.value)
 
 
+LEAST, HALF_OPEN = 1e-9, 1 - 1e-9
+# The outermost values that fields may have, and the next ones beyond, which are refused.
+ENDS = [
+    *((field, [1], [0]) for field in ('epochs', 'batch_size', 'trials', 'checkpoint_every', 'test_every',
+                                      'model.vam_block')),
+    *((field, [None, 1], [0]) for field in ('class_chunk', 'data.size', 'data.limit', 'data.train_images',
+                                            'data.train_skip', 'data.workers', 'model.width')),
+    ('data.holdout', [0], [-1]), ('features.epochs', [0], [-1]),
+    *((field, [0.0], [-LEAST]) for field in ('method.beta', 'method.lam', 'method.weight', 'model.vam_gamma',
+                                             'optimizer.weight_decay', 'features.weight')),
+    *((field, [LEAST], [0.0]) for field in ('method.temperature', 'optimizer.learning_rate', 'hme.learning_rate',
+                                            'hme.routing_rate', 'hme.hard_learning_rate', 'features.learning_rate')),
+    ('features.power', [1], [0]), ('method.alpha', [LEAST, 1.0], [0.0, 1 + LEAST]),
+    ('method.rate', [0.0, HALF_OPEN], [-LEAST, 1.0]), ('optimizer.momentum', [0.0, HALF_OPEN], [-LEAST, 1.0]),
+    ('srdl.split', [LEAST, HALF_OPEN], [0.0, 1.0]), ('seed', [0, 2 ** 31 - 1], [-1, 2 ** 31]),
+    ('method.warmup_epochs', [0, 159], [-1, 160]), ('trials', [2 ** 31], [2 ** 31 + 1]),
+    ('optimizer.milestones', [(), (LEAST, HALF_OPEN)], [(0.0,), (1.0,), (0.5, 0.5), (0.75, 0.5)]),
+]
+
+
+@pytest.mark.parametrize('field, within, beyond', ENDS, ids=[f'{field}-{i}' for i, (field, *_) in enumerate(ENDS)])
+def test_where_the_values_of_a_field_end(field, within, beyond):
+    network = {'model.name': 'mlp'} if field != 'model.width' else {}
+    for value in within:
+        found = flatten(resolve(make(**network, **{field: value})))[field]
+        assert found == (list(value) if isinstance(value, tuple) else value)
+    for value in beyond:
+        with pytest.raises(InputError, match=field):
+            resolve(make(**network, **{field: value}))
+
+
+def test_only_trials_of_their_own_share_a_device():
+    for together in 1, 3:
+        assert resolve(make(parallel='trials', together=together)).together == together
+    with pytest.raises(InputError, match='together is 3, but parallel=data trains one seed after another'):
+        resolve(make(together=3))
+    with pytest.raises(InputError, match='together is 0; it must be at least 1'):
+        resolve(make(parallel='trials', together=0))
+
+
 def test_a_tree_halves_its_width():
     with pytest.raises(InputError, match='model.width is 1; hme_tree needs at least 2'):
         resolve(make(**{'method.name': 'hme', 'model.name': 'hme_tree', 'model.width': 1}))
@@ -200,6 +240,9 @@ def test_grad_cam_needs_feature_maps():
         resolve(make(**{'model.name': 'mlp', 'method.explainer': 'grad_cam'}))
     with pytest.raises(InputError, match='method.explainer=layer_cam needs feature maps, and mlp has none'):
         resolve(make(**{'model.name': 'mlp', 'method.explainer': 'layer_cam'}))
+    told = resolve(make(**{'method.name': 'ce', 'model.name': 'hme_tree', 'method.explainer': 'grad_cam',
+                           'method.tap': 'level3'}))  # it has several, and none is the last
+    assert told.method.tap == 'level3'
     assert resolve(make(**{'model.name': 'mlp'})).method.explainer == 'grad'
     assert resolve(make()).method.explainer == 'grad_cam'
 
@@ -226,10 +269,15 @@ def test_defaults_that_depend_on_the_method(method, lam, temperature, epochs, we
 
 def test_numbers_that_methods_have_by_default():
     """What tables train with where they say nothing: a new default would be another experiment of the same words."""
-    told = {'method.alpha': 0.9, 'method.weight': 1.0, 'method.beta': 0.5, 'method.rate': 0.1, 'method.bn': 'batch',
-            'method.similarity': 'cosine', 'features.learning_rate': 1e-3, 'features.power': 2,
-            'srdl.split': 0.5, 'hme.learning_rate': 0.05, 'hme.routing_rate': 0.01, 'hme.hard_learning_rate': 0.05,
-            'model.vam_block': 8, 'model.vam_gamma': 1e-3}
+    told = {'method.name': 'le', 'method.alpha': 0.9, 'method.weight': 1.0, 'method.beta': 0.5, 'method.rate': 0.1,
+            'method.bn': 'batch', 'method.similarity': 'cosine', 'method.relu': True, 'teacher.model': 'resnet26',
+            'features.learning_rate': 1e-3, 'features.power': 2, 'features.decay': False, 'features.regressor': False,
+            'srdl.split': 0.5, 'srdl.restart': 'random', 'srdl.schedule': 'complete', 'srdl.targets': 'augmented',
+            'hme.loss': 'ce', 'hme.outputs': 1, 'hme.learning_rate': 0.05, 'hme.routing_rate': 0.01,
+            'hme.hard_learning_rate': 0.05, 'model.name': 'resnet8', 'model.vam': False, 'model.vam_block': 8,
+            'model.vam_gamma': 1e-3, 'data.augment': 'none', 'data.holdout': 0, 'optimizer.learning_rate': 0.1,
+            'optimizer.momentum': 0.9, 'optimizer.weight_decay': 1e-4, 'optimizer.milestones': [0.5, 0.75],
+            'batch_size': 128, 'epochs': 160, 'seed': 0, 'precision': 'float32'}
     assert {field: value for field, value in flatten(resolve(default())).items() if field in told} == told
 
 
@@ -239,9 +287,15 @@ def test_an_assistant_lies_between_student_and_teacher(student, assistant):
     assert (config.teacher.model, config.teacher.assistant) == ('resnet26', assistant)
 
 
-@pytest.mark.parametrize('epochs, warmup', [(160, 32), (50, 10), (5, 1), (3, 1), (2, 1), (1, 0)])
+@pytest.mark.parametrize('epochs, warmup', [(160, 32), (50, 10), (8, 2), (5, 1), (3, 1), (2, 1), (1, 0)])
 def test_warm_up_is_a_fifth_of_the_run(epochs, warmup):
+    """To the nearest epoch."""
     assert resolve(make(epochs=epochs)).method.warmup_epochs == warmup
+
+
+@pytest.mark.parametrize('method, epochs, first', [('hint', 7, 2), ('fsp_kd', 20, 7), ('fsp_kd', 1, 1)])
+def test_the_first_stage_of_features_ends_at_the_nearest_epoch(method, epochs, first):
+    assert resolve(make(epochs=epochs, **{'method.name': method})).features.epochs == first
 
 
 def test_the_digest_says_what_is_trained():
