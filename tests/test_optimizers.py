@@ -72,6 +72,12 @@ def test_the_rate_of_a_soft_tree():
             assert float(schedule(step)) == pytest.approx(0.05 * share, rel=1e-5)
 
 
+def test_the_fall_of_a_soft_tree_takes_whole_epochs():
+    """int(1.03093 x 160) = 164 of 164.9."""
+    _, schedule = annealed_adam(SETTINGS, steps=1, epochs=160, learning_rate=1.0)
+    assert float(schedule(158)) == pytest.approx(1 - 158 / 164, rel=1e-5)
+
+
 def test_the_routing_of_a_soft_tree_waits_two_epochs():
     """And then moves at its own rate: Adam's first steps are the rate itself."""
     params = {'branch1': {'routing': jnp.ones(3)}, 'level1_1': {'kernel': jnp.ones(3)}}

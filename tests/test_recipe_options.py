@@ -184,3 +184,15 @@ def test_rates_of_first_stages_and_trees():
     tree = make_config('hme', **{'hme.learning_rate': 0.4, 'hme.hard_learning_rate': 0.8})
     close(rates(tree, 0)[:30], np.repeat([0.1, 0.2, 0.4], 10))
     close(rates(tree, 1), np.repeat(0.8 * 0.5 ** np.arange(10), 20))
+
+
+def test_the_routing_of_a_tree_moves_at_a_rate_of_its_own():
+    """Adam's first steps are the rate itself, of which the third epoch's is the first."""
+    config = make_config('hme', **{'hme.learning_rate': 0.4, 'hme.routing_rate': 0.03, 'optimizer.weight_decay': 0.0})
+    optimizer, _ = recipe(config)[0].optimizer(config.optimizer, 1, 20)
+    params = {'branch1': {'routing': jnp.ones(2)}, 'head_1': {'kernel': jnp.ones(2)}}
+    state, moved = optimizer.init(params), []
+    for _ in range(3):
+        change, state = optimizer.update(jax.tree.map(jnp.ones_like, params), state, params)
+        moved.append([-float(leaf[0]) for leaf in jax.tree.leaves(change)])
+    np.testing.assert_allclose(moved, [[0, 0.1], [0, 0.2], [0.03, 0.4]], rtol=1e-4)
