@@ -59,6 +59,17 @@ def test_batch_norm_keeps_running_averages_of_biased_moments(batches):
     np.testing.assert_allclose(y, normalised(batches[0], mean, var), atol=1e-3)
 
 
+def test_batch_norm_takes_its_moments_in_float32():
+    """Of bfloat16, whose eight bits would leave nothing of a deviation of 0.2 around 20."""
+    x = jnp.bfloat16(20 + 0.2 * np.random.default_rng(0).normal(size=(2, 32, 32, 3)))
+    y, updates = BatchNorm().apply(start(BatchNorm(), x), x, True, mutable=['batch_stats', 'moments'])
+    mean, var = moments(x)
+    assert y.dtype == jnp.bfloat16 and updates['moments']['mean'].dtype == jnp.float32
+    np.testing.assert_allclose(updates['moments']['mean'], mean, rtol=1e-5)
+    np.testing.assert_allclose(updates['moments']['var'], var, rtol=1e-2)
+    np.testing.assert_allclose(updates['batch_stats']['var'], 0.9 + 0.1 * var, rtol=1e-5)
+
+
 def test_batch_norm_differentiates_through_the_batch(batches):
     """Adding a constant to a channel changes nothing in training, and scaling it hardly anything."""
     x, weight = batches[0][..., :2], np.random.default_rng(0).normal(size=(2, 32, 32, 2)).astype(np.float32)
@@ -79,6 +90,14 @@ def test_batch_norm_of_a_constant_channel_is_its_bias(batches):
     x = np.full_like(batches[0], 0.5)
     y, _ = BatchNorm().apply(start(BatchNorm(), x), x, True, mutable=['batch_stats'])
     np.testing.assert_allclose(y, np.broadcast_to(BIAS, x.shape), atol=1e-6)
+
+
+def test_batch_norm_of_constants_is_a_number_whatever_they_are():
+    """Rounding makes the mean of the squares less than the square of the mean, by more than epsilon of large ones."""
+    x = jnp.broadcast_to(np.random.default_rng(0).uniform(0, 1000, 3000).astype(np.float32), (7, 1, 1, 3000))
+    norm = BatchNorm()
+    y, updates = norm.apply(norm.init(jax.random.key(0), x, False), x, True, mutable=['batch_stats', 'moments'])
+    assert np.isfinite(y).all() and (updates['moments']['var'] >= 0).all()
 
 
 @pytest.mark.parametrize('name', ['resnet8', 'cnn6'])
