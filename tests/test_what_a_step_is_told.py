@@ -1,4 +1,6 @@
 """What an objective is told at every step: its images, random numbers of its own, its place on the schedule."""
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +10,14 @@ from ikd import parallel, run_data, training, trials
 from ikd.data.inputs import AUGMENTATIONS, epoch_order, normalise
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS
+from ikd.journal import read_records
 from ikd.objectives import Batch, cross_entropy
 from ikd.objectives.losses import entropy
+from ikd.optimizers import sgd
 from ikd.recipes import RECIPES
-from ikd.stages import Stage, continued
+from ikd.stages import Stage, continued, weights_only
 from ikd.validation import resolve
-from tests.small_run import make_config, states, steps
+from tests.small_run import make_config, states, steps, train
 
 EPOCHS, SPAN, STEPS, B = 2, 4, 4, 32
 
@@ -127,6 +131,23 @@ def test_a_teacher_is_in_evaluation_mode():
         for train in (False, True))
     assert np.ravel(report['entropy_q'])[0] == pytest.approx(running, rel=1e-5)
     assert abs(of_batch - running) > 1e-3
+
+
+@pytest.mark.usefixtures('without_pictures')
+@pytest.mark.parametrize('teacher', [0, 1])
+def test_the_teacher_is_the_stage_that_is_named(teacher, tmp_path, monkeypatch):
+    """Of three stages of one network what goes on from the second hears from it alone what it says itself."""
+    def compared(batch):
+        loss, parts = cross_entropy(batch)
+        return loss, {**parts, 'apart': jnp.abs(batch.logits - batch.teacher.logits)}
+
+    monkeypatch.setitem(RECIPES, 'compared', lambda config: [
+        Stage('first', cross_entropy, 1, draws=1), Stage('second', cross_entropy, 1),
+        Stage('third', compared, 1, weights_only, teacher=teacher, optimizer=partial(sgd, learning_rate=1e-12))])
+    config = make_config(epochs=3, **{'model.name': 'mlp', 'optimizer.weight_decay': 0.0, 'method.name': 'compared'})
+    train(config, tmp_path / 'run')
+    apart = read_records(tmp_path / 'run')[-1]['train_apart']
+    assert apart < 1e-4 if teacher == 1 else apart > 1e-2
 
 
 def test_a_stage_goes_on_where_the_one_before_it_ended():
