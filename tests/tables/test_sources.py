@@ -36,3 +36,22 @@ def test_sources_tell_of_other_images_under_one_name():
 
     assert data_line('a', 'a', None) == 'Data: own, 9 images to train on, 1 to test'
     assert data_line('a', 'b') == data_line(None, 'a') + ', not always the same images in the same order'
+
+
+def test_parts_of_a_set_that_are_meant_to_be_others_are_not_suspected():
+    """Seeds of a cell may have images of their own; what each has left out before is in its config."""
+    parts = [{**RECORD, 'data': {**RECORD['data'], 'checksum': checksum},
+              'config': {**CONFIG, 'data.train_skip': skip}} for checksum, skip in (('a', 0), ('b', 100), ('b', 100))]
+    assert sources(parts)[0] == 'Data: mnist, 60,000 images to train on, 10,000 to test'
+    parts[2]['config']['data.train_skip'] = 0
+    assert 'not always the same images in the same order' in sources(parts)[0]
+
+
+def test_what_is_held_out_is_no_test_set():
+    held_out = {**RECORD, 'config': {**CONFIG, 'data.holdout': 10000}}
+    assert sources([held_out])[0].endswith('10,000 to test held out of the training set')
+
+
+def test_a_tree_that_is_a_resnet_is_trained_with_sgd():
+    tree = {**CONFIG, 'method.name': 'hme', 'model.name': 'hme_resnet18'}
+    assert 'unused; SGD with learning rate 0.01, momentum' in sources([{**RECORD, 'config': tree}])[2]

@@ -1,13 +1,17 @@
 """A table's numbers by hand and by SciPy, its lines as they are printed."""
 import csv
 import io
+import json
 
 import pytest
 from scipy.stats import ttest_rel
 
+from ikd.grid import Cell, Grid, cell_name
 from ikd.tables.markdown import markdown
 from ikd.tables.statistics import holm
-from ikd.tables.table import csv_text, table
+from ikd.tables.table import csv_text, report, table
+from tests.small_grid import config_of
+from tests.tables.cell_file import RECORD
 
 CE, LS, LE = [98.5, 98.6, 98.7], [98.8, 98.7, 98.9], [98.9, 99.1, 99.0]
 
@@ -166,3 +170,23 @@ def test_csv():
     assert float(rows[3]['mean']) == pytest.approx(1.0) and rows[3]['seeds'] == '0 1 2' and rows[2]['mean'] == ''
     assert float(rows[3]['difference_to_CE']) == pytest.approx(-0.4) and rows[0]['difference_to_CE'] == ''
     assert float(rows[3]['p_holm_to_LS']) == pytest.approx(ttest_rel(LE, LS).pvalue)  # the largest of three
+
+
+def test_the_files_of_a_table(tmp_path):
+    """Of errors as of accuracies: what the numbers are is said in the text, and they are in all three files."""
+    for error, mean, sign in (False, 91.0, 1), (True, 9.0, -1):
+        configs = [config_of('ce'), config_of('label_smoothing')]
+        grid = Grid('small', 'Small', tuple(Cell(row, 'R', config, (90.5, 0.1)) for row, config in zip(
+            ('CE', 'LS'), configs)), ('a note',), error, trials=2)
+        found = {cell_name(config): {seed: {**RECORD, 'seed': seed, 'test_accuracy': value + seed}
+                                     for seed in (0, 1)} for config, value in zip(configs, (89.5, 90.5))}
+        text = report(grid, found, tmp_path)
+        assert (tmp_path / 'small.md').read_text() == text and '- a note' in text
+        assert ('test error (%)' if error else 'test accuracy (%)') in text
+        assert f"Points, {'below' if error else 'above'} 0 is better" in text
+        assert f'{mean:.2f} +- 0.71' in text
+        whole = json.loads((tmp_path / 'small.json').read_text())
+        assert whole['error'] is error and whole['rows'][1]['mean'] == pytest.approx(mean)
+        assert whole['comparisons'][0]['difference'] == pytest.approx(sign)
+        rows = [*csv.DictReader((tmp_path / 'small.csv').read_text().splitlines())]
+        assert float(rows[1]['mean']) == pytest.approx(mean) and float(rows[0]['paper_std']) == 0.1
