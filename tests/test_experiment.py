@@ -1,6 +1,7 @@
 """A run and its directory: what is written, what it says, what can't be trained."""
 import itertools
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 from ikd import checkpoint, data, experiment, models, run_data, training, trials
 from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, explain
-from ikd.journal import read_records
+from ikd.journal import Journal, read_records
 from ikd.validation import resolve
 from tests.small_run import last_state, make_config, train, without_times
 
@@ -210,3 +211,47 @@ def test_a_profile_on_request(undisturbed, workdir):
     (_,), (trace,) = ([*(workdir / 'profile' / stage).rglob('*.xplane.pb')] for stage in ('warmup', 'introspective'))
     content = trace.read_bytes()
     assert all(name in content for name in (b'forward', b'explain', b'targets', b'backward', b'update'))
+
+
+def test_a_summary_of_three_trials(workdir):
+    """Two that it had and one that is new: their mean, which is no median, and what a sample of three scatters."""
+    workdir.mkdir()
+    tested = {'test_nll': 0.5, 'test_ece': 0.1}
+    there = [{'seed': seed, 'test_accuracy': accuracy, **tested, 'train_seconds': 1.0}
+             for seed, accuracy in ((0, 90.0), (2, 95.0))]
+    (workdir / 'summary.json').write_text(json.dumps({'trials': there}))
+    config = resolve(make_config())
+    with Journal(workdir, 1) as journal:
+        for epoch, seconds in (1, 0.25), (2, 0.5), (3, 1.0):
+            journal.write({'seed': 1, 'stage': 'any', 'epoch': epoch, 'seconds': seconds, 'train_loss': 1.0,
+                           'test_accuracy': 88.0 + epoch, **tested})
+    dataset = SimpleNamespace(train_images=np.zeros(7), test_images=np.zeros(3), streamed=True)
+    found = experiment.summarise(config, workdir, [1], dataset, 'c0ffee')
+    new = {**there[0], 'seed': 1, 'test_accuracy': 91.0, 'train_seconds': 1.75}
+    assert found['trials'] == [there[0], new, there[1]]
+    assert found['test_accuracy_mean'] == pytest.approx(92)
+    assert found['test_accuracy_std'] == pytest.approx(((4 + 1 + 9) / 2) ** 0.5)
+    assert {name: found[name] for name in ('train_images', 'test_images', 'data_checksum', 'placement')} == {
+        'train_images': 7, 'test_images': 3, 'data_checksum': 'c0ffee', 'placement': 'stream'}
+    assert json.loads((workdir / 'summary.json').read_text()) == found
+
+
+def test_all_images_fit_into_a_batch_and_no_more():
+    for size, fits in (128, True), (129, False):
+        config = resolve(make_config(batch_size=size))
+        with nullcontext() if fits else pytest.raises(InputError, match='batch_size 129 is larger than the 128'):
+            experiment.check_fits(config, run_data.load_data(config))
+
+
+@pytest.mark.parametrize('what', ['a record', 'a checkpoint'])
+def test_either_says_that_a_run_has_begun(workdir, what):
+    """A run that was killed after one of them, and lost its config.json, is no empty folder."""
+    assert not experiment.has_begun(workdir)
+    if what == 'a record':
+        with Journal(workdir, 0) as journal:
+            journal.write({'seed': 0, 'stage': 'ce', 'epoch': 1})
+    else:
+        (workdir / 'checkpoints' / 'seed0' / '0-ce' / '4').mkdir(parents=True)
+    assert experiment.has_begun(workdir)
+    with pytest.raises(InputError, match='holds a run, but not its config.json'):
+        experiment.check_identity(resolve(make_config()), workdir)
