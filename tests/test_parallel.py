@@ -105,3 +105,11 @@ def test_what_is_shared_is_the_same_for_every_trial():
     shared = parallel.replicate(layout, np.array([1.0, 2.0], np.float32))
     np.testing.assert_array_equal(parallel.split(layout, program(state, shared)),
                                   [[1, 2], [11, 12], [21, 22], [31, 32]])
+
+
+@pytest.mark.parametrize('precision, said', [('float32', 'HIGHEST'), ('tf32', 'HIGH'), ('bfloat16', 'HIGH')])
+def test_products_are_asked_for_in_the_precision_of_a_run(precision, said):
+    """Which on a CPU are float32 whatever is said, so that nothing but this would tell."""
+    with jax.default_matmul_precision(parallel.MATMUL[precision]):
+        asked = jax.make_jaxpr(lambda a, b: a @ b)(np.ones((2, 2)), np.ones((2, 2)))
+    assert f'Precision.{said},' in str(asked)
