@@ -11,6 +11,7 @@ import pytest
 from configs import kdexplainer
 from ikd.config import apply_arguments, default
 from ikd.errors import InputError
+from ikd.models import create, tap_shapes
 from ikd.objectives import (
     Batch,
     Outputs,
@@ -196,3 +197,12 @@ def test_the_routing_of_a_tree_moves_at_a_rate_of_its_own():
         change, state = optimizer.update(jax.tree.map(jnp.ones_like, params), state, params)
         moved.append([-float(leaf[0]) for leaf in jax.tree.leaves(change)])
     np.testing.assert_allclose(moved, [[0, 0.1], [0, 0.2], [0.03, 0.4]], rtol=1e-4)
+
+
+@pytest.mark.parametrize('epochs, stage', [(0, 1), (5, 1)])
+def test_a_hint_has_its_regressor_with_the_labels_and_before_them(epochs, stage):
+    """To the 32 channels of the teacher's second group."""
+    config = make_config('hint', **{'features.epochs': epochs, 'features.regressor': True, 'model.width': 4})
+    network = create('resnet8', 10, width=4)
+    wrapped = recipe(config)[stage].wrap(network, tap_shapes(create('resnet8', 10), (16, 16, 3)))
+    assert (wrapped.network, wrapped.tap, wrapped.width) == (network, 'group2', 32)

@@ -1,5 +1,6 @@
 """One stage: what is compiled, how often, and that devices do not change the result."""
 import re
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,9 @@ from ikd import models, networks, parallel, training
 from ikd.config import default
 from ikd.data import Dataset, digits
 from ikd.data.inputs import normalise
+from ikd.data.stream import usual_workers
 from ikd.errors import InputError
-from ikd.program import pad_test
+from ikd.program import pad_test, steps_of_a_call
 from ikd.recipes import recipe
 from ikd.validation import resolve
 
@@ -271,6 +273,24 @@ def test_evaluation_counts_every_image_once(dataset, monkeypatch):
     variables = {'params': jax.device_get(state.params), 'batch_stats': jax.device_get(state.batch_stats)}
     direct, _ = model.apply(variables, normalise(dataset.test_images, dataset.mean, dataset.std))
     np.testing.assert_allclose(logits[0], direct, rtol=1e-3, atol=1e-4)
+
+
+def test_a_call_takes_as_many_steps_as_its_images_may_be_bytes():
+    """Of 16 images of 2 x 2 x 3 bytes each, of every trial; one at least. On the device no more than a hundred."""
+    streamed, held = (SimpleNamespace(streamed=streamed, image_shape=(2, 2, 3)) for streamed in (True, False))
+    one, three = (parallel.Layout(DEVICES[:1], 'trials', together) for together in (1, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('ikd.program.LARGEST_BLOCK', 6 * 16 * 12)
+        assert [steps_of_a_call(12, 16, streamed, layout) for layout in (one, three)] == [6, 2]
+        patch.setattr('ikd.program.LARGEST_BLOCK', 1)
+        assert [steps_of_a_call(12, 16, data, one) for data in (streamed, held)] == [1, 12]
+    assert steps_of_a_call(300, 16, held, one) == 100
+
+
+def test_as_many_threads_read_as_the_config_says(dataset):
+    config = {'model.name': 'mlp', 'method.explainer': 'grad'}
+    found = [prepare(make_config(**config, **{'data.workers': n}), dataset, 0)[0].workers for n in (None, 1, 77)]
+    assert found == [usual_workers(), 1, 77]
 
 
 def test_explaining_with_running_averages_changes_the_targets(dataset):
