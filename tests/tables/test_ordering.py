@@ -17,6 +17,11 @@ def test_agreement_of_four(second, spearman, kendall, p):
     assert found == pytest.approx({'spearman': spearman, 'kendall': kendall, 'kendall_p': p, 'best_p': 1 / 12})
 
 
+def test_agreement_with_a_tie():
+    """Five of six pairs alike and one tied, which counts on its own side only: 5 / sqrt(6 x 5)."""
+    assert agreement([1, 2, 3, 4], [1, 2, 2, 3])['kendall'] == pytest.approx(5 / 30 ** 0.5)
+
+
 def test_nothing_agrees_with_what_does_not_differ():
     found = agreement([1, 2, 3], [5, 5, 5])
     assert np.isnan(found['spearman']) and np.isnan(found['kendall']) and found['best_p'] == pytest.approx(1 / 3)
@@ -56,6 +61,20 @@ def test_points_stand_where_their_values_are():
     places = [bar.lines[0].get_xydata()[0] for bar in right.containers]
     np.testing.assert_allclose(places, [(2.94, 0.1), (0.94, 0.3), (3.06, 0.1), (1.06, 0.3)])
     assert [label.get_text() for label in right.get_xticklabels()] == list(NAMES)
+
+
+def test_bars_of_scores_reach_from_their_low_to_their_high_end():
+    accuracies, scores = panels(1)
+    _, right = ordering_figure([('', accuracies, None, scores)], '').axes
+    ends = [bar.lines[2][0].get_segments()[0][:, 1] for bar in right.containers]
+    np.testing.assert_allclose(ends, [values[1:] for found in scores.values() for values in found.values()])
+
+
+def test_the_line_of_what_explains_nothing_is_at_its_accuracy():
+    accuracies, scores = panels(1)
+    left, _ = ordering_figure([('', accuracies, ('cross-entropy', 89.9), scores)], '').axes
+    (line,) = [line for line in left.lines if line.get_label() == 'cross-entropy (mean)']
+    assert {*line.get_ydata()} == {89.9}
 
 
 def test_a_score_without_an_interval_is_a_point():

@@ -8,6 +8,7 @@ from ikd.errors import InputError
 from ikd.grid import Cell, Grid, cell_name
 from ikd.tables.searches import choice, report
 from ikd.tables.table import describe
+from tests.small_grid import config_of
 from tests.tables.cell_file import CONFIG, RECORD
 
 HELD_OUT = {**RECORD, 'data': {'name': 'digits', 'train_images': 1337, 'test_images': 100},
@@ -64,6 +65,18 @@ def test_every_try_has_as_many_trials_and_is_one(tmp_path):
              for cell, of in zip(grid.cells, ({0: 91.0, 1: 10.0}, {0: 90.0}))}
     text = report(grid, found, tmp_path)
     assert '| CP | 0.1 | 91.00 | +1.00 (0.5) | 2 |' in text and 'twin' not in text
+
+
+def test_each_method_has_a_best_of_its_own(tmp_path):
+    """Though every try of one is better than all of the other."""
+    grid = search(100)
+    other = [cell._replace(column='LS', config=config_of('label_smoothing', **{
+        'method.alpha': alpha, 'data.holdout': 100})) for cell, alpha in zip(grid.cells, (0.8, 0.9))]
+    grid = grid._replace(cells=(*grid.cells, *other), trials=1)
+    found = {cell_name(cell.config): {0: {**HELD_OUT, 'test_accuracy': accuracy}}
+             for cell, accuracy in zip(grid.cells, (90.0, 91.0, 52.0, 50.0))}
+    text = report(grid, found, tmp_path)
+    assert '| CP | 0.5 | 91.00 | +1.00 (0.1) | 2 |' in text and '| LS | 0.1 | 52.00 | +2.00 (0.5) | 2 |' in text
 
 
 def test_a_search_on_the_test_set_is_refused(tmp_path):
