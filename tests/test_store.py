@@ -92,12 +92,15 @@ def test_only_the_same_work_is_taken_from_the_store():
         return [stage_name(config, recipe(config), index) for index in range(2)]
 
     teacher, assistant = names()
-    assert names(**{'method.alpha': 0.5, 'trials': 3}) == [teacher, assistant]
+    for same in {'method.alpha': 0.5, 'trials': 3}, {'seed': 3}, {'test_every': 2}, {'class_chunk': 1}:
+        assert names(**same) == [teacher, assistant]
     assert names(**{'method.temperature': 2.0})[0] == teacher
     assert names(**{'method.temperature': 2.0})[1] != assistant
     assert names(**{'model.name': 'resnet14'}) == [teacher, assistant]
     others = [{'teacher.model': 'resnet14'}, {'epochs': 3}, {'optimizer.learning_rate': 0.2}, {'data.limit': 200},
-              {'data.train_images': 200}, {'data.train_skip': 200}, {'precision': 'tf32'}]
+              {'data.train_images': 200}, {'data.train_skip': 200}, {'precision': 'tf32'}, {'batch_size': 8},
+              {'method.bn': 'running'}, {'data.size': 8}, {'data.augment': 'crop_flip'}, {'data.holdout': 10},
+              {'optimizer.momentum': 0.5}, {'optimizer.weight_decay': 0.5}, {'optimizer.milestones': (0.25,)}]
     found = [names(**other) for other in others]
     assert all(other[0] != teacher and other[1] != assistant for other in found)
     assert len({other[0] for other in found}) == len(others)
