@@ -6,8 +6,9 @@ import pytest
 from configs.tables.shared import DECAY
 from ikd.errors import InputError
 from ikd.grid import cell_name
-from ikd.grid_words import adapt
+from ikd.grid_words import adapt, rescale
 from ikd.validation import resolve
+from tests.small_grid import config_of
 from tests.test_grid import small, table
 
 
@@ -62,6 +63,19 @@ def test_another_precision_is_another_cell_beside_the_paper_s_numbers():
     for old, new in zip(usual.cells, fast.cells):
         assert (old.config.precision, new.config.precision) == ('float32', 'tf32') and new.paper == old.paper
         assert cell_name(old.config) != cell_name(new.config)
+
+
+def test_every_part_of_a_schedule_keeps_its_share():
+    """To the nearest epoch: 54 of 160 towards features, 32 of warm-up; what is None or 0 stays."""
+    config = config_of('fsp_kd', **{'features.epochs': 54, 'method.warmup_epochs': 32})
+    rescale(config, 11 / 160)
+    assert (config.epochs, config.features.epochs, config.method.warmup_epochs) == (11, 4, 2)
+    rescale(config, 1 / 1000)
+    assert (config.epochs, config.features.epochs, config.method.warmup_epochs) == (2, 1, 1)
+    for value in None, 0:
+        config = config_of('fsp_kd', **{'epochs': 95, 'features.epochs': value, 'method.warmup_epochs': value})
+        rescale(config, 0.25)
+        assert (config.epochs, config.features.epochs, config.method.warmup_epochs) == (24, value, value)
 
 
 def test_the_shortest_schedule_has_its_warm_up():
