@@ -222,6 +222,7 @@ def test_home_is_a_place():
     home = os.path.expanduser('~')
     assert (config.data.dir, config.store) == (f'{home}/a', f'{home}/b')
     assert (config.teacher.checkpoint, config.cache_dir) == ('/c~', '')
+    assert resolve(make(cache_dir='~/d/')).cache_dir == f'{home}/d'
 
 
 def test_random_weights_have_a_range():
