@@ -101,3 +101,17 @@ def test_the_decay_of_a_soft_tree_is_in_the_gradient():
     optimizer, _ = annealed_adam({**SETTINGS, 'weight_decay': 0.5}, steps=2, epochs=100, learning_rate=0.05)
     change, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
     np.testing.assert_allclose(change['level1_1']['kernel'], [0.0125, -0.0125], rtol=1e-4)
+
+
+def test_biases_and_a_soft_trees_routing_decay_too():
+    """SGD moves them by the rate times d w where there is no gradient; Adam, of the third epoch, by its rate."""
+    params = {'branch1': {'routing': jnp.ones(1)}, 'norm': {'bias': jnp.ones(1), 'scale': jnp.ones(1)}}
+    none = jax.tree.map(jnp.zeros_like, params)
+    optimizer, _ = sgd(SETTINGS, steps=10, epochs=10)
+    change, _ = optimizer.update(none, optimizer.init(params), params)
+    np.testing.assert_allclose([change['norm'][name][0] for name in ('bias', 'scale')], -0.1 * 0.01, rtol=1e-5)
+    optimizer, _ = annealed_adam(SETTINGS, steps=1, epochs=100, routing_rate=0.02)
+    state = optimizer.init(params)
+    for _ in range(3):
+        change, state = optimizer.update(none, state, params)
+    np.testing.assert_allclose(change['branch1']['routing'], -0.02, rtol=1e-4)
