@@ -15,9 +15,10 @@ from ikd import data, models, parallel, processes, stage_names, store
 from ikd.config import NOT_IDENTITY, digest, identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError, Stopped, Unwritable, within_memory, writing
+from ikd.explainers.catalogue import called
 from ikd.files import read_json, write_json
 from ikd.journal import locked, read_records
-from ikd.networks import final_model, make_model, prepare_stages
+from ikd.networks import describe, final_model, make_model, prepare_stages
 from ikd.own_code import is_own
 from ikd.pictures.drawn import save_figure
 from ikd.pictures.explanations import draw, explanations
@@ -96,11 +97,11 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
 def draw_results(job, state):
     """Write the pictures of a trained network: explanations.png, and the tree of classes if it has one."""
     config, dataset = job.config, job.dataset
-    title = f'{config.model.name} after {config.method.name}: {config.method.explainer}'
+    title = f'{describe(config)}: {called(config.method.explainer)}'
     save_figure(draw(job.explain, dataset, variables_of(state), title), job.workdir / 'explanations.png')
     if config.method.name == 'hme':
         found = routings_of(final_model(config, dataset), variables_of(state), job.image_shape)
-        title = f'{config.model.name}, hme.loss={config.hme.loss}'
+        title = f'{describe(config)}, hme.loss={config.hme.loss}'
         save_figure(tree_figure(found, dataset.class_names, title), job.workdir / 'tree.png')
         if not np.isin(found[-1], (0, 1)).all():  # a hard tree says the same by itself
             figure = dendrogram_figure(found[-1], dataset.class_names, title)

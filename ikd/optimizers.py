@@ -30,7 +30,7 @@ def sgd(settings, steps, epochs, factor=0.1, offset=0, **changes):
     return optax.chain(decay, optax.sgd(schedule, settings['momentum'] or None)), schedule
 
 
-def annealed_adam(settings, steps, epochs, learning_rate=0.05, routing_rate=0.01):
+def annealed_adam(settings, steps, epochs, learning_rate, routing_rate):
     """Adam with L2 for a soft tree: the routing, parts `branch...`, has a rate of its own (KDExplainer's code).
 
     Epoch 1: a quarter of the rate; 2: half; 3: the whole; then it falls linearly at every odd epoch e to

@@ -133,7 +133,7 @@ def train(grid, cell, seeds, workdir, options, found, stop):
     def finished(summary):
         for seed in {trial['seed'] for trial in summary['trials']} & {*seeds}:
             if not grids.is_done(cell, found.get(seed)):
-                measured = cell.measure(directory, seed) if cell.measure else None
+                measured = grids.measured_of(cell, directory, seed)
                 there = grids.read_cell(options.results, cell, seed)  # perhaps of another table's command by now
                 found[seed] = grids.write_cell(options.results, cell, summary, seed, measured)
                 if there and there['test_accuracy'] != found[seed]['test_accuracy']:

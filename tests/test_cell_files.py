@@ -8,7 +8,17 @@ import pytest
 from ikd.config import flatten
 from ikd.errors import InputError
 from ikd.files import temporary
-from ikd.grid import cell_name, cell_path, drawn, is_done, picture_path, read_cell, read_cells, write_cell
+from ikd.grid import (
+    cell_name,
+    cell_path,
+    drawn,
+    is_done,
+    measured_of,
+    picture_path,
+    read_cell,
+    read_cells,
+    write_cell,
+)
 from ikd.models import MODELS
 from ikd.tables.sources import steps_of
 from ikd.validation import resolve, usual
@@ -126,6 +136,14 @@ def test_a_cell_that_is_to_be_measured_is_done_when_it_was():
     measured = plain._replace(measure=lambda directory, seed: {})
     assert is_done(plain, {}) and not is_done(plain, None)
     assert is_done(measured, {'measured': {}}) and not is_done(measured, {})
+
+
+def test_what_a_cell_measures_is_a_dict():
+    plain = small('ce').cells[0]
+    assert measured_of(plain, 'runs', 3) is None
+    assert measured_of(plain._replace(measure=lambda directory, seed: {directory: seed}), 'runs', 3) == {'runs': 3}
+    with pytest.raises(InputError, match='measure of ce must return a dict of numbers by name, not 0.5'):
+        measured_of(plain._replace(measure=lambda directory, seed: 0.5), 'runs', 3)
 
 
 def test_a_data_set_with_a_configuration_has_a_file(tmp_path):

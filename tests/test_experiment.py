@@ -13,6 +13,7 @@ from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, explain
 from ikd.journal import Journal, read_records
 from ikd.validation import resolve
+from tests.small_grid import SUMMARY
 from tests.small_run import last_state, make_config, train, without_times
 
 
@@ -219,7 +220,7 @@ def test_a_summary_of_three_trials(workdir):
     tested = {'test_nll': 0.5, 'test_ece': 0.1}
     there = [{'seed': seed, 'test_accuracy': accuracy, **tested, 'train_seconds': 1.0}
              for seed, accuracy in ((0, 90.0), (2, 95.0))]
-    (workdir / 'summary.json').write_text(json.dumps({'trials': there}))
+    (workdir / 'summary.json').write_text(json.dumps({**SUMMARY, 'trials': there}))
     config = resolve(make_config())
     with Journal(workdir, 1) as journal:
         for epoch, seconds in (1, 0.25), (2, 0.5), (3, 1.0):

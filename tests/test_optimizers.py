@@ -64,7 +64,7 @@ def test_sgd_against_its_formula():
 
 def test_the_rate_of_a_soft_tree():
     """The rule spelt out: quarter, half, whole, then at every odd epoch 1 - (e - 1) / int(1.03093 n), n = 300."""
-    _, schedule = annealed_adam(SETTINGS, steps=7, epochs=300, learning_rate=0.05)
+    _, schedule = annealed_adam(SETTINGS, steps=7, epochs=300, learning_rate=0.05, routing_rate=0.01)
     expected = {1: 0.25, 2: 0.5, 3: 1, 4: 1, 5: 1 - 4 / 309, 6: 1 - 4 / 309, 7: 1 - 6 / 309, 299: 1 - 298 / 309,
                 300: 1 - 298 / 309}
     for epoch, share in expected.items():
@@ -74,7 +74,7 @@ def test_the_rate_of_a_soft_tree():
 
 def test_the_fall_of_a_soft_tree_takes_whole_epochs():
     """int(1.03093 x 160) = 164 of 164.9."""
-    _, schedule = annealed_adam(SETTINGS, steps=1, epochs=160, learning_rate=1.0)
+    _, schedule = annealed_adam(SETTINGS, steps=1, epochs=160, learning_rate=1.0, routing_rate=0.01)
     assert float(schedule(158)) == pytest.approx(1 - 158 / 164, rel=1e-5)
 
 
@@ -98,7 +98,8 @@ def test_milestones_at_the_same_step_both_count():
 def test_the_decay_of_a_soft_tree_is_in_the_gradient():
     """L2, as in its code: Adam's first step is the rate against the sign of g + d w, which 1 - 0.5 x 3 turns."""
     params = {'level1_1': {'kernel': jnp.array([-3.0, 1.0])}}
-    optimizer, _ = annealed_adam({**SETTINGS, 'weight_decay': 0.5}, steps=2, epochs=100, learning_rate=0.05)
+    optimizer, _ = annealed_adam({**SETTINGS, 'weight_decay': 0.5}, steps=2, epochs=100, learning_rate=0.05,
+                                 routing_rate=0.01)
     change, _ = optimizer.update(jax.tree.map(jnp.ones_like, params), optimizer.init(params), params)
     np.testing.assert_allclose(change['level1_1']['kernel'], [0.0125, -0.0125], rtol=1e-4)
 
@@ -110,7 +111,7 @@ def test_biases_and_a_soft_trees_routing_decay_too():
     optimizer, _ = sgd(SETTINGS, steps=10, epochs=10)
     change, _ = optimizer.update(none, optimizer.init(params), params)
     np.testing.assert_allclose([change['norm'][name][0] for name in ('bias', 'scale')], -0.1 * 0.01, rtol=1e-5)
-    optimizer, _ = annealed_adam(SETTINGS, steps=1, epochs=100, routing_rate=0.02)
+    optimizer, _ = annealed_adam(SETTINGS, steps=1, epochs=100, learning_rate=0.05, routing_rate=0.02)
     state = optimizer.init(params)
     for _ in range(3):
         change, state = optimizer.update(none, state, params)

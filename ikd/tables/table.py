@@ -125,7 +125,7 @@ def ordered_pairs(rows, ordered):
     for place, name in enumerate(ordered):
         for row in rows:
             found += [(row, other) for other in rows if row['row'] == name and other['column'] == row['column']
-                      and other['row'] not in ordered[:place + 1]
+                      and other['row'] not in ordered[:place]
                       and None not in (row['paper_mean'], other['paper_mean'])
                       and row['paper_mean'] != other['paper_mean']]
     return found
