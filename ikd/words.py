@@ -3,7 +3,9 @@ from ikd.errors import InputError
 
 
 def number(mean, std=None, decimals=2, sign=''):
-    """`98.61 +- 0.05`; never a minus zero."""
+    """`98.61 +- 0.05`, or `not run` for None; never a minus zero."""
+    if mean is None:
+        return 'not run'
     spread = f' +- {std:.{decimals}f}' if std is not None else ''
     return f'{round(mean, decimals) + 0.0:{sign}.{decimals}f}{spread}'
 

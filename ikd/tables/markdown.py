@@ -53,7 +53,7 @@ def overview(rows, columns, error):
     head = [*heading(columns), f'{unit}, the paper', 'ours', 'difference', 'trials']
     body = [[*label(row, columns),
              '' if row['paper_mean'] is None else number(row['paper_mean'], row['paper_std']),
-             'not run' if row['mean'] is None else number(row['mean'], row['std']),
+             number(row['mean'], row['std']),
              '' if row['difference'] is None else number(row['difference'], sign='+'), str(row['trials'])]
             for row in rows]
     return [*lines_of(head, body), '', 'Mean +- sample standard deviation over the trials, at the last epoch.']

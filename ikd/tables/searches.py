@@ -67,7 +67,6 @@ def markdown(grid, rows, columns, best, facts):
               '(paired t). Every try has the same epochs, trials and images. The best of a few tries is a choice, no '
               'result, and its lead flatters it: the tables measure it anew, on the test set. Of tries that are '
               'alike the first is named.'], absent(rows, columns)]
-    tries = [[row['column'], row['row'], 'not run' if row['mean'] is None else number(row['mean'], row['std']),
-              str(row['trials'])] for row in rows]
+    tries = [[row['column'], row['row'], number(row['mean'], row['std']), str(row['trials'])] for row in rows]
     parts += [['## Every try'], lines_of(['method', 'setting', 'accuracy on held-out images (%)', 'trials'], tries)]
     return text_of(grid.title, parts, (*grid.notes, *facts))
