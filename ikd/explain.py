@@ -19,7 +19,6 @@ from os.path import expanduser
 from ikd.errors import InputError, ending_in_a_line
 from ikd.files import replacing
 from ikd.modules import run_config, take_config
-from ikd.pictures.drawn import save_figure
 from ikd.run_files import open_folder, output_path
 from ikd.words import named, plural
 
@@ -158,6 +157,7 @@ def main(argv):
 
     from ikd.compiled import keep_compiled
     from ikd.evaluation.images import explain_images
+    from ikd.pictures.drawn import save_figure
     from ikd.pictures.overlays import overlay_figure
     from ikd.progress import Progress
     from ikd.trained import load

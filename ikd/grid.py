@@ -122,8 +122,10 @@ def read_cell(results, cell, seed):
 
 def measured_of(cell, directory, seed):
     """What a cell measures of a trial of the run in a directory, a dict, or None where it measures nothing."""
-    measured = cell.measure(directory, seed) if cell.measure else None
-    if cell.measure and not isinstance(measured, dict):
+    if cell.measure is None:
+        return None
+    measured = cell.measure(directory, seed)
+    if not isinstance(measured, dict):
         raise InputError(f'measure of {cell.row} must return a dict of numbers by name, not {measured!r}; correct '
                          'it, and the same command goes on')
     return measured

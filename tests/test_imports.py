@@ -3,6 +3,10 @@ import ast
 import graphlib
 import pathlib
 import re
+import subprocess
+import sys
+
+import pytest
 
 import ikd
 
@@ -36,3 +40,11 @@ def test_imports_point_downwards():
     assert [*names] == sorted(names, key=place.get)
     assert not [(part, other) for part, others in needs.items() for other in others
                 if part in place and other in place and place[other] < place[part]]
+
+
+@pytest.mark.parametrize('command', ['compare', 'explain', 'main', 'report.__main__'])
+def test_flags_are_read_before_what_takes_long_to_load(command):
+    """So that a typing error shows at once."""
+    loaded = f'import sys, ikd.{command}; print(*{{"jax", "matplotlib", "orbax"}} & {{*sys.modules}})'
+    done = subprocess.run([sys.executable, '-c', loaded], cwd=ROOT.parent, capture_output=True, text=True, check=True)
+    assert not done.stdout.split()

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from ikd import models, parallel
+from ikd.errors import InputError
 from ikd.objectives.losses import hard_cross_entropy
+from ikd.program import steps_of_a_call
 
-CPU = parallel.Layout(tuple(jax.devices()[:1]), 'data')
+DEVICES = jax.devices()
+CPU = parallel.Layout(tuple(DEVICES[:1]), 'data')
 
 
 def fake(platform, version, together=1):
@@ -113,3 +116,37 @@ def test_products_are_asked_for_in_the_precision_of_a_run(precision, said):
     with jax.default_matmul_precision(parallel.MATMUL[precision]):
         asked = jax.make_jaxpr(lambda a, b: a @ b)(np.ones((2, 2)), np.ones((2, 2)))
     assert f'Precision.{said},' in str(asked)
+
+
+def test_a_call_takes_as_many_steps_as_its_images_may_be_bytes():
+    """Of 16 images of 2 x 2 x 3 bytes each, of every trial; one at least. On the device no more than a hundred."""
+    streamed, held = (SimpleNamespace(streamed=streamed, image_shape=(2, 2, 3)) for streamed in (True, False))
+    one, three = (parallel.Layout(DEVICES[:1], 'trials', together) for together in (1, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('ikd.program.LARGEST_BLOCK', 6 * 16 * 12)
+        assert [steps_of_a_call(12, 16, streamed, layout) for layout in (one, three)] == [6, 2]
+        patch.setattr('ikd.program.LARGEST_BLOCK', 1)
+        assert [steps_of_a_call(12, 16, data, one) for data in (streamed, held)] == [1, 12]
+    assert steps_of_a_call(300, 16, held, one) == 100
+
+
+def test_a_batch_that_devices_cannot_divide_is_refused():
+    with pytest.raises(InputError, match='batch_size 10 cannot be divided over 4 devices'):
+        parallel.layouts('data', [0], 10, DEVICES)
+
+
+def test_groups_of_seeds():
+    groups = parallel.layouts('trials', [0, 1, 2, 3, 4], 10, DEVICES)
+    assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0, 1, 2, 3]), (1, [4])]
+    groups = parallel.layouts('data', [0, 1], 16, DEVICES)
+    assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0]), (4, [1])]
+
+
+def test_groups_of_seeds_that_share_a_device():
+    """Seven seeds, at most three a device: on two devices three each, then the one left; on four, two or one each."""
+    groups = parallel.layouts('trials', [*range(7)], 10, DEVICES[:2], together=3)
+    assert [(len(layout.devices), layout.together, seeds) for layout, seeds in groups] == [
+        (2, 3, [0, 1, 2, 3, 4, 5]), (1, 1, [6])]
+    groups = parallel.layouts('trials', [*range(7)], 10, DEVICES[:4], together=3)
+    assert [(len(layout.devices), layout.together, seeds) for layout, seeds in groups] == [
+        (4, 1, [0, 1, 2, 3]), (3, 1, [4, 5, 6])]

@@ -1,6 +1,5 @@
 """One stage: what is compiled, how often, and that devices do not change the result."""
 import re
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +11,7 @@ from ikd.config import default
 from ikd.data import Dataset, digits
 from ikd.data.inputs import normalise
 from ikd.data.stream import usual_workers
-from ikd.errors import InputError
-from ikd.program import pad_test, steps_of_a_call
+from ikd.program import pad_test
 from ikd.recipes import recipe
 from ikd.validation import resolve
 
@@ -233,28 +231,6 @@ def test_trials_together_are_those_trials(dataset, model, explainer, devices, ea
         assert model == 'resnet8' or np.abs(ours - theirs).max() < 1e-4
 
 
-def test_a_batch_that_devices_cannot_divide_is_refused():
-    with pytest.raises(InputError, match='batch_size 10 cannot be divided over 4 devices'):
-        parallel.layouts('data', [0], 10, DEVICES)
-
-
-def test_groups_of_seeds():
-    groups = parallel.layouts('trials', [0, 1, 2, 3, 4], 10, DEVICES)
-    assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0, 1, 2, 3]), (1, [4])]
-    groups = parallel.layouts('data', [0, 1], 16, DEVICES)
-    assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0]), (4, [1])]
-
-
-def test_groups_of_seeds_that_share_a_device():
-    """Seven seeds, at most three a device: on two devices three each, then the one left; on four, two or one each."""
-    groups = parallel.layouts('trials', [*range(7)], 10, DEVICES[:2], together=3)
-    assert [(len(layout.devices), layout.together, seeds) for layout, seeds in groups] == [
-        (2, 3, [0, 1, 2, 3, 4, 5]), (1, 1, [6])]
-    groups = parallel.layouts('trials', [*range(7)], 10, DEVICES[:4], together=3)
-    assert [(len(layout.devices), layout.together, seeds) for layout, seeds in groups] == [
-        (4, 1, [0, 1, 2, 3]), (3, 1, [4, 5, 6])]
-
-
 def test_evaluation_counts_every_image_once(dataset, monkeypatch):
     """40 test images in batches of 16 on 1 and 3 devices: as many as there are, in order."""
     monkeypatch.setattr('ikd.program.EVAL_BATCH', 16)
@@ -273,18 +249,6 @@ def test_evaluation_counts_every_image_once(dataset, monkeypatch):
     variables = {'params': jax.device_get(state.params), 'batch_stats': jax.device_get(state.batch_stats)}
     direct, _ = model.apply(variables, normalise(dataset.test_images, dataset.mean, dataset.std))
     np.testing.assert_allclose(logits[0], direct, rtol=1e-3, atol=1e-4)
-
-
-def test_a_call_takes_as_many_steps_as_its_images_may_be_bytes():
-    """Of 16 images of 2 x 2 x 3 bytes each, of every trial; one at least. On the device no more than a hundred."""
-    streamed, held = (SimpleNamespace(streamed=streamed, image_shape=(2, 2, 3)) for streamed in (True, False))
-    one, three = (parallel.Layout(DEVICES[:1], 'trials', together) for together in (1, 3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('ikd.program.LARGEST_BLOCK', 6 * 16 * 12)
-        assert [steps_of_a_call(12, 16, streamed, layout) for layout in (one, three)] == [6, 2]
-        patch.setattr('ikd.program.LARGEST_BLOCK', 1)
-        assert [steps_of_a_call(12, 16, data, one) for data in (streamed, held)] == [1, 12]
-    assert steps_of_a_call(300, 16, held, one) == 100
 
 
 def test_as_many_threads_read_as_the_config_says(dataset):

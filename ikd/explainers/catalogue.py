@@ -59,14 +59,7 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
         raise InputError(f'images are {list(images.shape)}; give at least one')
     if 'params' not in variables:
         raise InputError("variables have no 'params'; give all that the network's init returns, not its parameters")
-    if isinstance(model, nn.Module) and 'train' not in inspect.signature(model.__call__).parameters:
-        raise InputError(f'{type(model).__name__} takes no `train`; a network of ikd has __call__(self, x, train), '
-                         'which returns (logits, taps)')
-    try:
-        inspect.signature(model.__call__).bind(images, train=False)
-    except (AttributeError, TypeError) as error:
-        raise InputError(f'{model if isinstance(model, str) else type(model).__name__} is no network of ikd: that is '
-                         'a Flax module with __call__(self, x, train), which returns (logits, taps)') from error
+    check_network(model, images)
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(f'images are {images.dtype}, but a network takes floating-point numbers in its own scale; '
                          'ikd.load(RUN).inputs(images) makes them')
@@ -86,6 +79,19 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
                          f'{str(error).partition(chr(10))[0]}') from error
     check_maps(name, maps, len(images))
     return jnp.asarray(maps if 'classes' in taken else of_classes(maps, classes), jnp.float32)
+
+
+def check_network(model, images):
+    """InputError unless a network can be called as explainers call it, with images and `train`."""
+    try:
+        call = inspect.signature(model.__call__)
+        if isinstance(model, nn.Module) and 'train' not in call.parameters:
+            raise InputError(f'{type(model).__name__} takes no `train`; a network of ikd has __call__(self, x, '
+                             'train), which returns (logits, taps)')
+        call.bind(images, train=False)
+    except (AttributeError, TypeError) as error:
+        raise InputError(f'{model if isinstance(model, str) else type(model).__name__} is no network of ikd: that is '
+                         'a Flax module with __call__(self, x, train), which returns (logits, taps)') from error
 
 
 def check_options(name, options, taken):

@@ -75,12 +75,12 @@ def check_outputs(model, image_shape, name):
     Also for a network with other variables than a run saves, and for images so small that a tap is left without
     values. Nothing is computed.
     """
-    outputs = _outputs(model, image_shape)
+    outputs, variables = _first_pass(model, image_shape)
     if not (has_taps(outputs) and getattr(outputs[0], 'ndim', 0) >= 2):
         raise InputError(f'{type(model).__name__} must return (logits [b, k], taps), its feature maps by name, as '
                          'ikd.models.Taps collects them')
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    kept = {part: tree for part, tree in shapes(model, image_shape).items() if part in ('params', 'batch_stats')}
+    kept = {part: tree for part, tree in variables.items() if part in ('params', 'batch_stats')}
     try:
         jax.eval_shape(partial(model.apply, train=False), kept, image)
     except flax.errors.ScopeCollectionNotFound as error:
@@ -104,14 +104,14 @@ def init(model, key, image_shape):
 
 def tap_shapes(model, image_shape):
     """The shape of every tap for an image [h, w, c]: name -> tuple, without the batch. Nothing is computed."""
-    _, taps = _outputs(model, image_shape)
+    (_, taps), _ = _first_pass(model, image_shape)
     return {name: value.shape[1:] for name, value in taps.items()}
 
 
-def _outputs(model, image_shape):
-    """The shapes of what a network returns for one image [h, w, c]."""
+def _first_pass(model, image_shape):
+    """The shapes of what a network returns for one image [h, w, c], and of its variables."""
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    return jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)[0]
+    return jax.eval_shape(partial(model.init_with_output, train=False), jax.random.key(0), image)
 
 
 def has_convolutions(params):

@@ -19,8 +19,8 @@ def any_script():
 
 def save_figure(figure, path):
     """Replace the file at `path` by a matplotlib Figure as PNG, whole or not at all."""
-    with replacing(path) as new, any_script():
-        figure.savefig(new, format='png')
+    with replacing(path) as new:
+        new.write_bytes(png(figure))
 
 
 def png(figure):

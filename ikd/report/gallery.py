@@ -1,5 +1,4 @@
 """The pictures of a run in its report: Figures 1 and 2 of 2009.09140, and the trees of a mixture of experts."""
-
 from ikd import trained
 from ikd.errors import InputError
 from ikd.evaluation.class_cosines import EXPECTED, class_cosines, most_alike

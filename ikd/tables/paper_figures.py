@@ -207,7 +207,7 @@ def figure3(grid, found, results):
 
 def spread(values):
     """`91.21 +- 0.07` of the values of seeds."""
-    return number(*mean_and_std(values)) if values else 'not run'
+    return number(*mean_and_std(values))
 
 
 def interval(score):
