@@ -31,6 +31,7 @@ from ikd.benchmarks import (
 from ikd.compiled import keep_compiled
 from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line
+from ikd.host_memory import keep_memory
 from ikd.provenance import provenance
 from ikd.timing import PAIRS, median_interval
 from ikd.words import named
@@ -117,6 +118,7 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input."""
+    keep_memory()
     with ending_in_a_line():
         sys.exit(main(sys.argv[1:]))
 

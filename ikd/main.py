@@ -21,6 +21,7 @@ from ml_collections import config_flags
 from ikd.compiled import keep_compiled
 from ikd.config import default, flatten, no_field
 from ikd.errors import Diverged, InputError, OutOfMemory, Stopped, Unmet, Unwritable, while_read
+from ikd.host_memory import keep_memory
 from ikd.modules import mistake
 from ikd.signals import same_command, stopping
 from ikd.words import number, plural
@@ -190,6 +191,7 @@ def cli():
     Exit code 2 for bad input, 3 for a run that diverged or has no room on the device, which would do so again, 1 for
     one that could not write, --exit_stopped for one that was asked to stop, 130 for Ctrl-C while it was starting.
     """
+    keep_memory()
     try:
         with while_read():
             app.run(main, flags_parser=parse)

@@ -22,6 +22,7 @@ from ikd import grid as grids
 from ikd.compiled import keep_compiled
 from ikd.errors import Apart, Diverged, InputError, OutOfMemory, RunError, Stopped, ending_in_a_line
 from ikd.grid_words import on_data
+from ikd.host_memory import keep_memory
 from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
 from ikd.pictures.drawn import save_figure
@@ -222,6 +223,7 @@ def main(argv):
 
 def cli():
     """The command line. One line and exit code 2 for bad input, 1 for a file that can't be written."""
+    keep_memory()
     with ending_in_a_line(f'; the last checkpoint is whole: make room, then go on with: {same_command()}'):
         sys.exit(main(sys.argv[1:]))
 

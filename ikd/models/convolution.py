@@ -115,8 +115,11 @@ def moved_whole(x, g, size, stride, pad):
 
 
 def transposed(x, axes):
-    """x.transpose(axes), by itself: XLA merges nothing into a branch. Both give the same, but it can't know."""
-    def otherwise(x):
-        return jnp.flip(jnp.flip(x, axes[0]).transpose(axes), 0)
+    """x.transpose(axes), by itself: XLA merges nothing into a branch. Both give the same, but it can't know.
 
-    return jax.lax.cond(x[0, 0, 0, 0] < jnp.inf, lambda x: x.transpose(axes), otherwise, x)
+    Turned, as XLA has jaxlib 0.11 and 0.12 copy what is transposed only.
+    """
+    def turned(axis, x):
+        return jnp.flip(jnp.flip(x, axes[axis]).transpose(axes), axis)
+
+    return jax.lax.cond(x[0, 0, 0, 0] < jnp.inf, partial(turned, 0), partial(turned, 1), x)
