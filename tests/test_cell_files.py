@@ -56,6 +56,8 @@ def test_what_two_tables_measure_of_a_network_is_kept(tmp_path):
     trial['test_accuracy'] = 1.0
     assert write_cell(tmp_path, cell, other, 3, {'likeness': 0.2})['measured'] == {'likeness': 0.2}
     assert 'measured' not in write_cell(tmp_path, cell, SUMMARY, 3)
+    for measured in {}, {'likeness': 0.3}, {'likeness': 0.4}:  # one that finds nothing has measured, too
+        assert write_cell(tmp_path, cell, SUMMARY, 3, measured)['measured'] == measured
 
 
 @pytest.mark.parametrize('text', ['', '{', '[]', '{"seed": 3}', '{"seed": 3, "test_accuracy": 90, "config": {}}'])
@@ -103,6 +105,13 @@ def test_a_whole_file_of_another_seed_or_of_no_accuracy_is_damaged(field, value,
     cell_path(tmp_path, cell_name(cell.config), 3).write_text(json.dumps({**record, field: value}))
     with pytest.raises(InputError, match='is damaged; remove it'):
         read_cell(tmp_path, cell, 3)
+
+
+@pytest.mark.parametrize('accuracy', [0.0, 100.0])
+def test_none_and_all_right_are_accuracies(accuracy, tmp_path):
+    cell, trial = small('le').cells[0], {**SUMMARY['trials'][0], 'test_accuracy': accuracy}
+    record = write_cell(tmp_path, cell, {**SUMMARY, 'trials': [trial]}, 3)
+    assert read_cell(tmp_path, cell, 3) == record
 
 
 def test_a_trial_whose_picture_is_not_there_is_not_done(tmp_path):

@@ -40,6 +40,7 @@ def table(number, argument=''):
 def test_a_name_says_what_a_cell_is():
     name = cell_name(config_of('le'))
     assert name.startswith('digits-cnn2-le-grad_cam-') and len(name.rpartition('-')[2]) == 8
+    assert cell_name(config_of('kd', **{'model.vam': True})).startswith('digits-cnn2-vam-kd-')
     same = [config_of('le', **{field: value}) for field, value in [
         ('seed', 3), ('trials', 5), ('data.dir', 'x'), ('store', 'x'), ('parallel', 'trials'),
         ('method.warmup_epochs', 32), ('method.lam', 0.1)]]

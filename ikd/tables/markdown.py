@@ -83,9 +83,9 @@ def explain(comparisons, what):
     tests = sum(comparison['p'] is not None for comparison in comparisons)
     if not tests:
         return f'{what}. Differences that do not scatter have no interval.'
-    return (f'{what}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In '
-            f"brackets p after Holm's correction for this table's {tests} comparisons, and the smallest true "
-            'difference that so many trials with this scatter detect with 80 % power (two-sided, 5 %, uncorrected).')
+    return (f'{what}: mean +- half its 95 % interval (paired t, trials - 1 degrees of freedom). In brackets p after '
+            f"Holm's correction for this table's {plural(tests, 'comparison')}, and the smallest true difference "
+            'that so many trials with this scatter detect with 80 % power (two-sided, 5 %, uncorrected).')
 
 
 def compared(result, columns, decimals=2):

@@ -35,6 +35,7 @@ def test_runs_that_differ_in_more_than_the_method():
     assert names == ['`ce`, mlp (runs/a)', '`ce`, cnn2', '`ce`, mlp (runs/c)']
     assert labels_of(runs[::2], ['a', 'c'], [{}] * 2) == ['`ce` (a)', '`ce` (c)']
     assert labels_of(runs[:1], ['a'], [{}]) == ['`ce`']
+    assert labels_of([{**summary('le', [90], 'grad'), 'vam': True}], ['a'], [{}]) == ['`le`, grad, vam']
     for other in {'data.name': 'cifar10'}, {'data.name': 'mnist', 'data.train_skip': 100}:
         settings = [{'data.name': 'mnist'}, {'data.name': 'mnist', 'data.dir': 'there'}, other]
         cells = [line.split(' | ')[2] for line in comparison(runs, names, settings).splitlines()[2:]]
@@ -57,6 +58,7 @@ def test_a_sweep_is_told_apart_by_what_was_swept():
 
     assert named({'lam': 0.1, 'epochs': 5}, {'lam': 1.0, 'epochs': 5}) == ['kd (lam=0.1)', 'kd (lam=1.0)']
     assert named({'lam': 0.1}, {'lam': 0.1}, {'lam': 1.0}) == ['kd (a)', 'kd (b)', 'kd (c)']
+    assert named(dict.fromkeys('xyz', 1), dict.fromkeys('xyz', 2)) == ['kd (x=1, y=1, z=1)', 'kd (x=2, y=2, z=2)']
     assert named(dict.fromkeys('wxyz', 1), dict.fromkeys('wxyz', 2)) == ['kd (a)', 'kd (b)']
     assert named({'lam': 0.1}) == ['kd']
 

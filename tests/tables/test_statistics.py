@@ -46,7 +46,7 @@ def test_the_interval_of_a_mean_is_students():
     assert mean_interval([3.0]) == (3.0, None)
 
 
-@pytest.mark.parametrize('correct, n', [(357, 360), (0, 10), (10, 10), (5000, 10000)])
+@pytest.mark.parametrize('correct, n', [(357, 360), (0, 10), (10, 10), (29, 100), (5000, 10000)])
 def test_the_interval_of_a_share_is_wilsons(correct, n):
     """Its ends are where the normal test of that share is just rejected: |p - end| = z sqrt(end (1 - end) / n)."""
     low, high = share_interval(correct / n, n)
@@ -70,6 +70,7 @@ def test_one_seed_and_differences_that_are_all_alike_have_no_scatter(ours, base)
     assert mean == pytest.approx(ours[0] - base[0]) and half is None
     assert paired_p(ours, base) is None and detectable_difference(ours, base) is None
     assert paired_p([*ours, 91.0], [*base, 90.5]) is not None
+    assert paired_p([91.0, 91.01], [10.0, 10.0]) is not None  # by one image of ten thousand
 
 
 def test_holm_by_hand():

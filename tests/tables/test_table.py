@@ -98,9 +98,11 @@ def test_a_row_that_the_paper_has_below():
     """BAN of Table 4: the paper's own numbers give the order, whichever row is asked about."""
     rows = [('CE', 'R', 'a', (87.95, 0.3), records([88, 88.1])),
             ('BAN', 'R', 'b', (87.22, 0.03), records([87, 87.2]))]
-    (order,) = table(rows, ordered=('BAN',))['orderings']
+    result = table(rows, ordered=('BAN',))
+    (order,) = result['orderings']
     assert (order['better'], order['worse'], order['verdict']) == ('CE', 'BAN', 'holds')
     assert order['difference'] == pytest.approx(0.95)
+    assert '- CE ahead of BAN (by 0.73): holds' in markdown('T', result, (), ())  # where nothing else is compared
 
 
 def test_what_was_measured_and_the_teachers():
@@ -110,6 +112,18 @@ def test_what_was_measured_and_the_teachers():
     assert row['teachers'] == {'teacher': {0: 92.0, 1: 92.0}} and row['measured'] == {'entropy': {0: 0.5, 1: 0.5}}
     text = markdown('T', table(rows, trials=2), (), ())
     assert '| method | teacher (%) | entropy |' in text and '| KD | 92.000 +- 0.000 | 0.500 +- 0.000 |' in text
+
+
+@pytest.mark.parametrize('more, name, value', [({'teachers': {'teacher': 92.0}}, 'teacher (%)', '92.000'),
+                                               ({'measured': {'entropy': 0.5}}, 'entropy', '0.500')])
+def test_what_else_there_is_stands_beside_those_who_have_it(more, name, value):
+    """Either alone; rows without it are left out, and parts without a line leave no gap."""
+    rows = [('CE', 'R', 'a', None, records([90, 91])), ('KD', 'R', 'b', None, records([90], **more))]
+    for trials in (1, 2):
+        text = markdown('T', table(rows, trials=trials), (), ())
+        lines = text.partition('## Also measured\n\n')[2].partition('\n\n')[0].splitlines()
+        assert lines == [f'| method | {name} |', '| --- | --- |', f'| KD | {value} |'] and '\n\n\n' not in text
+        assert ('Not run yet, by seed: KD (1).' in text) == (trials == 2)
 
 
 def test_differences_of_what_was_measured():
@@ -125,6 +139,7 @@ def test_differences_of_what_was_measured():
     assert (found['row'], found['reference']) == ('KD', 'plain') and found['p_holm'] == found['p']
     lines = markdown('T', result, (), ()).partition('## Differences of the entropy')[2].splitlines()
     assert '| KD | -0.100 +- 0.025 (p 0.003; 0.033) |' in lines and lines[2].startswith('The entropy: mean +- half')
+    assert "this table's 1 comparison," in lines[2]
 
 
 def test_the_text():
@@ -141,9 +156,9 @@ def test_the_text():
             '| LS | -0.20 +- 0.25 (p 0.148; 0.33) |  |',
             '| LE(Grad) | -0.40 +- 0.25 (p 0.061; 0.33) | -0.20 +- 0.43 (p 0.184; 0.57) |',
             '- LE(Grad) ahead of CE (by 0.29): holds (+0.40 +- 0.25, p 0.040, 3 trials)',
-            '- LE(Grad) ahead of LS (by 0.15): undecided (+0.20 +- 0.43, p 0.184, 3 trials)',
-            '- a note', '- a fact'):
+            '- LE(Grad) ahead of LS (by 0.15): undecided (+0.20 +- 0.43, p 0.184, 3 trials)'):
         assert line in lines, line
+    assert lines[-2:] == ['- a note', '- a fact']
     several = markdown('T', table_of(cells() + cells('CNN')), (), ())
     assert '| CNN | CE | 98.61 +- 0.05 | 98.60 +- 0.10 | -0.01 | 3 |' in several
     assert '- CNN: LE(Grad) ahead of CE' in several
