@@ -107,6 +107,14 @@ def test_a_whole_file_of_another_seed_or_of_no_accuracy_is_damaged(field, value,
         read_cell(tmp_path, cell, 3)
 
 
+def test_seeds_are_found_in_rising_order(tmp_path):
+    grid, seeds = small('le'), [10, 9, 3, 100, 0, 21, 2, 1]
+    for seed in seeds:
+        write_cell(tmp_path, grid.cells[0], {**SUMMARY, 'trials': [{**SUMMARY['trials'][0], 'seed': seed}]}, seed)
+    (found,) = read_cells(tmp_path, grid).values()
+    assert [*found] == sorted(seeds)
+
+
 @pytest.mark.parametrize('accuracy', [0.0, 100.0])
 def test_none_and_all_right_are_accuracies(accuracy, tmp_path):
     cell, trial = small('le').cells[0], {**SUMMARY['trials'][0], 'test_accuracy': accuracy}

@@ -148,7 +148,8 @@ def test_a_row_of_several_cells(tmp_path):
         ('CE', [1]), ('CE', [3]), ('LS', [0, 1, 2, 3])]
     assert sum(len(share(families(grid), i, 2)) for i in (1, 2)) == 3
     one, other, smoothed = grid.cells
-    for cell, seed, accuracy in (one, 1, 90.0), (one, 3, 10.0), (other, 3, 94.0), (smoothed, 3, 95.0):
+    for cell, seed, accuracy in ((one, 1, 90.0), (one, 3, 10.0), (other, 1, 10.0), (other, 3, 94.0),
+                                 (smoothed, 3, 95.0)):
         trial = {**SUMMARY['trials'][0], 'seed': seed, 'test_accuracy': accuracy}
         write_cell(tmp_path, cell, {**SUMMARY, 'trials': [trial]}, seed)
     text = reproduce.render(grid, tmp_path)

@@ -36,7 +36,9 @@ def test_runs_that_differ_in_more_than_the_method():
     assert labels_of(runs[::2], ['a', 'c'], [{}] * 2) == ['`ce` (a)', '`ce` (c)']
     assert labels_of(runs[:1], ['a'], [{}]) == ['`ce`']
     assert labels_of([{**summary('le', [90], 'grad'), 'vam': True}], ['a'], [{}]) == ['`le`, grad, vam']
-    for other in {'data.name': 'cifar10'}, {'data.name': 'mnist', 'data.train_skip': 100}:
+    others = {'name': 'cifar10', 'fingerprint': 'f00', 'holdout': 9, 'limit': 9, 'train_images': 9, 'train_skip': 9}
+    for field, value in others.items():
+        other = {'data.name': 'mnist', f'data.{field}': value}
         settings = [{'data.name': 'mnist'}, {'data.name': 'mnist', 'data.dir': 'there'}, other]
         cells = [line.split(' | ')[2] for line in comparison(runs, names, settings).splitlines()[2:]]
         assert cells == ['', '+2.00 (alike on 2 seeds)', 'other data']
