@@ -4,9 +4,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from ikd import parallel, run_data, training, trials
+from ikd import models, parallel, run_data, training, trials
 from ikd.data.inputs import AUGMENTATIONS, epoch_order, normalise
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS
@@ -85,8 +86,9 @@ def alike(monkeypatch):
             'optimizer.weight_decay': 0.0}
 
 
-def test_what_is_explained(alike, monkeypatch):
-    """By batch and teacher: the augmented images that the step learns from, and the network of each."""
+@pytest.mark.parametrize('how', [{}, {'augmented': False}])
+def test_what_is_explained(alike, monkeypatch, how):
+    """By batch and teacher: the images of each, augmented where not said otherwise of the teacher; each's network."""
     def seen(model, variables, images, class_chunk=None):
         return jnp.repeat(images[:, None], 10, 1)
 
@@ -102,11 +104,14 @@ def test_what_is_explained(alike, monkeypatch):
     monkeypatch.setitem(EXPLAINERS, 'seen', seen)
     monkeypatch.setitem(EXPLAINERS, 'weights', weights)
     monkeypatch.setitem(RECIPES, 'watching', lambda config: [
-        Stage('first', cross_entropy, 1, draws=1), Stage('second', watching, 1, teacher=0)])
+        Stage('first', cross_entropy, 1, draws=1), Stage('second', watching, 1, teacher=0, **how)])
     job, (teacher, new) = states(resolve(make_config(epochs=2, **alike, **{'method.name': 'watching'})), (0, 1))
+    order = np.asarray(job.stages[1].program.order(parallel.join(job.layout, [new])))
+    plain = normalise(job.dataset.train_images[order[:B]], job.dataset.mean, job.dataset.std).mean()
     _, report = steps(job, 1, new, teacher, count=1)
-    for whose, state in ('own', new), ("teacher's", teacher):
-        np.testing.assert_allclose(report[f'{whose} seen'], 0.2, rtol=1e-5)
+    assert abs(plain - 0.2) > 0.01
+    for whose, state, seen in ('own', new, 0.2), ("teacher's", teacher, plain if how else 0.2):
+        np.testing.assert_allclose(np.ravel(report[f'{whose} seen'])[0], seen, rtol=1e-5)
         np.testing.assert_allclose(report[f'{whose} weights'], state.params['Dense_0']['kernel'].sum(), rtol=1e-3)
 
 
@@ -150,6 +155,12 @@ def test_the_teacher_is_the_stage_that_is_named(teacher, tmp_path, monkeypatch):
     assert apart < 1e-4 if teacher == 1 else apart > 1e-2
 
 
+def test_what_a_stage_keeps_is_of_the_networks_classes():
+    stage = Stage('kept', cross_entropy, 1, extra=lambda k: {'seen': jnp.zeros(k)})
+    prepared = training.Prepared(stage, models.MLP(3, widths=(4,)), frozenset(), optax.identity(), None, None)
+    assert training.state_shapes(prepared, (2, 2, 1)).extra['seen'].shape == (3,)
+
+
 def test_a_stage_goes_on_where_the_one_before_it_ended():
     """Weights, statistics, momentum and step; its extra state begins anew."""
     config = resolve(make_config(**{'model.name': 'resnet8'}))
@@ -157,7 +168,7 @@ def test_a_stage_goes_on_where_the_one_before_it_ended():
     first, second = trials.make_job(config, None, run_data.load_data(config), layout).stages
     new = training.new_state(0, second, (8, 8, 1))._replace(extra={'kept': np.zeros(3)})
     earlier = jax.tree.map(lambda leaf: leaf + 1, training.new_state(0, first, (8, 8, 1)))
-    begun = second.stage.start(new, [earlier])
+    begun = second.stage.start(new, [new, earlier])
     jax.tree.map(np.testing.assert_array_equal, begun._replace(extra={}), earlier._replace(extra={}))
     assert begun.extra is new.extra
 
@@ -167,7 +178,9 @@ def test_a_stage_goes_on_where_the_one_before_it_ended():
     lambda losses, parts: (losses, {**parts, 'loss': losses}), lambda losses, parts: [losses, parts],
     lambda losses, parts: (losses, {'mine': None}), lambda losses, parts: (losses, {'mine': 'many'}),
     lambda losses, parts: (losses, {'mine': parts}), lambda losses, parts: (losses, {**parts, 3: losses}),
-    lambda losses, parts: (losses.astype(int), parts), lambda losses, parts: (losses, parts, None)])
+    lambda losses, parts: (losses.astype(int), parts), lambda losses, parts: (losses, parts, None),
+    lambda losses, parts: (losses, {**parts, 'accuracy': losses}), lambda losses, parts: (losses, parts, {}, {}),
+    lambda losses, parts: (losses[:-1], parts)])
 def test_an_objective_that_gives_something_else_is_refused_in_a_line(given):
     batch = Batch(jnp.arange(3), jnp.eye(3), {}, None, None, None)
     losses, parts = cross_entropy(batch)
