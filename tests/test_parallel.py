@@ -135,6 +135,12 @@ def test_a_batch_that_devices_cannot_divide_is_refused():
         parallel.layouts('data', [0], 10, DEVICES)
 
 
+def test_only_the_devices_of_one_batch_have_an_axis():
+    """Over which they would average: trials beside each other must not, and one device has none to do it with."""
+    found = {(mode, n): parallel.Layout(DEVICES[:n], mode).axis_name for mode in ('data', 'trials') for n in (1, 2)}
+    assert {key for key, axis in found.items() if axis} == {('data', 2)}
+
+
 def test_groups_of_seeds():
     groups = parallel.layouts('trials', [0, 1, 2, 3, 4], 10, DEVICES)
     assert [(len(layout.devices), seeds) for layout, seeds in groups] == [(4, [0, 1, 2, 3]), (1, [4])]

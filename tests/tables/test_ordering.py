@@ -55,12 +55,15 @@ def test_points_stand_where_their_values_are():
     assert [(text.get_text(), text.get_position()[0]) for text in left.texts] == [('not run', 2)]
     means = [bar.lines[0].get_xydata()[0] for bar in left.containers]
     np.testing.assert_allclose(means, [(i, np.mean(accuracies[NAMES[i]])) for i in (0, 1, 3)])
+    seeds = np.concatenate([line.get_xydata() for line in left.lines if line.get_color() == '#999999'])
+    np.testing.assert_allclose(seeds, [(i, value) for i in (0, 1, 3) for value in accuracies[NAMES[i]]])
     (bar,) = left.containers[0].lines[2]
     spread = np.std(accuracies['Grad*Input'], ddof=1)
     np.testing.assert_allclose(np.diff(bar.get_segments()[0][:, 1]), 2 * spread)
     places = [bar.lines[0].get_xydata()[0] for bar in right.containers]
     np.testing.assert_allclose(places, [(2.94, 0.1), (0.94, 0.3), (3.06, 0.1), (1.06, 0.3)])
     assert [label.get_text() for label in right.get_xticklabels()] == list(NAMES)
+    assert right.get_ylim()[0] < 0 and right.get_ylim()[1] > 1  # all that a score may be, whatever these are
 
 
 def test_bars_of_scores_reach_from_their_low_to_their_high_end():
