@@ -41,7 +41,7 @@ def test_the_environment_may_forbid_graphs(monkeypatch):
     assert parallel.way(NVIDIA, True) == parallel.Way(True, None)
 
 
-@pytest.mark.parametrize('together, concurrent', [(1, False), (5, True)])
+@pytest.mark.parametrize('together, concurrent', [(1, False), (2, True), (5, True)])
 def test_this_jaxlib_knows_the_options_for_a_gpu(together, concurrent):
     """They are parsed on a CPU, too, which has no use for them; trials run beside each other where there are some."""
     options = parallel.way(NVIDIA._replace(together=together), True).compiler_options
@@ -139,6 +139,20 @@ def test_only_the_devices_of_one_batch_have_an_axis():
     """Over which they would average: trials beside each other must not, and one device has none to do it with."""
     found = {(mode, n): parallel.Layout(DEVICES[:n], mode).axis_name for mode in ('data', 'trials') for n in (1, 2)}
     assert {key for key, axis in found.items() if axis} == {('data', 2)}
+    assert [parallel.Layout(DEVICES[:2], mode, 3).trials for mode in ('data', 'trials')] == [1, 6]
+
+
+@pytest.mark.parametrize('devices', [1, 2])
+def test_what_is_donated_is_given_up_and_nothing_else(devices):
+    """Call after call."""
+    layout = parallel.Layout(tuple(DEVICES[:devices]), 'trials')
+    program = parallel.spread(layout, lambda x, y: x + y, 1, 1, donate=(0,))
+    shared = parallel.replicate(layout, np.ones(3, np.float32))
+    for _ in range(2):
+        state = parallel.join(layout, [np.full(3, i, np.float32) for i in range(devices)])
+        found = parallel.split(layout, program(state, shared))
+        np.testing.assert_array_equal(found, [[i + 1] * 3 for i in range(devices)])
+        assert state.is_deleted() and not shared.is_deleted()
 
 
 def test_groups_of_seeds():

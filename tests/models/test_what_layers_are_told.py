@@ -59,6 +59,18 @@ def test_every_activation_is_the_one_that_is_asked_for(name):
     assert rectifies(NETWORKS[name]) and not rectifies(NETWORKS[name].clone(activation=jax.numpy.tanh))
 
 
+@pytest.mark.parametrize('name', NETWORKS)
+def test_logits_are_float32_whatever_the_activations_are(name):
+    model = NETWORKS[name].clone(dtype=jax.numpy.bfloat16)
+    logits, _ = jax.eval_shape(model.apply, models.shapes(model, SMALL), BATCH)
+    assert logits.dtype == np.float32
+
+
+def test_hidden_layers_of_an_mlp_are_tapped_after_their_activation(digits):
+    _, taps = NETWORKS['mlp'].apply(filled(NETWORKS['mlp'], SMALL), digits[0][:2, ::2, ::2])
+    assert all(tap.min() == 0 < tap.max() for tap in taps.values())
+
+
 def test_peers_are_two_networks_of_whom_the_first_is_the_one_alone(digits):
     network, images = NETWORKS['vgg'], digits[0][:2, ::2, ::2]
     variables = filled(models.Peers(network), SMALL)
