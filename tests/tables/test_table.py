@@ -133,9 +133,9 @@ def test_differences_of_what_was_measured():
                 for (seed, record), value in zip(records([90, 91, 92]).items(), values)}
 
     rows = [('plain', 'R', 'a', None, measured(0.50, 0.52, 0.48)), ('KD', 'R', 'b', None, measured(0.40, 0.43, 0.37)),
-            ('LS', 'R', 'c', None, records([89, 91, 92]))]
+            ('LS', 'R', 'c', None, records([89, 91, 92])), ('CP', 'R', 'd', None, records([88, 91, 92]))]
     result = table(rows, references=('plain',), trials=3)
-    (found,) = result['measured']['entropy']  # LS has no entropy
+    (found,) = result['measured']['entropy']  # LS and CP have no entropy
     assert (found['row'], found['reference']) == ('KD', 'plain') and found['p_holm'] == found['p']
     lines = markdown('T', result, (), ()).partition('## Differences of the entropy')[2].splitlines()
     assert '| KD | -0.100 +- 0.025 (p 0.003; 0.033) |' in lines and lines[2].startswith('The entropy: mean +- half')
