@@ -26,7 +26,7 @@ def command(fields, own_file=None):
         config.update(fields)
         config = resolve(config)
         wanted = said(config)
-        found = named(own_file) if own_code(config) else of_ikd(wanted['method.name'])
+        found = named(own_file) if own_code(config) else of_ikd(wanted['method.name'], wanted['data.limit'])
         name, base, changes = min(((name, base, differing(wanted, said(base))) for name, base in found),
                                   key=lambda one: len(one[2]))
     except (InputError, ImportError, AttributeError, TypeError, ValueError):
@@ -35,11 +35,11 @@ def command(fields, own_file=None):
     return shlex.join(['python', '-m', 'ikd.main', f'--config={name}', *flags])
 
 
-def of_ikd(method):
-    """(what `--config` may name, its config) of ikd's own files for a method."""
+def of_ikd(method, limit):
+    """(what `--config` may name, its config) of ikd's own files for a method; no smoke test if there is no limit."""
     for name in FILES:
         get_config = importlib.import_module(f'configs.{name}').get_config
-        for argument in (method, f'{method},smoke', '', 'smoke'):
+        for argument in (method, f'{method},smoke', '', 'smoke') if limit else (method, ''):
             with contextlib.suppress(InputError):  # not every file takes every method
                 yield f'configs/{name}.py:{argument}' if argument else f'configs/{name}.py', get_config(argument)
 

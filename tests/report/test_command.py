@@ -23,6 +23,9 @@ CASES = {
     'kdexplainer': (kdexplainer, 'vam', {}, 'configs/kdexplainer.py:kd --config.model.vam=True'),
     'folder': (le_folder, '', {'data.dir': '/my photos', 'test_every': 4},
                "configs/le_folder.py '--config.data.dir=/my photos'"),
+    'two epochs of all images, no smoke test': (
+        le_folder, '', {'data.dir': '/p', 'data.size': 16, 'epochs': 2},
+        'configs/le_folder.py --config.data.dir=/p --config.data.size=16 --config.epochs=2'),
     'changed': (digits, 'le', {'epochs': 20, 'method.warmup_epochs': 2, 'optimizer.milestones': (0.25, 0.5),
                                'method.explainer': 'grad', 'model.width': 8, 'method.lam': 0.25}, None),
 }
