@@ -1,8 +1,8 @@
 """Class-saliency maps: for each image one map for every class, all from one linearisation.
 
-A map explains the logit a_k of its class, in evaluation mode (2009.09140, section 2; the logit, not the
-probability). BatchNorm statistics are constants, so the map of an image does not depend on the other images
-of its batch. All functions are pure.
+A map explains an output neuron (2009.09140, section 2), which here is the logit a_k of the class, not its
+probability, in evaluation mode; the paper says neither. BatchNorm statistics are constants, so the map of an image
+does not depend on the other images of its batch. All functions are pure.
 """
 import flax.linen as nn
 import jax
@@ -30,7 +30,8 @@ def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
     k = check_logits(logits).shape[-1]
     one_hot = jnp.eye(k, dtype=logits.dtype)
     if classes is not None:
-        one_hot = jnp.moveaxis(one_hot[check_classes(classes, *logits.shape)], -2, 0)  # [m, k] or [m, b, k]
+        one_hot = jnp.take(one_hot, check_classes(classes, *logits.shape), axis=0)
+        one_hot = jnp.moveaxis(one_hot, -2, 0)  # [m, k] or [m, b, k]
 
     def of_class(cotangent):
         return pull_back(jnp.broadcast_to(cotangent, logits.shape))[0]
@@ -48,8 +49,9 @@ def check_logits(logits):
 
 
 def check_classes(classes, b, k):
-    """`classes` as an array. InputError unless they are some of k, int [m] or [b, m] (under `jax.jit` values can't be
-    seen).
+    """`classes` as an array. InputError unless they are some of k, int [m] or [b, m].
+
+    Under `jax.jit` values can't be seen: those that are not there become k, which is looked up as NaN.
     """
     if not isinstance(classes, jax.Array):
         classes = np.asarray(classes)  # whose values are there also under `jax.jit`
@@ -59,6 +61,8 @@ def check_classes(classes, b, k):
                          f'[{b}, m] for each image its own')
     if not isinstance(classes, jax.core.Tracer) and not 0 <= classes.min() <= classes.max() < k:
         raise InputError(f'classes are {classes.min()} to {classes.max()}; the network has 0 to {k - 1}')
+    if isinstance(classes, jax.core.Tracer):
+        return jnp.where((classes >= 0) & (classes < k), classes.astype(jnp.int32), k)  # -1 is not the last class
     return classes
 
 

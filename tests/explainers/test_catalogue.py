@@ -241,6 +241,18 @@ def test_classes_that_are_not_there(small):
                     call(variables, images)
 
 
+@pytest.mark.parametrize('name', ['grad', 'grad_cam', 'lrp_epsilon', 'occlusion'])
+def test_traced_classes_that_are_not_there_have_no_map(small, name):
+    """-1, a label that is not known, is not the last class, nor is what lies beyond it."""
+    model, variables, images = small('cnn2')
+    run = jax.jit(lambda classes: explain(name, model, variables, images, classes=classes, **FEW.get(name, {})))
+    for dtype, classes in (np.int32, [-1, 1, 3]), (np.uint8, [255, 1, 3]):
+        maps = run(np.array(classes, dtype))
+        assert np.isnan(maps).all((0, *range(2, maps.ndim))).tolist() == [True, False, True]
+    own = np.isnan(run(np.array([[0, -1], [9, 1], [2, 2]])))
+    assert own.all((*range(2, own.ndim),)).tolist() == [[False, True], [True, False], [False, False]]
+
+
 def test_some_classes_of_an_explainer_of_ones_own(small, monkeypatch):
     """Which need not know of `classes`."""
     model, variables, images = small('mlp')
