@@ -26,10 +26,14 @@ def average_ranks(values):
 
 
 def spearman(first, second):
-    """Spearman's rho of maps [b, k, ...] (k may be 1 in one of them): [b, k] in [-1, 1]; NaN for a constant map."""
+    """Spearman's rho of maps [b, k, ...] (k may be 1 in one of them): [b, k] in [-1, 1].
+
+    NaN for a constant map, and for one with a NaN, which has no rank.
+    """
     def vectors(maps):
         flat = maps.reshape(*maps.shape[:2], -1)
-        return unit(average_ranks(flat) - (flat.shape[-1] + 1) / 2)
+        ranked = ~jnp.isnan(flat).any(-1, keepdims=True)
+        return unit(jnp.where(ranked, average_ranks(flat) - (flat.shape[-1] + 1) / 2, 0))
 
     u, v = vectors(first), vectors(second)
     return jnp.where(u.any(-1) & v.any(-1), jnp.clip((u * v).sum(-1), -1, 1), jnp.nan)

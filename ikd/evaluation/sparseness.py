@@ -11,4 +11,4 @@ def gini(maps):
     d = sizes.shape[-1]
     weights = (2 * (d - jnp.arange(1, d + 1)) + 1) / d
     total = sizes.sum(-1)
-    return jnp.where(total > 0, 1 - (sizes * weights).sum(-1) / total, jnp.nan)
+    return jnp.where(total > 0, jnp.maximum(1 - (sizes * weights).sum(-1) / total, 0), jnp.nan)  # rounding: -4e-7

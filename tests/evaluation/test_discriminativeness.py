@@ -47,6 +47,14 @@ def test_correlations_are_scipys():
     assert np.isnan(broadcast[0]).all()
 
 
+def test_a_map_with_a_nan_has_no_correlation():
+    values = tied_values()
+    spoilt = values.copy()
+    spoilt[1, 2, 0] = np.nan
+    for found in spearman(spoilt, values), spearman(values, spoilt):
+        assert np.argwhere(np.isnan(found)).tolist() == [[0, 0], [1, 2]]
+
+
 def test_readings_of_maps():
     colours = np.float32([1, -2, 4]) * np.ones((1, 1, 2, 2, 3), np.float32)
     found = readings(colours, (2, 2))

@@ -17,3 +17,9 @@ def test_it_is_half_the_relative_mean_difference():
     sizes = np.abs(values).reshape(2, 3, 25).astype(float)
     differences = np.abs(sizes[..., None] - sizes[..., None, :]).mean((-1, -2))
     np.testing.assert_allclose(gini(values), differences / sizes.mean(-1) / 2, rtol=1e-5)
+
+
+def test_maps_that_are_alike_everywhere_are_not_below_0():
+    """As rounding would have 0.1, 64 times or 3,072 times."""
+    for d in 64, 3072:
+        assert gini(np.full((1, 1, d), 0.1, np.float32)) >= 0
