@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ikd.evaluation.calibration import confusion, reliability
-from ikd.metrics import expected_calibration_error
+from ikd.metrics import confidence_bins, expected_calibration_error
 
 
 @pytest.fixture
@@ -35,6 +35,13 @@ def test_bins_hold_their_upper_edges():
     found = reliability(np.array([[0.75, 0.25], [0.5, 0.5], [0.2, 0.8]]), np.array([0, 1, 1]), 4)
     assert [one['count'] for one in found] == [0, 1, 1, 1]
     assert [one['accuracy'] for one in found] == [None, 0, 1, 1]
+
+
+@pytest.mark.parametrize('bins', [5, 10, 15, 100])
+def test_every_edge_belongs_to_the_bin_below(bins):
+    """Also where it is not a sum of powers of two: 0.07 * 100 is more than 7."""
+    assert confidence_bins(np.arange(bins + 1) / bins, bins).tolist() == [0, *range(bins)]
+    assert confidence_bins(np.nextafter(np.arange(bins) / bins, 1), bins).tolist() == [*range(bins)]
 
 
 def test_confusions_are_those_of_a_loop(predicted):
