@@ -15,7 +15,8 @@ def occlusion(model, variables, images, size=None, stride=None, fill=0.0, patche
     A square of size x size, moved by `stride` and lastly to the edge, is filled with `fill`, which broadcasts to
     images in the network's input scale (0: the data's mean pixel, or black where the data are not centred: digits,
     MNIST, Fashion-MNIST). A pixel gets the mean over the squares that cover it. size None: a quarter of the image's
-    shorter side; stride None: half of size; so 49 squares or so. patches_at_once: squares in one pass, None: about a
+    shorter side; stride None: half of size; both rounded down, so there are 49 squares on 32x32, 64 on 28x28, up to
+    169 where the sides are below 16, and more on long images. patches_at_once: squares in one pass, None: about a
     thousand images. Each is one forward pass, which has all classes, so `class_chunk` changes nothing.
     """
     b, h, w = images.shape[:3]

@@ -1,7 +1,8 @@
 """Layer-wise relevance propagation (Bach et al. 2015): the logit of a class, divided among the pixels.
 
-For networks of affine operations, ReLUs and maxima. A maximum hands its relevance to the winner, BatchNorm in
-evaluation mode is merged with what comes before it, biases and shifts get none. Every class from one forward pass.
+For networks of affine operations, ReLUs, max(x, 0) with 0 as a number, and maxima over axes or windows, which hand
+their relevance to the winner. BatchNorm in evaluation mode is merged with what comes before it, biases and shifts get
+none. Every class from one forward pass.
 """
 import jax
 import jax.numpy as jnp

@@ -95,7 +95,8 @@ def class_similarity(maps, labels, similarity='cosine'):
 
     maps [b, k, h, w] or [b, k, h, w, c] of two classes or more, reckoned with in float32 at least; labels int [b] in
     [0, k), similarity a key of `SIMILARITIES`; else InputError (under `jax.jit` labels out of range can't be seen).
-    Weights of maps that are no numbers are none, either.
+    Weights of maps that are no numbers are none, either. Maps with no value above 1e-18, or one above 1e18, may count
+    as zero, as float32 can't hold their squares (not with `wasserstein`).
     """
     maps = jnp.asarray(maps)
     if not isinstance(labels, np.ndarray):  # whose values are there also under `jax.jit`, and as large as they were

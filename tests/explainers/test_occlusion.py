@@ -77,6 +77,8 @@ def test_every_place_is_covered_and_the_last_window_ends_at_the_edge():
     assert covers(5, 2, 2).astype(int).tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]
     assert covers(4, 2, 2).astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
     assert covers(3, 3, 1).tolist() == [[True] * 3]
+    usual = [len(covers(n, n // 4, max(1, n // 8))) ** 2 for n in (8, 15, 28, 32)]
+    assert usual == [49, 169, 64, 49]
 
 
 @pytest.mark.parametrize('size, stride', [(9, 1), (2, 3), (0, 1), (2, 0)])
