@@ -43,6 +43,6 @@ def integrated_gradients(model, variables, images, steps=32, baseline=0.0, class
 
 
 def check(name, value):
-    """InputError unless a number of points is at least 1."""
-    if value < 1:
-        raise InputError(f'{name} is {value}; it must be at least 1')
+    """InputError unless a number of points is a whole one of at least 1; those of 2.5 would not be spread evenly."""
+    if value < 1 or value % 1:
+        raise InputError(f'{name} is {value}; it must be at least 1, and a whole number')

@@ -102,7 +102,8 @@ def test_no_pass_has_more_images_than_about_a_thousand():
 @pytest.mark.parametrize('name, option, message', [
     ('smooth_grad', {'samples': 0}, 'samples is 0; it must be at least 1'),
     ('smooth_grad', {'noise': -1.0}, 'noise is -1.0; it must not be negative'),
-    ('integrated_gradients', {'steps': 0}, 'steps is 0; it must be at least 1')])
+    ('integrated_gradients', {'steps': 0}, 'steps is 0; it must be at least 1'),
+    ('integrated_gradients', {'steps': 2.5}, 'steps is 2.5; it must be .* a whole number')])
 def test_bad_options_are_named(network, grey, name, option, message):
     with pytest.raises(InputError, match=message):
         explain(name, *network, grey, **option)
