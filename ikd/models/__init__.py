@@ -2,7 +2,7 @@
 
 ikd's own have `cam_tap`, their last feature map or None, and `group_taps`, the ends of their groups, first to last.
 Other modules need neither: `MODELS['mine'] = Mine` makes one known that takes the field `num_classes` and whose
-`__call__(self, x, train)` gives logits [b, k] and `Taps`.
+`__call__(self, x, train)` gives logits [b, k] and `Taps`; logits in float32, as losses have the precision of these.
 """
 import inspect
 from collections.abc import Mapping
