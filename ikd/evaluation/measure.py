@@ -29,11 +29,11 @@ def own_likeness(workdir, seed):
 
 
 def rounded(values):
-    """Numbers and arrays, in dicts, as JSON has them: five decimals, None for NaN."""
+    """Numbers and arrays, in dicts, as JSON has them: five decimals, None for NaN and infinity."""
     if isinstance(values, dict):
         return {name: rounded(value) for name, value in values.items()}
     if np.ndim(values):
         return [rounded(value) for value in values]
     if values is None or isinstance(values, int | str):
         return values
-    return None if np.isnan(values) else round(float(values), 5)
+    return round(float(values), 5) if np.isfinite(values) else None

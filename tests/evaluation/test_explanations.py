@@ -118,11 +118,12 @@ def test_pixels_are_deleted_to_the_networks_zero(linear):
 
 
 def test_a_network_whose_maps_are_zero_has_no_number(linear):
-    """Nor has the measure that takes the larger of two readings."""
+    """Nor have measures that take the larger of two readings, or the largest of ten, of many images, too."""
     params = {'Dense_0': {**linear.variables['params']['Dense_0'], 'kernel': np.zeros((64, 10), np.float32)}}
     dead = linear._replace(variables={'params': params})
-    found, _ = examiner(dead, ['discriminativeness', 'sparseness', 'sanity', 'likeness'], N)('grad')
-    assert found == dict.fromkeys(found, {'value': None, 'low': None, 'high': None}) and len(found) == 4
+    wanted = ['discriminativeness', 'sparseness', 'sanity', 'likeness', 'max_sensitivity']
+    found, _ = examiner(dead, wanted, 100)('grad')
+    assert found == dict.fromkeys(found, {'value': None, 'low': None, 'high': None}) and len(found) == 5
 
 
 def test_coarse_maps_are_told_apart_as_they_are():
