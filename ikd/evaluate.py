@@ -32,6 +32,7 @@ from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, explainer_options
 from ikd.explainers.catalogue import NAMES
 from ikd.files import write_json
+from ikd.host_memory import keep_memory
 from ikd.modules import run_config, take_config
 from ikd.parallel import MATMUL
 from ikd.pictures.drawn import save_figure
@@ -173,6 +174,7 @@ def main(argv):
 
 def cli():
     """The command line. A line and exit code 2 for bad input, 1 for a file that can't be written, 130 for Ctrl-C."""
+    keep_memory()
     with ending_in_a_line('; make room, or choose another --out'):
         main(sys.argv[1:])
 

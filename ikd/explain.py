@@ -18,6 +18,7 @@ from os.path import expanduser
 
 from ikd.errors import InputError, ending_in_a_line
 from ikd.files import replacing
+from ikd.host_memory import keep_memory
 from ikd.modules import run_config, take_config
 from ikd.run_files import open_folder, output_path
 from ikd.words import named, plural
@@ -201,6 +202,7 @@ def main(argv):
 
 def cli():
     """The command line. A line and exit code 2 for bad input, 1 for a file that can't be written, 130 for Ctrl-C."""
+    keep_memory()
     with ending_in_a_line('; make room, or choose another --out'):
         main(sys.argv[1:])
 
