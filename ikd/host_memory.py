@@ -15,7 +15,7 @@ def keep_memory():
     """Let a process keep the memory that its arrays have had, and have a quarter of the machine's in large pages.
 
     A compiled step takes memory for what it computes between, and gives it back. By itself glibc hands so much at
-    once on to the system, which then clears every page anew for the next step: for ResNet8 32,000 of them, a seventh
+    once on to the system, which then clears every page anew for the next step: for ResNet8 32,000 of them, a fifth
     of the time (results/performance.md). To be called before JAX starts its threads; by commands alone, as it is for
     the whole process. Nothing is taken before it is used. Does nothing without glibc.
     """

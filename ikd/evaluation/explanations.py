@@ -167,7 +167,7 @@ def values_of(trained, measures, most, size):
         if 'max_sensitivity' in measures:
             changes = [np.asarray(change(maps, explain(variables, neighbours(one, batch.pixels))))
                        for one in jax.random.split(key, NEIGHBOURS)]
-            found['max_sensitivity'] = np.max(changes, 0)  # XLA:CPU's of many leaves NaN out, and of NaN alone is -inf
+            found['max_sensitivity'] = np.max(changes, 0)  # XLA:CPU's leaves NaN out where there are many
         return {measure: np.asarray(value)[batch.real] for measure, value in found.items()}
 
     def take(name, tick):

@@ -51,8 +51,9 @@ def test_likeness_for_a_cells_file(trained):
 
 
 def test_rounding():
-    values = {'a': np.array([[1 / 3, np.nan]], np.float32), 'b': {'c': 3, 'd': np.float64(-2), 'e': -np.inf}, 'f': ['x']}
-    assert measure.rounded(values) == {'a': [[0.33333, None]], 'b': {'c': 3, 'd': -2.0, 'e': None}, 'f': ['x']}
+    values = {'a': np.array([[1 / 3, np.nan, -np.inf]], np.float32), 'b': {'c': 3, 'd': np.float64(-2), 'e': None},
+              'f': ['x']}
+    assert measure.rounded(values) == {'a': [[0.33333, None, None]], 'b': {'c': 3, 'd': -2.0, 'e': None}, 'f': ['x']}
 
 
 def test_examples_have_the_scores_of_the_explainer_asked_for(trained):
