@@ -56,7 +56,7 @@ def parse(argv):
     parser.add_argument('--minutes', type=float, help='stop, everything saved, when so many have gone')
     parser.add_argument('--together', type=int, help='seeds of a cell trained side by side; by default five on '
                         'each GPU, one on each TPU core, on a CPU one')
-    parser.add_argument('--render', action='store_true', help='run nothing')
+    parser.add_argument('--render', action='store_true', help='train nothing, only write the table')
     return parser.parse_args(argv)
 
 

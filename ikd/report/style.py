@@ -54,7 +54,7 @@ pre { background: var(--tint); border-radius: 4px; padding: .8rem 1rem; margin: 
 .scroll + .scroll { margin-top: 1.4rem; }
 table { border-collapse: collapse; border-block: 1.5px solid var(--strong); font-size: .95rem; line-height: 1.35; }
 th { font-weight: 600; border-bottom: 1px solid var(--strong); vertical-align: bottom; }
-th, td { text-align: right; padding: .38rem 0 .38rem 1.5rem; white-space: nowrap; overflow-wrap: normal; }
+th, td { text-align: right; padding: .38rem 0 .38rem 1.25rem; white-space: nowrap; overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 7rem; }
 tbody tr + tr td { border-top: 1px solid var(--line); }
 td small { display: block; color: var(--soft); }
