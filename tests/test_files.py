@@ -2,6 +2,7 @@
 import os
 import socket
 import subprocess
+import warnings
 
 import pytest
 from matplotlib.figure import Figure
@@ -9,17 +10,25 @@ from matplotlib.figure import Figure
 from ikd import compare
 from ikd.errors import InputError, RunError, Unwritable
 from ikd.files import read_json, replace_text, replacing, temporary, write_json
-from ikd.pictures.drawn import save_figure
+from ikd.pictures.drawn import any_script, save_figure, tell_of_boxes
 from ikd.report.runs import read_run
 from ikd.run_files import open_folder, read_summary
 from ikd.trained import load
 
 
-def test_a_name_in_any_script_is_drawn_without_a_warning(tmp_path):
-    figure = Figure()
-    figure.suptitle('\u72ac')
-    save_figure(figure, tmp_path / 'dog.png')
-    assert (tmp_path / 'dog.png').stat().st_size
+def test_a_name_in_any_script_is_drawn_and_missing_letters_are_told_of_once(tmp_path, capsys):
+    tell_of_boxes.cache_clear()
+    for name in 'dog', '\u72ac', '\u72ac\u9ce5':
+        figure = Figure()
+        figure.suptitle(name)
+        save_figure(figure, tmp_path / f'{name}.png')
+        assert (tmp_path / f'{name}.png').stat().st_size
+        assert capsys.readouterr().err.count('font.family in your matplotlibrc') == (name == '\u72ac')
+
+
+def test_another_warning_of_a_picture_is_not_lost():
+    with pytest.warns(UserWarning, match='of mine'), any_script():
+        warnings.warn('of mine', stacklevel=1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')

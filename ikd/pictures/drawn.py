@@ -1,6 +1,8 @@
 """A matplotlib Figure, drawn: as a file, as the bytes of one, as pixels."""
 import contextlib
+import functools
 import io
+import sys
 import warnings
 
 import numpy as np
@@ -11,10 +13,22 @@ from ikd.files import replacing
 
 @contextlib.contextmanager
 def any_script():
-    """Meanwhile letters that matplotlib's font lacks are drawn as boxes without a warning for each."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', 'Glyph .* missing from font')
+    """Meanwhile letters that matplotlib's font lacks are drawn as boxes, which is told once, not of each."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('default')
         yield
+    for warning in told:
+        if 'missing from font' in str(warning.message):
+            tell_of_boxes()
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+@functools.cache
+def tell_of_boxes():
+    """Say on stderr, the first time, how to have pictures with all letters."""
+    print("ikd: matplotlib's font has not all letters of the names here, and draws boxes; add one that has them to "
+          'font.family in your matplotlibrc, as in: font.family: DejaVu Sans, Noto Sans CJK JP', file=sys.stderr)
 
 
 def save_figure(figure, path):
