@@ -1,4 +1,4 @@
-"""The memory of a process that trains on a CPU."""
+"""The memory of a process that computes on a CPU, kept."""
 import ctypes
 import mmap
 import os
