@@ -70,8 +70,9 @@ def parse(argv):
     parser.add_argument('--out', type=expanduser, metavar='DIR', help='where to write, instead of '
                         'RUN/evaluation, or RUN/evaluation/seedS with --seed=S')
     options = parser.parse_args(argv)
-    options.complete = options.only is not None and 'completeness' in options.only.split(',')
+    asked = options.only not in (None, 'all')  # completeness too, perhaps
     options.only = named('only', options.only, (*ROBUSTNESS, *MEASURES))
+    options.complete = asked and 'completeness' in options.only
     if options.confused and 'likeness' not in options.only:
         raise InputError('--confused is for likeness alone; add likeness to --only')
     try:

@@ -173,7 +173,7 @@ def main(argv):
     names, images, labels = read(paths, dataset.image_shape, trained.class_names) if paths else examples(
         trained)
     open_folder(out)
-    pictures = picture_names(names, (options.explainers or explainers[0]).replace(',', '-'))
+    pictures = picture_names(names, 'all' if options.explainers == 'all' else '-'.join(explainers))
     with closing(Progress((len(explainers) + 1) * len(names), unit='image')) as progress:
         def done(images, text='explained'):
             progress.tick(images)

@@ -32,11 +32,11 @@ def plural(n, noun):
 
 
 def named(flag, text, choices):
-    """The names that a flag's comma-separated text gives; all that there are for None and `all`.
+    """The names that a flag's comma-separated text gives, spaces aside; all that there are for None and `all`.
 
     InputError for one that is not among `choices`.
     """
-    names = [*choices] if text in (None, 'all') else text.split(',')
+    names = [*choices] if text in (None, 'all') else [name.strip() for name in text.split(',')]
     for name in names:
         if name not in choices:
             raise InputError(f"--{flag}: no '{name}'; choose from {', '.join(choices)}, or all")
