@@ -11,6 +11,7 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ikd import explainers, feed, keys, metrics, models, parallel
+from ikd.compiled import jit_for_once
 from ikd.data.inputs import AUGMENTATIONS, normalise
 from ikd.errors import InputError
 from ikd.objectives import Batch, Outputs
@@ -41,7 +42,7 @@ def fresh_state(seed, prepared, image_shape):
 
 def new_state(seed, prepared, image_shape):
     """`fresh_state` as host arrays."""
-    state = jax.jit(lambda seed: fresh_state(seed, prepared, image_shape))(np.uint32(seed))
+    state = jit_for_once(lambda seed: fresh_state(seed, prepared, image_shape))(np.uint32(seed))
     return jax.device_get(jax.block_until_ready(state))  # which raises where memory is short; device_get would wait
 
 

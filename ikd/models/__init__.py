@@ -12,6 +12,7 @@ import flax.errors
 import jax
 import jax.numpy as jnp
 
+from ikd.compiled import jit_for_once
 from ikd.errors import InputError
 from ikd.models.hme import HMEResNet18, HMETree
 from ikd.models.layers import BatchNorm, Tap, Taps, head, parts_before, shapes
@@ -99,7 +100,8 @@ def has_taps(outputs):
 
 def init(model, key, image_shape):
     """Fresh variables (`params`, and `batch_stats` if the network has BatchNorm) for images [h, w, c]."""
-    return jax.jit(partial(model.init, train=False))(key, jnp.zeros((1, *image_shape)))
+    compiled = jax.jit if isinstance(key, jax.core.Tracer) else jit_for_once
+    return compiled(partial(model.init, train=False))(key, jnp.zeros((1, *image_shape)))
 
 
 def tap_shapes(model, image_shape):

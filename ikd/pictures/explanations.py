@@ -22,11 +22,12 @@ def explanations(config, model, variables, images, labels):
 def draw(explain, dataset, variables, title, most=MOST_IMAGES):
     """Figure 1 for the first test image of each class, at most `most` of them.
 
-    explain: `explanations` of a config and a model, whose variables are given. dataset: `data.Dataset`. A matplotlib
-    Figure.
+    explain: `explanations` of a config and a model, compiled, whose variables are given. dataset: `data.Dataset`. A
+    matplotlib Figure.
     """
-    places = np.unique(dataset.test_labels, return_index=True)[1][:most]
+    places = np.unique(dataset.test_labels, return_index=True)[1][:MOST_IMAGES]
     images, labels = dataset.test_images[places], dataset.test_labels[places]
-    maps, similarities, probabilities = jax.device_get(
-        explain(variables, normalise(images, dataset.mean, dataset.std), labels))
+    # of all, however many are drawn, as for another number another program would be compiled
+    found = jax.device_get(explain(variables, normalise(images, dataset.mean, dataset.std), labels))
+    images, labels, maps, similarities, probabilities = (rows[:most] for rows in (images, labels, *found))
     return explanation_figure(images, maps, similarities, labels, probabilities, dataset.class_names, title)

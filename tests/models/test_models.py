@@ -177,6 +177,16 @@ def test_larger_networks_start_as_their_authors_do(model, parts, last):
             assert not bias.any() if last == 'normal' else bias is None, path
 
 
+def test_initial_weights_are_alike_however_they_are_compiled():
+    """Alone they are compiled with less optimisation, which JAX allows whole programs only."""
+    model, key = models.create('cnn2', 10), jax.random.key(3)
+    init = lambda key: models.init(model, key, GREY)
+    expected = jax.jit(lambda key: model.init(key, jnp.zeros((1, *GREY)), train=False))(key)
+    of_two = jax.vmap(init)(jnp.stack([jax.random.key(4), key]))
+    for found in init(key), jax.jit(init)(key), jax.tree.map(lambda leaf: leaf[1], of_two):
+        jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, atol=1e-7), found, expected)
+
+
 def test_no_two_layers_start_alike(initial):
     kernels = [tuple(kernel.ravel()[:9]) for _, kernel, _ in layers(initial('resnet8'))]
     assert len(set(kernels)) == len(kernels) == 10  # stem, three blocks of two, two projections, linear
