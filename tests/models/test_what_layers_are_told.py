@@ -62,13 +62,55 @@ def test_every_activation_is_the_one_that_is_asked_for(name):
 @pytest.mark.parametrize('name', NETWORKS)
 def test_logits_are_float32_whatever_the_activations_are(name):
     model = NETWORKS[name].clone(dtype=jax.numpy.bfloat16)
-    logits, _ = jax.eval_shape(model.apply, models.shapes(model, SMALL), BATCH)
+    logits, taps = jax.eval_shape(model.apply, models.shapes(model, SMALL), BATCH)
     assert logits.dtype == np.float32
+    assert all(value.dtype == jax.numpy.bfloat16 for value in taps.values() if value.ndim > 3)
 
 
-def test_hidden_layers_of_an_mlp_are_tapped_after_their_activation(digits):
-    _, taps = NETWORKS['mlp'].apply(filled(NETWORKS['mlp'], SMALL), digits[0][:2, ::2, ::2])
-    assert all(tap.min() == 0 < tap.max() for tap in taps.values())
+@pytest.mark.parametrize('name, before', [
+    ('mlp', ()), ('vgg', ()), ('cnn', ()), ('resnet', ('group1_sum', 'group2_sum')), ('groups', ('binary',)),
+    ('wide', ('stem', 'group1', 'group2', 'group3'))])
+def test_what_is_tapped_before_its_activation(digits, name, before):
+    """Those alone: no other tap has a negative number."""
+    _, taps = jax.jit(NETWORKS[name].apply)(filled(NETWORKS[name], SMALL), digits[0][:4, ::2, ::2])
+    assert {tap for tap, value in taps.items() if value.min() < 0} == {*before}
+
+
+@pytest.mark.parametrize('name, pools', [
+    ('mlp', 0), ('resnet', 0), ('wide', 0), ('vgg', 3), ('cnn', 4), ('groups', 0)])
+def test_a_group_is_tapped_then_pooled_then_dropped(digits, name, pools):
+    """So the tap is whole; the first `pools` groups are pooled."""
+    model = NETWORKS[name].clone(dropout_rate=0.5)
+
+    @jax.jit
+    def run(variables, images):
+        dropped = []
+
+        def note(call, args, kwargs, context):
+            if isinstance(context.module, Dropout):
+                dropped.append(args[0])
+            return call(*args, **kwargs)
+
+        with nn.intercept_methods(note):
+            (_, taps), _ = model.apply(variables, images, train=True, mutable=['batch_stats'],
+                                       rngs={'dropout': jax.random.key(0)})
+        return dropped, taps
+
+    dropped, taps = run(filled(model, SMALL), digits[0][:2, ::2, ::2])
+    groups = model.group_taps or [f'group{i}' for i in (1, 2, 3, 4)]
+    for i, (tap, given) in enumerate(zip(groups, dropped, strict=True)):
+        expected = nn.max_pool(taps[tap], (2, 2), (2, 2)) if i < pools else taps[tap]
+        np.testing.assert_allclose(given, expected, rtol=1e-5, err_msg=tap)
+
+
+def test_the_end_of_a_plain_network_in_closed_form(digits):
+    """A hidden layer with ReLU, and a linear one."""
+    variables = filled(NETWORKS['cnn'], SMALL)
+    logits, taps = jax.jit(NETWORKS['cnn'].apply)(variables, digits[0][:4, ::2, ::2])
+    first, last = (variables['params'][f'Dense_{i}'] for i in (0, 1))
+    hidden = np.maximum(taps['flat'] @ first['kernel'] + first['bias'], 0)
+    np.testing.assert_allclose(logits, hidden @ last['kernel'] + last['bias'], rtol=1e-4, atol=1e-4)
+    assert 0.1 < (hidden == 0).mean() < 0.9
 
 
 def test_peers_are_two_networks_of_whom_the_first_is_the_one_alone(digits):
