@@ -63,6 +63,25 @@ def test_each_trial_of_several(by, its_x, its_kernel, stride):
     np.testing.assert_allclose(ours, jaxs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize('by, axes', [(0, (None, 0)), (1, (0, None))])
+def test_each_trial_of_several_of_a_sum(by, axes):
+    """Whose gradient by what the convolution gives is the same for all, though images or kernels are not."""
+    x, kernel = (array if axis is None else np.stack([array, 2 * array, -array])
+                 for array, axis in zip(draw(8, 8, 3, 4, 3), axes))
+    ours, jaxs = (jax.vmap(jax.grad(lambda x, kernel: f(x, kernel, 2, 1).sum(), by), axes)(x, kernel)
+                  for f in (convolve, plain))
+    np.testing.assert_allclose(ours, jaxs, rtol=1e-5, atol=1e-5)
+
+
+def test_for_a_map_nothing_is_kept_but_the_kernel():
+    """Of the images, which the gradient by them does not need, no more than their shape."""
+    def kept(learns):
+        _, back = jax.vjp(lambda x, kernel: convolve(x, learns(kernel), 1, 1), *draw(8, 8, 3, 4, 3))
+        return {leaf.shape for leaf in jax.tree.leaves(back) if leaf.size}
+
+    assert kept(jax.lax.stop_gradient) == {(3, 3, 3, 4)} < kept(lambda kernel: kernel)
+
+
 def test_trials_together_have_no_grouped_convolutions_and_classes_are_one_batch():
     """Two trials' forward pass and both gradients, with three classes' maps: eight convolutions, none grouped."""
     x, kernel = draw(8, 8, 3, 4, 3)
@@ -76,6 +95,8 @@ def test_trials_together_have_no_grouped_convolutions_and_classes_are_one_batch(
     text = jax.jit(jax.vmap(trial)).trace(x, kernel).lower(lowering_platforms=('cuda',)).as_text()
     assert len(re.findall('stablehlo.convolution', text)) == 8
     assert 'feature_group_count = 1' in text and not re.search(r'group_count = (?!1\b)', text)
+    forward = jax.vmap(lambda x: convolve(x, kernel[0], 1, 1))  # of what has a kernel in common
+    assert str(jax.make_jaxpr(forward)(x)).count('conv_general_dilated[') == 1
 
 
 @pytest.mark.parametrize('stride', [1, 2])
@@ -101,3 +122,11 @@ def test_transpositions_stand_alone():
                 and 'ENTRY' not in part]
 
     assert merged(plain) and not merged(convolve)
+
+
+@pytest.mark.parametrize('platform, own', [('cpu', True), ('cuda', False), ('tpu', False)])
+def test_the_gradient_by_the_kernel_goes_its_own_way_on_a_cpu_only(platform, own):
+    """Its transpositions, which turn images about, would only cost time elsewhere."""
+    x, kernel = draw(8, 8, 3, 4, 3)
+    gradient = jax.jit(jax.grad(lambda kernel: convolve(x, kernel, 1, 1).sum()))
+    assert ('stablehlo.reverse' in gradient.trace(kernel).lower(lowering_platforms=(platform,)).as_text()) == own
