@@ -20,6 +20,7 @@ from ikd.objectives import (
     binary,
     confidence_penalty,
     confidence_weighted,
+    cross_entropy,
     distil,
     flow,
     hint,
@@ -31,6 +32,7 @@ from ikd.objectives import (
     uniform,
 )
 from ikd.recipes import RECIPES, recipe, taught
+from ikd.stages import continued, fresh, routing_only, weights_only
 from ikd.validation import resolve
 
 B, K = 4, 5
@@ -105,6 +107,7 @@ CASES = [
     ('le_frozen', EXPLAINED, 1, partial(explained, frozen=True)),
     ('le_frozen_turned', EXPLAINED, 1, partial(explained, frozen=True, turn=True)),
     ('le_uniform', {'method.alpha': 0.6, 'method.lam': 0.7}, 1, partial(uniform, alpha=0.6, lam=0.7)),
+    ('kd', {'model.vam': True}, 0, cross_entropy),
     ('kd', {**TOLD, 'model.vam': True, 'model.vam_gamma': 0.5}, 1,
      partial(attentive, objective=distilled, gamma=0.5)),
     ('hme', {**TREE, 'model.name': 'hme_tree'}, 1, partial(routed, objective=tree_distilled, anneal=True)),
@@ -150,20 +153,48 @@ def test_only_distillation_from_another_network_is_weighted_as_kdexplainers():
     assert {method: kdexplainer.get_config(method).method.weight for method in told} == told
 
 
-STAGES = {  # (network, teacher's stage) of each
-    'ce': [(None, None)], 'kd': [('cnn6', None), (None, 0)], 'dkpp': [('cnn6', None), (None, 0)],
-    'cwtm': [('cnn6', None), (None, 0)], 'takd': [('cnn6', None), ('cnn4', 0), (None, 1)],
-    'ban': [(None, None), (None, 0)], 'ban_l': [(None, None), (None, 0)], 'srdl': [(None, None), (None, 0)],
-    'dml': [(None, None)], 'le': [(None, None)] * 2, 'le_frozen': [(None, None), (None, 0)],
-    'hint': [('cnn6', None), (None, 0), (None, 0)], 'at_kd': [('cnn6', None), (None, 0)],
+TAUGHT, BORN_AGAIN = ([(network, None, 20, fresh), (None, 0, 20, fresh)] for network in ('cnn6', None))
+FEATURES_FIRST = [('cnn6', None, 20, fresh), (None, 0, 5, fresh), (None, 0, 20, weights_only)]
+STAGES = {  # (network, teacher's stage, epochs, how it starts) of each
+    'ce': [(None, None, 20, fresh)], 'dml': [(None, None, 20, fresh)],
+    **dict.fromkeys(('kd', 'dkpp', 'cwtm', 'at_kd'), TAUGHT), **dict.fromkeys(('ban', 'ban_l'), BORN_AGAIN),
+    'takd': [('cnn6', None, 20, fresh), ('cnn4', 0, 20, fresh), (None, 1, 20, fresh)],
+    'srdl': [(None, None, 10, fresh), (None, 0, 10, fresh)], **dict.fromkeys(('hint', 'fsp_kd'), FEATURES_FIRST),
+    'le': [(None, None, 4, fresh), (None, None, 16, continued)],
+    'le_frozen': [(None, None, 4, fresh), (None, 0, 16, continued)],
+    'hme_tree': [('cnn6', None, 20, fresh), (None, 0, 20, fresh), (None, 0, 20, routing_only)],
+    'hme_resnet18': TAUGHT,
 }
 
 
 @pytest.mark.parametrize('method', STAGES)
-def test_who_teaches_whom(method):
-    """None is the network that the run is for."""
-    config = make_config(method, **{'model.name': 'cnn6', 'teacher.model': 'cnn6', 'teacher.assistant': 'cnn4'})
-    assert [(stage.network, stage.teacher) for stage in recipe(config)] == STAGES[method]
+def test_what_is_trained_how_long_from_what_and_who_teaches_it(method):
+    """Of 20 epochs, five of them for features; None is the network that the run is for."""
+    name, network = ('hme', method) if method.startswith('hme') else (method, 'cnn6')
+    config = make_config(name, **{'model.name': network, 'teacher.model': 'cnn6', 'teacher.assistant': 'cnn4',
+                                  'features.epochs': 5, 'hme.loss': 'kd'})
+    found = [(stage.network, stage.teacher, stage.epochs, stage.start) for stage in recipe(config)]
+    assert found == STAGES[method]
+
+
+def test_a_soft_tree_is_hot_at_first_and_the_next_one_hard():
+    soft, hard = recipe(make_config('hme', **{'model.name': 'hme_tree'}))
+    assert (soft.extra(10), soft.options) == ({'temperature': 10}, ())
+    assert (hard.extra, hard.options) == (None, (('hard', True),))
+
+
+@pytest.mark.parametrize('method, pairs, convolutions', [
+    ('hint', ('conv4', 'group2'), 4), ('fsp_kd', (('conv2', 'group1'), ('conv4', 'group2'), ('conv6', 'group3')), 6)])
+def test_student_and_teacher_have_names_of_their_own_for_their_groups(method, pairs, convolutions):
+    """A CNN and a ResNet: what is compared, what of the student trains, and where its regressor is."""
+    stage = recipe(make_config(method, **{'model.name': 'cnn6', 'features.regressor': True}))[1]
+    assert stage.objective.keywords['distance'].keywords['taps'] == pairs
+    student, names = create('cnn6', 10), [f'{part}_{i}' for part in ('Conv', 'BatchNorm', 'Dense') for i in range(6)]
+    trained = {name for name in names if name[-1] < str(convolutions) and name[0] != 'D'}
+    assert stage.trains(student, (32, 32, 3), names) == trained
+    if method == 'hint':
+        wrapped = stage.wrap(student, tap_shapes(create('resnet8', 10, width=5), (32, 32, 3)))
+        assert (wrapped.tap, wrapped.width) == ('conv4', 10)
 
 
 def rates(config, index, steps=10):
