@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from ikd import models, parallel, run_data, training, trials
+from ikd import keys, models, parallel, run_data, training, trials
 from ikd.data.inputs import AUGMENTATIONS, epoch_order, normalise
 from ikd.errors import InputError
 from ikd.explainers import EXPLAINERS
@@ -121,6 +121,43 @@ def test_dropout_draws_anew_at_every_step(alike):
     job, (new,) = states(config, (0,))
     entropies = [steps(job, 0, new._replace(seed=np.uint32(seed)), count=1)[1]['entropy_p'] for seed in (0, 1)]
     assert len({*np.ravel(entropies).tolist()}) == 8
+
+
+def test_augmentation_dropout_and_objective_draw_from_keys_of_their_own(alike, monkeypatch):
+    """Which are others at every step and for every seed; Dropout has one for each of its layers."""
+    met, per_example = [], keys.per_example
+
+    def noted(key, *args):
+        met.append(key)
+        return per_example(key, *args)
+
+    def watching(batch):
+        met.append(batch.key)
+        return cross_entropy(batch)
+
+    monkeypatch.setattr(keys, 'per_example', noted)
+    monkeypatch.setitem(RECIPES, 'watching', lambda config: [
+        Stage('dropped', watching, 1, options=(('dropout_rate', 0.5),))])
+    config = resolve(make_config(epochs=2, **alike, **{'method.name': 'watching'}))
+    job, (new,) = states(config, (0,))
+    step = training.make_step(job.stages[0], None, job.dataset, config, None)
+    images, labels = (array[:2] for array in (job.dataset.train_images, job.dataset.train_labels))
+    met.clear()
+    for seed, place in (0, 0), (0, 1), (1, 0):
+        step(new._replace(seed=np.uint32(seed), step=np.int32(place)), {}, images, labels)
+    assert len(met) == len({tuple(jax.random.key_data(key).tolist()) for key in met}) == 3 * 4
+
+
+def test_nothing_is_learnt_through_what_an_explanation_is_made_with(monkeypatch):
+    """A loss that is the maps' own size has no gradient."""
+    monkeypatch.setitem(RECIPES, 'mapped', lambda config: [
+        Stage('mapped', lambda batch: (jnp.square(batch.explain('grad')).sum((1, 2, 3, 4)), {}), 1)])
+    config = resolve(make_config(epochs=2, **{'model.name': 'mlp', 'optimizer.weight_decay': 0.0,
+                                              'method.name': 'mapped'}))
+    job, (new,) = states(config, (0,))
+    ended, report = steps(job, 0, new)
+    assert (np.ravel(report['loss']) > 0).all()
+    jax.tree.map(np.testing.assert_array_equal, ended.params, new.params)
 
 
 def test_a_teacher_is_in_evaluation_mode():
