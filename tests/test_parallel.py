@@ -52,6 +52,11 @@ def test_this_jaxlib_knows_the_options_for_a_gpu(together, concurrent):
         double(compiler_options=dict.fromkeys(options, 'CONVULSION'))(1.)
 
 
+def test_the_options_of_a_way_reach_the_compiler():
+    with pytest.raises(Exception, match='no_such_option'):
+        parallel.spread(CPU, lambda x: x + x, 0, 1, compiler_options={'no_such_option': True})(1.)
+
+
 def test_a_grid_trains_several_seeds_on_each_accelerator():
     assert parallel.seeds_at_once(NVIDIA.devices * 4) == 20
     assert parallel.seeds_at_once((SimpleNamespace(platform='tpu'),) * 4) == 4
