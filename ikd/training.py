@@ -88,7 +88,8 @@ def make_step(prepared, teacher, data, config, axis_name):
             batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
                           state.step // steps + 1, updates.get('attention', {}), state.extra)
             values, parts, extra = losses_of(stage, batch)
-            parts = {'loss': values, 'accuracy': 100 * (logits.argmax(-1).T == y), **parts}
+            right = logits.argmax(-1).T == jnp.expand_dims(y, range(logits.ndim - 2))
+            parts = {'loss': values, 'accuracy': 100 * right, **parts}
             return values.mean(), (updates.get('batch_stats', {}), jax.tree.map(jnp.mean, parts), extra)
 
         trainable = {name: part for name, part in state.params.items() if name in prepared.trainable}

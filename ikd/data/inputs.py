@@ -38,5 +38,6 @@ AUGMENTATIONS = {'none': lambda images, example_keys: images, 'crop_flip': crop_
 
 def normalise(images, mean, std):
     """uint8 [b, h, w, c] to float32: (pixel / 255 - mean) / std, mean and std per channel."""
-    mean, std = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+    axes = range(images.ndim - 1)  # spelt out, as JAX may be told not to add axes by itself
+    mean, std = (jnp.expand_dims(jnp.asarray(value, jnp.float32), axes) for value in (mean, std))
     return (images.astype(jnp.float32) / 255 - mean) / std

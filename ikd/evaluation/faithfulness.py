@@ -51,7 +51,7 @@ def morph(f, first, last, values, classes, shares, key):
     """
     b, h, w, c = first.shape
     counts = jnp.round(jnp.asarray(shares) * h * w)
-    changed = ranks(values, key)[:, None] < counts[:, None, None]
+    changed = ranks(values, key)[:, None] < counts[None, :, None, None]
     images = jnp.where(changed[..., None], last[:, None], first[:, None])
     probabilities = jax.nn.softmax(f(images.reshape(-1, h, w, c))).reshape(b, len(shares), -1)
     return jnp.take_along_axis(probabilities, classes[:, None, None], -1)[..., 0]

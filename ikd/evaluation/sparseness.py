@@ -9,6 +9,6 @@ def gini(maps):
     """
     sizes = jnp.sort(jnp.abs(maps.reshape(*maps.shape[:2], -1)), axis=-1)
     d = sizes.shape[-1]
-    weights = (2 * (d - jnp.arange(1, d + 1)) + 1) / d
+    weights = (2 * (d - jnp.arange(1, d + 1)) + 1)[None, None] / d
     total = sizes.sum(-1)
     return jnp.where(total > 0, jnp.maximum(1 - (sizes * weights).sum(-1) / total, 0), jnp.nan)  # rounding: -4e-7

@@ -33,10 +33,10 @@ def occlusion(model, variables, images, size=None, stride=None, fill=0.0, patche
 
     def drops(squares):
         covered = jnp.where(squares[:, None, ..., None], jnp.asarray(fill, images.dtype), images)
-        drop = before - wanted(logits_of(model, variables, covered))
+        drop = before[None] - wanted(logits_of(model, variables, covered))
         return jnp.einsum('pbk,phw->bkhw', drop, squares.astype(drop.dtype))
 
-    return summed(drops, jnp.asarray(squares), rows_at_once(patches_at_once, b)) / squares.sum(0)
+    return summed(drops, jnp.asarray(squares), rows_at_once(patches_at_once, b)) / squares.sum(0)[None, None]
 
 
 def covers(n, size, stride):

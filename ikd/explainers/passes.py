@@ -45,7 +45,7 @@ def mean_gradients(model, variables, points, class_chunk=None, size=None, classe
     s, b = points.shape[:2]
 
     def gradients(points):
-        return class_gradients(lambda shift: logits_of(model, variables, points + shift).sum(0),
+        return class_gradients(lambda shift: logits_of(model, variables, points + shift[None]).sum(0),
                                jnp.zeros_like(points[0]), class_chunk, whole_network(variables, len(points) * b),
                                classes)
 

@@ -22,8 +22,8 @@ def smooth_grad(model, variables, images, samples=16, noise=0.15, key=None, clas
     draws = jax.vmap(lambda key: jax.random.normal(key, (samples, *images.shape[1:]), images.dtype), out_axes=1)
     axes = tuple(range(1, images.ndim))
     width = noise * (images.max(axes, keepdims=True) - images.min(axes, keepdims=True))
-    return mean_gradients(model, variables, images + width * draws(example_keys), class_chunk, points_at_once,
-                          classes)
+    points = images[None] + width[None] * draws(example_keys)
+    return mean_gradients(model, variables, points, class_chunk, points_at_once, classes)
 
 
 def integrated_gradients(model, variables, images, steps=32, baseline=0.0, class_chunk=None, points_at_once=None,
@@ -37,8 +37,8 @@ def integrated_gradients(model, variables, images, steps=32, baseline=0.0, class
     """
     check('steps', steps)
     middles = (jnp.arange(steps, dtype=images.dtype) + 0.5) / steps
-    way = images - jnp.asarray(baseline, images.dtype)
-    points = images - (1 - middles.reshape(-1, *[1] * images.ndim)) * way
+    way = images - jnp.broadcast_to(jnp.asarray(baseline, images.dtype), images.shape)
+    points = images[None] - (1 - middles.reshape(-1, *[1] * images.ndim)) * way[None]
     return way[:, None] * mean_gradients(model, variables, points, class_chunk, points_at_once, classes)
 
 

@@ -78,12 +78,12 @@ def wasserstein(maps, labels, directions=8):
             place = np.cos(angle) * columns + np.sin(angle) * rows
             order = np.argsort(place, kind='stable')
             ahead = jnp.cumsum(difference[..., order], axis=-1)[..., :-1]
-            walk += (jnp.abs(ahead) * np.diff(place[order]).astype(np.float32)).sum(-1)
+            walk += (jnp.abs(ahead) * np.diff(place[order]).astype(np.float32)[None, None]).sum(-1)
         here, there = some[..., 0], true_map(some, labels)[..., 0]
         return jnp.where(here & there, walk / directions, d_max), here | there
 
     distances, present = zip(*(distance(jnp.maximum(sign * maps, 0).sum(-1)) for sign in (1, -1)))
-    d = jnp.mean(jnp.stack(distances), 0, where=jnp.stack(present) | ~(present[0] | present[1]))
+    d = jnp.mean(jnp.stack(distances), 0, where=jnp.stack(present) | ~(present[0] | present[1])[None])
     return 2 * jnp.clip(1 - d / (d_max or 1), 0, 1)  # maps of one pixel are no way apart
 
 

@@ -117,7 +117,7 @@ class Conv(nn.Module):
         if self.block:
             kernel = self.attend(kernel)
         y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, pad)
-        return y if bias is None else y + bias.astype(self.dtype)
+        return y if bias is None else y + per_channel(bias.astype(self.dtype), y)
 
     def attend(self, kernel):
         """The kernel with its blocks weighed by attention."""
@@ -131,7 +131,7 @@ class Conv(nn.Module):
         if self.is_mutable_collection('attention') and not self.is_initializing():
             self.put_variable('attention', 'alpha', alpha)
         blocks = kernel.reshape(self.size, self.size, m, self.block, n, self.block)
-        return (blocks * (m * alpha.T)[:, None, :, None]).reshape(kernel.shape)
+        return (blocks * (m * alpha.T)[None, None, :, None, :, None]).reshape(kernel.shape)
 
 
 class BatchNorm(nn.Module):
@@ -173,6 +173,7 @@ class BatchNorm(nn.Module):
         else:
             mean, var = running_mean.value, running_var.value
         gain = scale * jax.lax.rsqrt(var + self.epsilon)
+        mean, gain, bias = (per_channel(value, x) for value in (mean, gain, bias))
         return ((values - mean) * gain + bias).astype(x.dtype)
 
 
@@ -204,6 +205,11 @@ def linear(x, features, dtype: Any, name=None, bias_init=None):
     """Fully connected layer with bias on [b, d], PyTorch's initial values: [b, features]."""
     init = torch_uniform(x.shape[-1])
     return nn.Dense(features, dtype=dtype, kernel_init=init, bias_init=bias_init or init, name=name)(x)
+
+
+def per_channel(values, x):
+    """Values [c] with as many axes as x [..., c]; spelt out, as JAX may be told not to add axes by itself."""
+    return jnp.expand_dims(values, range(x.ndim - 1))
 
 
 def flatten(x):
