@@ -16,7 +16,7 @@ import runpy
 import sys
 
 from ikd import __version__
-from ikd.errors import while_read
+from ikd.errors import ending_in_a_line
 from ikd.modules import shipped
 
 MODULES = {'train': 'ikd.main', 'explain': 'ikd.explain', 'evaluate': 'ikd.evaluate', 'report': 'ikd.report',
@@ -35,7 +35,7 @@ def with_own_configs(arguments):
     return found
 
 
-@while_read()
+@ending_in_a_line()  # also of Ctrl-C while the module is loaded, which takes seconds
 def main():
     """The command line. Exit code 2 for a command that there is not; otherwise that of the command's module."""
     command, *arguments = sys.argv[1:] or ['--help']

@@ -116,6 +116,16 @@ def test_exit_codes_and_flags_go_through(tmp_path):
     assert result.returncode == 2 and 'not the directory of a finished run' in result.stderr
 
 
+@pytest.mark.parametrize('name', ['reproduce', 'evaluate', 'bench'])
+def test_ctrl_c_while_a_command_is_loaded_is_a_line(name, tmp_path):
+    """These load JAX before they read their flags; here the signal comes while they do."""
+    (tmp_path / 'jax.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n')
+    code = (f'import sys\nsys.path.insert(0, {str(tmp_path)!r})\nsys.argv = ["ikd", {name!r}]\n'
+            'from ikd.__main__ import main\nmain()')
+    result = python('-c', code)
+    assert (result.returncode, result.stdout, result.stderr) == (130, '', 'ikd: stopped\n')
+
+
 @pytest.mark.parametrize('name, field', [('explain', 'out'), ('evaluate', 'data'), ('reproduce', 'results')])
 def test_home_is_known(name, field, monkeypatch):
     """Which no shell puts in after `--workdir=`."""
