@@ -8,6 +8,7 @@ import pytest
 
 from configs import digits as digits_config
 from ikd import experiment, models, parallel, run_data, stages, training, trials
+from ikd.data.inputs import normalise
 from ikd.errors import InputError
 from ikd.models.hme import outer_temperature
 from ikd.objectives import cross_entropy
@@ -111,6 +112,17 @@ def test_peers_are_both_trained_and_both_reported(tmp_path):
     assert len(trial['networks']) == 2 and trial['networks'][0] != trial['networks'][1]
     for name in ('test_accuracy', 'test_nll', 'test_ece'):
         assert trial[name] == pytest.approx(np.mean([one[name] for one in trial['networks']]))
+
+
+def test_the_training_accuracy_of_peers_is_that_of_both():
+    job, (pair,) = states(make_config('dml', **{'model.name': 'mlp'}), (0,))
+    program, data = job.stages[0].program, job.dataset
+    rows = np.asarray(program.order(parallel.join(job.layout, [pair])))[:job.config.batch_size]
+    images = normalise(data.train_images[rows], data.mean, data.std)
+    logits, _ = job.stages[0].model.apply(training.variables_of(pair), images)
+    each = 100 * (logits.argmax(-1) == data.train_labels[rows][:, None]).mean(0)
+    _, report = steps(job, 0, pair, count=1)
+    assert report['accuracy'][0] == pytest.approx(each.mean()) and each[0] != each[1]
 
 
 @pytest.mark.slow
