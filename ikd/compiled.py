@@ -38,10 +38,10 @@ def keep_compiled(setting):
 def jit_for_once(f):
     """`jax.jit` of a function that is to run once, such as one that draws initial weights.
 
-    On a CPU by LLVM's first level of optimisation, which for these takes a third of the time, with jaxlib 0.12 an
-    eighth, and gives the same numbers (results/performance.md). JAX takes such options in whole programs alone, so
-    the function can't be a part of another one's.
+    On a CPU by LLVM's first level of optimisation, unless XLA_FLAGS name one: for these it takes a third of the time,
+    with jaxlib 0.12 a fifth or less, and gives the same numbers (results/performance.md). JAX takes such options in
+    whole programs alone, so the function can't be a part of another one's.
     """
     import jax
-    on_cpu = jax.default_backend() == 'cpu'
-    return jax.jit(f, compiler_options={'xla_backend_optimization_level': 1} if on_cpu else None)
+    chosen = jax.default_backend() != 'cpu' or 'backend_optimization_level' in os.environ.get('XLA_FLAGS', '')
+    return jax.jit(f, compiler_options=None if chosen else {'xla_backend_optimization_level': 1})

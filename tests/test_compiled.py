@@ -1,7 +1,7 @@
-"""Where compiled programs are kept."""
+"""Where compiled programs are kept, and how those are compiled that run once."""
 import pathlib
 
-from ikd.compiled import cache_directory, keep_compiled
+from ikd.compiled import cache_directory, jit_for_once, keep_compiled
 
 
 def test_where_compiled_programs_are_kept():
@@ -26,3 +26,12 @@ def test_a_place_that_cannot_be_written_is_told_of_once(tmp_path, monkeypatch, c
     keep_compiled(str(tmp_path / 'new' / 'compiled'))
     assert settings['jax_compilation_cache_dir'] == str(tmp_path / 'new' / 'compiled')
     assert (tmp_path / 'new' / 'compiled').is_dir() and not capsys.readouterr().err
+
+
+def test_what_runs_once_is_optimised_little_unless_the_user_says_how(monkeypatch):
+    given = []
+    monkeypatch.setattr('jax.jit', lambda f, compiler_options: given.append(compiler_options) or f)
+    for flags in '', '--xla_dump_to=DIR', '--xla_backend_optimization_level=2':
+        monkeypatch.setenv('XLA_FLAGS', flags)
+        assert jit_for_once(abs)(-1) == 1
+    assert given == [{'xla_backend_optimization_level': 1}] * 2 + [None]

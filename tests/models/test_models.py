@@ -177,8 +177,9 @@ def test_larger_networks_start_as_their_authors_do(model, parts, last):
             assert not bias.any() if last == 'normal' else bias is None, path
 
 
-def test_initial_weights_are_alike_however_they_are_compiled():
-    """Alone they are compiled with less optimisation, which JAX allows whole programs only."""
+def test_initial_weights_are_alike_however_they_are_compiled(monkeypatch):
+    """Alone with options of their own, which JAX takes in whole programs only."""
+    monkeypatch.delenv('XLA_FLAGS')  # whose options go before
     model, key = models.create('cnn2', 10), jax.random.key(3)
     init = lambda key: models.init(model, key, GREY)
     expected = jax.jit(lambda key: model.init(key, jnp.zeros((1, *GREY)), train=False))(key)
