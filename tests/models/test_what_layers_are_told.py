@@ -76,6 +76,11 @@ def test_what_is_tapped_before_its_activation(digits, name, before):
     assert {tap for tap, value in taps.items() if value.min() < 0} == {*before}
 
 
+def test_hidden_layers_of_an_mlp_are_tapped_after_their_activation(digits):
+    _, taps = NETWORKS['mlp'].apply(filled(NETWORKS['mlp'], SMALL), digits[0][:2, ::2, ::2])
+    assert all(tap.min() == 0 < tap.max() for tap in taps.values())
+
+
 @pytest.mark.parametrize('name, pools', [
     ('mlp', 0), ('resnet', 0), ('wide', 0), ('vgg', 3), ('cnn', 4), ('groups', 0)])
 def test_a_group_is_tapped_then_pooled_then_dropped(digits, name, pools):
