@@ -27,6 +27,7 @@ from ikd.modules import mistakes_in_a_line, module_of
 from ikd.parallel import seeds_at_once
 from ikd.pictures.drawn import save_figure
 from ikd.provenance import provenance
+from ikd.run_files import open_folder
 from ikd.signals import same_command, stopping
 from ikd.stage_names import own_code
 from ikd.tables import table
@@ -160,11 +161,9 @@ def chosen(grid, rows, columns):
 
 
 def open_results(results):
-    """Create the folder of finished cells; InputError if that can't be done."""
-    try:
-        (pathlib.Path(results) / 'cells').mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f'cannot write to {results} ({error.strerror}); choose another with --results') from error
+    """Create the folder of finished cells; InputError if that, or what is written beside it, can't be done."""
+    for folder in pathlib.Path(results), pathlib.Path(results) / 'cells':
+        open_folder(folder, '--results')
 
 
 def say(text):

@@ -38,10 +38,13 @@ def output_path(options, name):
     return pathlib.Path(options.out or pathlib.Path(options.workdir, name, of_seed))
 
 
-def open_folder(path):
-    """Create a folder if need be, and try to write into it: InputError, before the work is done, if it can't be."""
+def open_folder(path, flag='--out'):
+    """Create a folder if need be, and try to write into it: InputError, before the work is done, if it can't be.
+
+    flag: what names the folder on the command line.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        raise InputError(f'cannot write to {path} ({error.strerror}); choose another --out') from error
+        raise InputError(f'cannot write to {path} ({error.strerror}); choose another {flag}') from error

@@ -16,6 +16,8 @@ from ikd.errors import Apart, Diverged, InputError, OutOfMemory, Stopped
 from ikd.grid import cell_name, write_cell
 from tests.tiny_grid import CONFIG, finished, one_device, reproduced
 
+NOT_WRITABLE = '/proc/self'  # a folder in which nobody, not even root, can make a file
+
 TRIAL = 'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds'
 
 
@@ -267,11 +269,13 @@ def test_bad_input(arguments, message, tmp_path):
 
 @pytest.mark.parametrize('config', ['tables/table3', 'figures/figure2', 'figures/figure3', 'searches/cwtm'])
 def test_results_that_cannot_be_written(config, tmp_path):
-    """To train, or only to render."""
+    """To train, or only to render: before anything is trained, also where only a new file shows it."""
     (tmp_path / 'file').write_text('in the way')
     for flag in f'--workdir={tmp_path}/runs', '--render':
-        with pytest.raises(InputError, match='cannot write to .*; choose another with --results'):
-            reproduce.main([f'--config=configs/{config}.py', flag, f'--results={tmp_path}/file'])
+        for place in tmp_path / 'file', NOT_WRITABLE:
+            with pytest.raises(InputError, match=f'cannot write to {place} .*; choose another --results'):
+                reproduce.main([f'--config=configs/{config}.py', flag, f'--results={place}'])
+    assert not (tmp_path / 'runs').exists()
 
 
 def test_the_command_line_exits_with_2(monkeypatch, capsys):
