@@ -3,7 +3,7 @@ from ikd.config import default
 
 
 def cifar():
-    """CIFAR-10, ResNet14, 160 epochs (2009.09140, section 5)."""
+    """CIFAR-10, ResNet14, 160 epochs (2009.09140, section 5; momentum and weight decay are ours)."""
     config = default()
     config.model.name = 'resnet14'
     config.data.update(name='cifar10', augment='crop_flip')

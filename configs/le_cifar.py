@@ -9,8 +9,8 @@ The paper: 91.21 +- 0.07 % test accuracy with ResNet14 and 88.70 +- 0.18 % with 
 (results/table2-resnet8-bfloat16.md), against 88.21 +- 0.20; ResNet14 not yet at full length. A trial is 62,400 steps
 of 128 images: a job for an accelerator, most of a day on two CPU cores.
 
-Where the paper is silent: the warm-up is a fifth of the run (32 epochs), weight decay 1e-4 on every parameter, the
-explained layer is the output of the last group, after its ReLU.
+Where the paper is silent: the warm-up is a fifth of the run (32 epochs), momentum 0.9, weight decay 1e-4 on every
+parameter. It explains 'the last convolutional layer': here the output of the last group, after shortcut and ReLU.
 """
 from configs import common
 from ikd.config import apply_arguments

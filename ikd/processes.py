@@ -132,6 +132,7 @@ def ending_together():
                   flush=True)
         elif isinstance(error, OutOfMemory):
             print(f'ikd: process {jax.process_index()}: {error}', file=sys.stderr, flush=True)
+            os._exit(3)  # as one process does: it would happen again
         elif isinstance(error, jax.errors.JaxRuntimeError):
             cause = ' '.join(f'{error}'.split())[:200]
             print(f'ikd: process {jax.process_index()} cannot go on, most likely as another has ended ({cause}); '

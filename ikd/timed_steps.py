@@ -24,7 +24,7 @@ def images_for(model, **more):
 
 
 def settings(model, method, **fields):
-    """ResNets as 2009.09140, section 5, trains them, the MLP as section 5.1 does."""
+    """A resolved config with the batches of 2009.09140: ResNets have those of section 5, the MLP of section 5.1."""
     config = default()
     config.model.name, config.method.name = model, method
     config.update(batch_size=16 if model == 'mlp' else 128)

@@ -40,7 +40,7 @@ BOUNDS = {
     'be in (0, 1)': (lambda value: 0 < value < 1, ('srdl.split',)),
     'be in [0, 2^31)': (lambda value: 0 <= value < 2 ** 31, ('seed',)),
 }
-FIRST_STAGE = {'hint': 1 / 4, 'fsp_kd': 54 / 160}  # of the run's epochs
+FIRST_STAGE = {'hint': 1 / 4, 'fsp_kd': 54 / 160}  # as a share of the run's epochs, before them
 WEIGHTS = {'at_kd': 1000.0, 'hint': 6.25}
 
 

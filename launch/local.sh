@@ -5,7 +5,7 @@
 #
 # IKD_MINUTES   wall-clock limit of the whole, 1440 by default; then exit code 124
 # IKD_RESTARTS  how often all are started again, from the last checkpoint, when one has died; 3 by default. What ends in
-#               the same way each time is not: bad input (exit code 2), a loss that diverges (3)
+#               the same way each time is not: bad input (exit code 2), a loss that diverges or no room on the device (3)
 # IKD_PER=gpu   process i uses GPU i only. By default several processes share the GPUs alike where there are enough, and
 #               CUDA_VISIBLE_DEVICES does not say which
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One run on a Cloud TPU slice (v4 to v6e), made for it and deleted at the end:
+# One run on a Cloud TPU slice (v4 to v6e, spot), made for it and deleted at the end. What is committed is what runs:
 #
 #   launch/tpu_vm.sh NAME ZONE TYPE -- --config=FILE [...]      TYPE: v4-32, v5litepod-16, v6e-16, ...
 #
@@ -7,7 +7,7 @@
 #               preempted slice
 # IKD_RUNTIME   the TPU VM's software version; by default what Google names for the TYPE
 # IKD_PYTHON    the Python there, fetched by uv, as the versions for Ubuntu 22.04 have 3.10; 3.12 by default
-# IKD_MINUTES   wall-clock limit of each attempt, 720 by default
+# IKD_MINUTES   wall-clock limit of the wait for a slice and of the run on it, 720 each by default
 # IKD_RESTARTS  how often a new slice is asked for when one was preempted or a process died, 20 by default; where three
 #               in a row can't be prepared, none
 set -euo pipefail

@@ -91,7 +91,7 @@ def test_who_has_met_nobody_speaks_for_itself(monkeypatch, capsys):
 @pytest.mark.parametrize('error, code', [
     (Unreadable('a.png: cut off; replace it'), 2), (Unwritable('cannot write a'), 1), (ZeroDivisionError('no'), 1),
     (jax.errors.JaxRuntimeError('a peer is gone'), 1), (InputError('all meet it'), None), (Stopped('asked'), None),
-    (OutOfMemory('no room'), 1)])
+    (OutOfMemory('no room'), 3)])
 def test_what_one_process_alone_meets_ends_it_at_once(error, code, monkeypatch, capsys):
     """So that the others don't wait; what all meet goes on to `ikd.main`, as everything does in one process."""
     class Ended(BaseException):

@@ -43,7 +43,8 @@ RESTORED = ('cifar10', 'CIFAR-10 is, in results/cells, a copy in which 93 of the
                        'for the test, 88 of them ships) are restored from JPEG; the others are the original pixels.')
 DECAY = ('mnist', "The paper's training has 'a common weight-decay term', whose size it does not give: none here.")
 WARM_UP = ('cifar10', 'The paper gives no warm-up for CIFAR-10: a fifth of the epochs here, rounded, as on MNIST. '
-                      'Weight decay 1e-4, Grad-CAM of the last group after its ReLU, and with a ReLU.')
+                      'Momentum 0.9 and weight decay 1e-4. Grad-CAM, with a ReLU, of the output of the last group, '
+                      "after shortcut and ReLU: so the paper's 'last convolutional layer' is read.")
 
 
 def cells(models, rows):

@@ -25,8 +25,8 @@ NOTES = (
     'KD and DKPP: T squared times the divergence at T = 4, without the labels, as in equation 4. CWTM: the teacher '
     'at T = 1. The paper hides the temperature. CWTM-R: from 0.5, as in the paper.',
     "The paper's CWTM-Permut sums its weights over n examples, which can only mean the batch.",
-    'The networks are not in the paper; they are those of TAKD (Mirzadeh et al. 2020), with BatchNorm. Weight decay '
-    '1e-4.',
+    'The networks are not in the paper; they are those of TAKD (Mirzadeh et al. 2020), with BatchNorm; CNN-8 and '
+    'CNN-10 end with two fully connected layers, where the paper speaks of one. Weight decay 1e-4.',
     RESTORED,
 )
 

@@ -16,8 +16,8 @@ NOTES = (
     UNIFORM,
     ('paper', 'The numbers of LS and LE-Permut are from Tables 2 and 6 of the paper.'),
     ('paper', "The paper's text has BAN above CE; its table has BAN with ResNet8 0.73 below CE."),
-    'BAN at temperature 4: the paper searched 1, 2, 5, 10 and 20 and does not say what it found. DML: the mean of '
-    'both networks, updated at once.',
+    'BAN at the temperature 4 of section 5.3: for BAN the paper searched 1, 2, 5, 10 and 20, and does not say what '
+    'it found. T squared and weight 1 are ours. DML: the mean of both networks, updated at once.',
     WARM_UP, RESTORED,
 )
 

@@ -1,7 +1,7 @@
 """The pieces the networks share: named taps, BatchNorm that can be frozen, Dropout, PyTorch's initialisers.
 
-The papers' networks were PyTorch's, so padding, initial values and BatchNorm follow its conventions
-(methods as in the code of Mirzadeh et al. 2020, which 2009.09140 says it follows).
+Padding, initial values and BatchNorm follow PyTorch's conventions, as the code of Mirzadeh et al. 2020, which
+2009.09140 says it follows, and of KDExplainer does.
 """
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,8 @@
 """ResNets for small images: 3x3 stem, groups of blocks, projection shortcuts (type B).
 
-He et al. 2016, section 4.2, of depth 6n + 2, as in Mirzadeh et al. 2020 (TAKD), which 2009.09140 follows: ResNet8,
-14, 20, 26; and ResNet18 and 50 with the same stem, as in KDExplainer's code (Xue et al. 2021).
+He et al. 2016, section 4.2, of depth 6n + 2, but with shortcuts that project where shapes differ, as in Mirzadeh et
+al. 2020 (TAKD), which 2009.09140 follows: ResNet8, 14, 20, 26; and ResNet18 and 50 with the same stem, as in
+KDExplainer's code (Xue et al. 2021).
 """
 from collections.abc import Callable
 from typing import Any
