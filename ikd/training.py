@@ -82,8 +82,12 @@ def make_step(prepared, teacher, data, config, axis_name):
                 (logits, taps), updates = model.apply(
                     variables, x, train=True, mutable=['batch_stats', 'moments', 'attention'],
                     rngs={'dropout': dropout_key})
-            frozen = frozen_variables(variables, updates.get('moments', {}) if config.method.bn == 'batch' else {})
-            explain = partial(explainers.explain, model=model, variables=frozen, images=x)
+            live = explained_variables(variables, updates.get('moments', {}) if config.method.bn == 'batch' else {})
+            held = jax.lax.stop_gradient(live)
+
+            def explain(name, through=False, **options):
+                return explainers.explain(name, model, live if through else held, x, **options)
+
             progress = state.step / (steps * (stage.span or stage.epochs))
             batch = Batch(y, logits, taps, explain, objective_key, progress, axis_name, told,
                           state.step // steps + 1, updates.get('attention', {}), state.extra)
@@ -106,13 +110,13 @@ def make_step(prepared, teacher, data, config, axis_name):
     return step
 
 
-def frozen_variables(variables, moments):
-    """What a network is explained with, constants: its variables, with `moments` in the place of running averages.
+def explained_variables(variables, moments):
+    """What a network is explained with: its variables, with `moments` in the place of running averages.
 
     A BatchNorm has no moments that was applied with its running averages, or is not `models.BatchNorm`.
     """
     statistics = unflatten_dict(flatten_dict(variables['batch_stats']) | flatten_dict(moments))
-    return jax.lax.stop_gradient({**variables, 'batch_stats': statistics})
+    return {**variables, 'batch_stats': statistics}
 
 
 def losses_of(stage, batch):

@@ -73,6 +73,18 @@ def test_a_method_with_a_memory(tmp_path, monkeypatch, request):
     np.testing.assert_allclose(means.sum(1), 1, rtol=1e-5)
 
 
+def test_a_method_that_learns_through_its_maps(tmp_path, monkeypatch, request):
+    """The very text, and the same with a weight so large that nothing but the maps' size is learnt."""
+    code = block_after('A method that learns through its maps')
+    (tmp_path / 'configs').symlink_to(pathlib.Path('configs').absolute())
+    monkeypatch.chdir(tmp_path)
+    request.addfinalizer(lambda: RECIPES.pop('smooth', None))
+    exec(code, {})
+    exec(code.replace('0.01', '1.0').replace('runs/smooth', 'runs/flat'), {})
+    (_, smooth), (_, flat) = read_records('runs/smooth'), read_records('runs/flat')
+    assert flat['train_size'] < 0.1 * smooth['train_size'] and flat['train_accuracy'] < smooth['train_accuracy']
+
+
 def test_explainers_as_a_library():
     """The very text: maps of every class, targets that sum to 1."""
     names = {}
@@ -80,6 +92,8 @@ def test_explainers_as_a_library():
     assert names['maps'].shape[:2] == names['q'].shape == (5, 10) and np.asarray(names['maps']).any()
     np.testing.assert_allclose(names['q'].sum(-1), 1, rtol=1e-5)
     np.testing.assert_allclose(names['q'][np.arange(5), names['labels']], 0.9, rtol=1e-6)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(names['slopes']))
+    assert np.asarray(names['slopes']['stem_conv']['kernel']).any()
 
 
 def test_your_own_network(tmp_path, monkeypatch):

@@ -225,3 +225,44 @@ def test_an_objective_that_gives_something_else_is_refused_in_a_line(given):
     with pytest.raises(InputError, match=r"stage 'mine' must return \(losses, parts\), or") as error:
         training.losses_of(Stage('mine', lambda batch: given(losses, parts), 1), batch)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('bn', ['batch', 'running'])
+@pytest.mark.parametrize('through', [True, False])
+def test_a_loss_may_be_of_maps(through, bn, monkeypatch):
+    """CE and the square of the true class's gradient, double backpropagation (Drucker and Le Cun 1992), for a step.
+
+    The network moves as the derivative says of a function that knows no explainer, of a network whose convolutions
+    JAX differentiates by itself; by the loss of the labels alone where maps are constants.
+    """
+    def smooth(batch):
+        loss, parts = cross_entropy(batch)
+        own = batch.explain('grad', through=through, classes=batch.labels[:, None])
+        return loss + 3 * jnp.square(own).sum((1, 2, 3, 4)), parts
+
+    monkeypatch.setitem(RECIPES, 'smooth', lambda config: [Stage('smooth', smooth, 1)])
+    config = resolve(make_config(epochs=1, **{'method.name': 'smooth', 'method.bn': bn, 'method.warmup_epochs': 0,
+                                              'optimizer.weight_decay': 0.0}))
+    job, (state,) = states(config, (0,))
+    order = np.asarray(job.stages[0].program.order(parallel.join(job.layout, [state])))[:B]
+    images, labels = job.dataset.train_images[order], job.dataset.train_labels[order]
+    images = normalise(images, job.dataset.mean, job.dataset.std)
+    moved, _ = steps(job, 0, state, count=1)
+    monkeypatch.setattr(models.layers, 'convolve', models.convolution.plain)
+    model = models.create('cnn2', 10)
+
+    def loss(params):
+        variables = {'params': params, 'batch_stats': state.batch_stats}
+        (logits, _), kept = model.apply(variables, images, train=True, mutable=['batch_stats', 'moments'])
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        statistics = kept['moments'] if bn == 'batch' else state.batch_stats
+
+        def true_logits(images):
+            return model.apply({'params': params, 'batch_stats': statistics}, images)[0][np.arange(B), labels].sum()
+
+        return (losses + through * 3 * jnp.square(jax.grad(true_logits)(images)).sum((1, 2, 3))).mean()
+
+    expected = jax.jit(jax.grad(loss))(state.params)
+    change = jax.tree.map(lambda old, new: (old - new) / config.optimizer.learning_rate, state.params, moved.params)
+    jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-3, atol=1e-5), change, expected)
+    assert max(abs(leaf).max() for leaf in jax.tree.leaves(expected)) > 0.1
