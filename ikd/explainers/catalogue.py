@@ -46,10 +46,11 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
     k] and taps. images: float [b, h, w, c] in the network's input scale. classes: only those, in their order, int
     [m], or for each image its own [b, m]; maps then have m in the place of k, and most cost as much less (not
     occlusion, nor an explainer of your own without `classes`). Options: `class_chunk` (classes computed together;
-    bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their docstrings. Raises
-    InputError for an unknown name or option, images, variables and networks of another form, classes or a tap that
-    are not there (under `jax.jit`, where they can't be seen, such classes have maps of NaN), a network that the
-    explainer can't explain, and an explainer of your own that gives no such maps.
+    bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their docstrings. Maps have
+    derivatives by variables and images, so that losses may be made of them. Raises InputError for an unknown name or
+    option, images, variables and networks of another form, classes or a tap that are not there (under `jax.jit`,
+    where they can't be seen, such classes have maps of NaN), a network that the explainer can't explain, and an
+    explainer of your own that gives no such maps.
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")

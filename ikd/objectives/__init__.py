@@ -16,7 +16,7 @@ __all__ = ['Batch', 'Outputs', 'attention', 'attentive', 'binary', 'confidence_p
 
 
 class Outputs(NamedTuple):
-    """What a network says of a batch: logits [b, k], taps (name -> value [b, ...]), explain as in `Batch`."""
+    """What a network says of a batch: logits [b, k], taps (name -> value [b, ...]), explain as in `Batch`, constants."""
     logits: jax.Array
     taps: dict[str, jax.Array]
     explain: Callable | None = None
