@@ -16,7 +16,7 @@ __all__ = ['Batch', 'Outputs', 'attention', 'attentive', 'binary', 'confidence_p
 
 
 class Outputs(NamedTuple):
-    """What a network says of a batch: logits [b, k], taps (name -> value [b, ...]), explain as in `Batch`, constants."""
+    """What a network says: logits [b, k], taps (name -> value [b, ...]), explain as in `Batch`, always constants."""
     logits: jax.Array
     taps: dict[str, jax.Array]
     explain: Callable | None = None
