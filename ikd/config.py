@@ -11,6 +11,8 @@ from ikd.errors import InputError
 # Fields that say where or how, not what: changing them continues the same experiment.
 NOT_IDENTITY = ('trials', 'parallel', 'together', 'class_chunk', 'profile', 'cache_dir', 'store', 'checkpoint_every',
                 'test_every', 'data.dir', 'data.placement', 'data.workers')
+# Which images a run trains on and is tested on.
+IMAGES = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images', 'data.train_skip')
 # Part of what an experiment is only where they are set: runs older than these fields keep their digest.
 WHERE_SET = ('data.fingerprint', 'data.train_images', 'data.train_skip')
 

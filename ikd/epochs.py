@@ -24,13 +24,13 @@ def rest_of(report, seconds):
     return {'report': {name: values.tolist() for name, values in report.items()}, 'seconds': seconds}
 
 
-def with_rest(rest, report, seconds):
-    """(report, seconds) of an epoch whose beginning is in `rest` (of `rest_of`), None if nothing is."""
-    if rest is None:
-        return report, seconds
-    whole = {name: np.concatenate([np.asarray(rest['report'][name], values.dtype), values])
-             for name, values in report.items()}
-    return whole, rest['seconds'] + seconds
+def with_rests(rests, reports, seconds):
+    """(reports, seconds) of an epoch whose beginning is in `rests`, of each seed that of `rest_of`, or None."""
+    if rests[0] is None:  # and so all
+        return reports, seconds
+    whole = [{name: np.concatenate([np.asarray(rest['report'][name], values.dtype), values])
+              for name, values in report.items()} for rest, report in zip(rests, reports)]
+    return whole, rests[0]['seconds'] + seconds
 
 
 def check_finite(seeds, prepared, epoch, before, reports, tests):
@@ -62,7 +62,7 @@ def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
 
 
 def epoch_line(job, record):
-    """The same, short, for people."""
+    """The record of an epoch, short, for people."""
     line = (f"seed {record['seed']}  {record['stage']} {record['epoch']}/{job.epochs}  "
             f"loss {record['train_loss']:.3f}  train {record['train_accuracy']:.1f} %")
     return line + (f"  test {record['test_accuracy']:.1f} %" if 'test_accuracy' in record else '')

@@ -26,7 +26,7 @@ from ikd.config import default
 from ikd.errors import InputError, ending_in_a_line, writing
 from ikd.evaluation.corruptions import KINDS
 from ikd.evaluation.explanations import COMPLETE, MEASURES, examiner, measures_of, ticks
-from ikd.evaluation.likeness import same_data
+from ikd.evaluation.likeness import check_same_data
 from ikd.evaluation.measure import rounded
 from ikd.evaluation.network import attacked, corrupted, of_pixels, predictions
 from ikd.explainers import EXPLAINERS, explainer_options
@@ -34,7 +34,6 @@ from ikd.explainers.catalogue import NAMES
 from ikd.files import write_json
 from ikd.host_memory import keep_memory
 from ikd.modules import run_config, take_config
-from ikd.parallel import MATMUL
 from ikd.pictures.drawn import save_figure
 from ikd.progress import Progress
 from ikd.provenance import provenance
@@ -89,14 +88,14 @@ def parse(argv):
 
 def evaluate(trained, options, confused=None):
     """What evaluation.json has beside `run`; options: of `parse`; confused: of `examiner`. Progress is on stderr."""
-    asked = options.explainers or (*NAMES, trained.config.method.explainer, *COMPLETE * options.complete)
+    asked = options.explainers or (*NAMES, trained.config.method.explainer, *(COMPLETE if options.complete else ()))
     names, reasons = explainers_for(trained)
     measures = [name for name in MEASURES if name in options.only]
     names = [name for name in names if name in asked and measures_of(name, measures)]
     total = (len(names) * ticks(trained, measures, options.images)
              + len(options.epsilons) * ('adversarial' in options.only) + len(KINDS) * ('corruptions' in options.only))
 
-    with closing(Progress(total)) as progress, jax.default_matmul_precision(MATMUL[trained.config.precision]):
+    with closing(Progress(total)) as progress:
         def ticking(text):
             return lambda: (progress.tick(1), progress.tell(text))
 
@@ -151,7 +150,7 @@ def main(argv):
     confused = None
     if options.confused:
         confused = load(options.confused, options.seed, options.data)
-        same_data(trained, confused)
+        check_same_data(trained, confused)
     keep_compiled(trained.config.cache_dir)
     out = output_path(options, 'evaluation')
     open_folder(out)

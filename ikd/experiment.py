@@ -8,32 +8,28 @@ import sys
 from contextlib import closing
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ikd import data, models, parallel, processes, stage_names, store
-from ikd.config import NOT_IDENTITY, digest, identity
-from ikd.data.limits import printable
+from ikd import data, parallel, processes, stage_names
+from ikd.config import NOT_IDENTITY, digest
 from ikd.errors import InputError, RunError, Stopped, Unwritable, within_memory, writing
 from ikd.explainers.catalogue import called
-from ikd.files import read_json, write_json
+from ikd.files import write_json
 from ikd.journal import locked, read_records
-from ikd.networks import describe, final_model, make_model, prepare_stages
-from ikd.own_code import is_own
+from ikd.networks import describe, final_model
 from ikd.pictures.drawn import save_figure
-from ikd.pictures.explanations import draw, explanations
+from ikd.pictures.explanations import draw
 from ikd.pictures.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.progress import Progress
 from ikd.provenance import provenance
 from ikd.recipes import EXPLAINED, recipe
+from ikd.run_checks import OWN_CODE, check_fits, check_identity, check_teachers
 from ikd.run_data import checks_pixels, load_data
-from ikd.run_files import read_config, read_summary
+from ikd.run_files import read_summary
 from ikd.stages import variables_of
-from ikd.training import state_shapes
-from ikd.trials import adopt, make_job, train_group
-from ikd.validation import resolve, usual
+from ikd.trials import make_job, train_group
+from ikd.validation import resolve
 
-OWN_CODE = 'own_code.json'  # of a run with code of its user's
 # Fields that do not say what a run is, but what its processes do, so that all must be given the same.
 ALIKE = [field for field in NOT_IDENTITY if field not in ('cache_dir', 'store') and not field.startswith('data.')]
 
@@ -60,7 +56,12 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
     config, workdir, stop = processes.agree(lambda: resolve(config)), pathlib.Path(workdir), processes.any_of(stop)
     processes.check_alike('the configuration', digest(config))
     processes.check_alike(f"one of {', '.join(ALIKE)}", str([config[field] for field in ALIKE]))
-    summary = processes.from_first(lambda: check_identity(config, workdir) or read_summary(workdir))
+
+    def summary_there():
+        check_identity(config, workdir)
+        return read_summary(workdir)
+
+    summary = processes.from_first(summary_there)
     done = {trial['seed'] for trial in summary['trials']} if summary else set()
     missing = [seed for seed in (processes.own_seeds(config) if seeds is None else seeds) if seed not in done]
     if not missing:
@@ -106,86 +107,6 @@ def draw_results(job, state):
         if not np.isin(found[-1], (0, 1)).all():  # a hard tree says the same by itself
             figure = dendrogram_figure(found[-1], dataset.class_names, title)
             save_figure(figure, job.workdir / 'dendrogram.png')
-
-
-def has_begun(workdir):
-    """Whether anything has been trained in workdir."""
-    return bool(read_records(workdir)) or any((workdir / 'checkpoints').glob('*/*/[0-9]*'))
-
-
-def check_identity(config, workdir):
-    """RunError if the workdir was made by a config that says something else, from other images or by other code."""
-    there = read_config(workdir)
-    if there is None:
-        if read_summary(workdir) or has_begun(workdir):
-            raise RunError(f'{workdir} holds a run, but not its config.json, which says what it is; put back a copy, '
-                           'or choose another --workdir')
-        return
-    old, new = usual() | identity(there), identity(config)
-    changed = [field for field in sorted({*old, *new}) if old.get(field) != new.get(field)]
-    if changed == ['data.fingerprint']:
-        if config.data.fingerprint is None:
-            return  # the folder is not there, which is said where it is read
-        raise RunError(f'the data is not what {workdir} was begun with: files were added, removed or changed in '
-                       f'{printable(config.data.dir)}; put them back, or choose another --workdir')
-    if changed:
-        said = ', '.join(f'{field} ({old.get(field)} there, {new.get(field)} now)' for field in changed)
-        raise RunError(f'{workdir} holds another experiment: {said}; choose another --workdir, or leave it out')
-    began, now = read_json(workdir / OWN_CODE), stage_names.own_code(config)
-    if began and now and began['digest'] != now and has_begun(workdir):
-        raise RunError('your own code (recipe, objective, network, explainer or data) is not what '
-                       f'{workdir} was begun with; choose another --workdir, or remove {workdir / OWN_CODE} if it '
-                       'does the same')
-
-
-def check_fits(config, dataset):
-    """InputError if the networks, the explainer and the data do not go together; nothing is computed."""
-    n, *image_shape = dataset.train_images.shape
-    if not len(dataset.test_images):
-        raise InputError(f'{config.data.name} has no test images; set data.holdout to test on some of the others')
-    if config.batch_size > n:
-        raise InputError(f'batch_size {config.batch_size} is larger than the {n} training images; choose less')
-    model = final_model(config, dataset)
-    models.check_outputs(model, image_shape, config.model.name)
-    for teacher in {stage.network for stage in recipe(config)} - {None}:
-        models.check_outputs(make_model(config, dataset, teacher), image_shape, teacher)
-    maps, _, probabilities = jax.eval_shape(
-        functools.partial(explanations, config, model), models.shapes(model, image_shape),
-        jnp.zeros((1, *image_shape)), jnp.zeros(1, int))
-    if maps.shape[1] != probabilities.shape[1]:
-        raise InputError(f'method.explainer={config.method.explainer} gives maps of {maps.shape[1]} classes, and the '
-                         f'network has {probabilities.shape[1]}')
-
-
-def check_teachers(job, seeds):
-    """InputError if a given teacher can't be had, a stage can't learn from its teacher, or an objective of the user's
-    own gives no losses; nothing is computed.
-
-    What an objective asks and gives shows when its step is traced.
-    """
-    one = parallel.Layout(job.layout.devices[:1], 'data')
-    stages = job.stages if job.layout == one else prepare_stages(job.config, job.dataset, one)
-    for prepared in stages:
-        stage = prepared.stage
-        if stage.given:
-            store.check_given(stage.given, job.config, job.dataset)
-            for seed in seeds:
-                adopt(job, prepared, seed)
-        if stage.teacher is not None or is_own(stage.objective):
-            check_step(prepared, None if stage.teacher is None else stages[stage.teacher], job)
-
-
-def check_step(prepared, teacher, job):
-    """Trace a step of a stage with its teacher, a Prepared stage, or None; on one device. JAX remembers the trace."""
-    state = state_shapes(prepared, job.image_shape)
-    knowledge = {} if teacher is None else variables_of(state_shapes(teacher, job.image_shape))
-    images, labels = job.dataset.train_images, job.dataset.train_labels
-    if job.dataset.streamed:
-        block = prepared.program.chunk, job.config.batch_size
-        fed = jax.ShapeDtypeStruct((*block, *job.image_shape), np.uint8), jax.ShapeDtypeStruct(block, np.int32)
-    else:
-        fed = jax.eval_shape(prepared.program.order, state), images, labels
-    jax.eval_shape(prepared.program.advance(prepared.program.chunk), state, knowledge, *fed)
 
 
 def open_workdir(config, workdir, described):

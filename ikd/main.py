@@ -57,13 +57,11 @@ def parse(argv):
         cause = ' '.join(f'{error}'.split()).rpartition('[')[2]  # the last of the places that were tried
         what = f'what {file} reads' if os.access(file, os.R_OK) else 'the file that --config names'
         raise InputError(f"cannot read {what} ([{cause}); ikd's own are in configs/") from error
-    except (AttributeError, KeyError) as error:
-        raise InputError(no_config(argv, error) or unknown_field(argv) or mistake(file, error)) from error
     except SystemExit as error:  # absl ends --help with 1
         asked = {'help', 'helpshort', 'helpfull', '?'} & {argument.lstrip('-') for argument in argv}
         sys.exit(0 if asked else error.code)
-    except (flags.Error, TypeError, ValueError) as error:
-        raise InputError(unknown_field(argv) or mistake(file, error)) from error
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(no_config(argv, error) or unknown_field(argv) or mistake(file, error)) from error
     except (NameError, SyntaxError, ImportError) as error:
         raise InputError(mistake(file, error)) from error
     if config is None:
@@ -151,19 +149,14 @@ def meet():
 
 def spoken_for():
     """Whether process 0 prints what ends this one, too, as under parallel=data all end alike."""
-    if flags.FLAGS.is_parsed():
-        own = PROCESS.value
-        with contextlib.suppress(OSError):  # the file of the config can't be read, which all find out alike
-            if CONFIG.value and CONFIG.value.parallel == 'trials':
-                return False
-        if not MULTIHOST.value:
+    parsed = flags.FLAGS.is_parsed()
+    with contextlib.suppress(OSError):  # the file of the config can't be read, which all find out alike
+        if parsed and CONFIG.value and CONFIG.value.parallel == 'trials':
             return False
-    else:
-        own = None
-        if not any(argument.startswith('--multihost') for argument in sys.argv):
-            return False
+    several = MULTIHOST.value if parsed else any(argument.startswith('--multihost') for argument in sys.argv)
+    own = PROCESS.value if parsed else None
     said = os.environ.get('IKD_PROCESS') or os.environ.get('SLURM_PROCID') or 0
-    return str(said if own is None else own) != '0'
+    return several and str(said if own is None else own) != '0'
 
 
 def main(argv):

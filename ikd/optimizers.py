@@ -3,16 +3,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-LOGITS = ('attention', 'routing')  # parameters of KDExplainer's VAM and trees, which decay would make uniform
+UNDECAYED = ('attention', 'routing')  # parameters of KDExplainer's VAM and trees, which decay would make uniform
 
 
-def decayed(path, leaf):
-    """Whether weight decay acts on a parameter: on all but those called as LOGITS are."""
-    return path[-1].key not in LOGITS
+def decays(path, leaf):
+    """Whether weight decay acts on a parameter: on all but those called as UNDECAYED are."""
+    return path[-1].key not in UNDECAYED
 
 
 def sgd(settings, steps, epochs, factor=0.1, offset=0, **changes):
-    """SGD with momentum and coupled weight decay on every parameter but LOGITS.
+    """SGD with momentum and coupled weight decay on every parameter but UNDECAYED.
 
     The learning rate is multiplied by `factor` at each milestone, a share of `epochs` of `steps` steps
     (2009.09140, section 5), the first `offset` epochs left out. settings: `config.optimizer`, of which `changes`
@@ -26,7 +26,7 @@ def sgd(settings, steps, epochs, factor=0.1, offset=0, **changes):
     whole = optax.piecewise_constant_schedule(settings['learning_rate'], boundaries)
     schedule = (lambda step: whole(step + offset * steps)) if offset else whole
     decay = optax.add_decayed_weights(settings['weight_decay'],
-                                      lambda params: jax.tree.map_with_path(decayed, params))
+                                      lambda params: jax.tree.map_with_path(decays, params))
     return optax.chain(decay, optax.sgd(schedule, settings['momentum'] or None)), schedule
 
 

@@ -124,22 +124,24 @@ def ending_together():
         alike = isinstance(error, InputError | Diverged | Stopped) and not isinstance(error, Unreadable)
         if jax.process_count() == 1 or alike:
             raise
-        if isinstance(error, Unreadable):
-            print(f'ikd: {error}', file=sys.stderr, flush=True)
-            os._exit(2)
-        if isinstance(error, Unwritable):
-            print(f'ikd: {error}; the last checkpoint is whole: make room, then start all again', file=sys.stderr,
-                  flush=True)
-        elif isinstance(error, OutOfMemory):
-            print(f'ikd: process {jax.process_index()}: {error}', file=sys.stderr, flush=True)
-            os._exit(3)  # as one process does: it would happen again
-        elif isinstance(error, jax.errors.JaxRuntimeError):
-            cause = ' '.join(f'{error}'.split())[:200]
-            print(f'ikd: process {jax.process_index()} cannot go on, most likely as another has ended ({cause}); '
-                  'start all again, and the run goes on from its last checkpoint', file=sys.stderr, flush=True)
-        else:
-            traceback.print_exc()
-        os._exit(1)  # without the ways out that wait for the other processes
+        text, code = last_words(error)
+        print(text, file=sys.stderr, flush=True)
+        os._exit(code)  # without the ways out that wait for the other processes
+
+
+def last_words(error):
+    """(text, exit code) of a process that one error ends by itself."""
+    if isinstance(error, Unreadable):
+        return f'ikd: {error}', 2
+    if isinstance(error, OutOfMemory):  # as one process does: it would happen again
+        return f'ikd: process {jax.process_index()}: {error}', 3
+    if isinstance(error, Unwritable):
+        return f'ikd: {error}; the last checkpoint is whole: make room, then start all again', 1
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        cause = ' '.join(f'{error}'.split())[:200]
+        return (f'ikd: process {jax.process_index()} cannot go on, most likely as another has ended ({cause}); '
+                'start all again, and the run goes on from its last checkpoint'), 1
+    return ''.join(traceback.format_exception(error)).rstrip(), 1
 
 
 def first():

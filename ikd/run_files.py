@@ -24,9 +24,9 @@ def read_summary(workdir):
     summary = read_json(path)
     if summary is None:
         return None
-    wrong = [f'no trials with {", ".join(sorted(TRIAL))}'] * (
-        not summary.get('trials') or not has_form(summary['trials'], [TRIAL]))
-    wrong += [f'its {name}' for name, form in SUMMARY.items() if not has_form(summary.get(name), form)]
+    wrong = [f'its {name}' for name, form in SUMMARY.items() if not has_form(summary.get(name), form)]
+    if not summary.get('trials') or not has_form(summary['trials'], [TRIAL]):
+        wrong.insert(0, f'no trials with {", ".join(sorted(TRIAL))}')
     if wrong:
         raise RunError(f'{path} is damaged ({wrong[0]}); remove it, and the command of the run writes it again')
     return summary

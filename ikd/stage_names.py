@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 
-from ikd.config import NOT_IDENTITY, default, flatten, identity
+from ikd.config import IMAGES, NOT_IDENTITY, default, flatten, identity
 from ikd.data import READERS
 from ikd.data.inputs import AUGMENTATIONS
 from ikd.errors import InputError
@@ -17,8 +17,7 @@ from ikd.stages import fresh
 from ikd.validation import resolve
 
 # Of a config, what a stage's result depends on besides the stage itself.
-SETTING = ('batch_size', 'precision', 'method.bn', 'data.name', 'data.size', 'data.augment', 'data.holdout',
-           'data.limit', 'data.train_images', 'data.train_skip', 'data.fingerprint')
+SETTING = ('batch_size', 'precision', 'method.bn', 'data.size', 'data.augment', *IMAGES)
 # Of a config, what its explanations are drawn and measured with, also where nothing is learnt from them.
 SHOWN = 'method.explainer', 'method.tap', 'method.relu', 'method.similarity'
 

@@ -166,7 +166,10 @@ def explainers_for(trained):
 
 
 def at_precision(trained, f):
-    """f with its matrix products at the precision of the network's run, whoever calls it and whenever."""
+    """f with its matrix products at the precision of the network's run, whoever calls it and whenever.
+
+    That is said as f is traced: a derivative has it where it is taken within f, not of what comes out here.
+    """
     def precise(*args, **more):
         with jax.default_matmul_precision(MATMUL[trained.config.precision]):
             return f(*args, **more)

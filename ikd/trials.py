@@ -11,7 +11,7 @@ import jax
 
 from ikd import checkpoint, parallel, processes, stage_names, store, training
 from ikd.data import noted_checksum
-from ikd.epochs import check_finite, is_due, rest_of, tell_epoch, with_rest
+from ikd.epochs import check_finite, is_due, rest_of, tell_epoch, with_rests
 from ikd.errors import Stopped, Unwritable
 from ikd.journal import Journal, read_records
 from ikd.networks import final_model, prepare_stages
@@ -36,8 +36,12 @@ class Job(NamedTuple):
 
     @property
     def epochs(self):
-        """Those of all stages."""
-        return sum(prepared.stage.epochs for prepared in self.stages)
+        """How many epochs all stages have together."""
+        return self.before(len(self.stages))
+
+    def before(self, index):
+        """How many epochs come before a stage."""
+        return sum(prepared.stage.epochs for prepared in self.stages[:index])
 
     @property
     def image_shape(self):
@@ -75,30 +79,27 @@ def train_group(job, seeds, progress, stop=lambda: False):
 
     Stopped if stop(); Busy if another process trains one of them.
     """
-    before = 0
     with ExitStack() as stack:
         alone = functools.partial(checkpoint.trained_here, job.workdir)
         processes.from_first(lambda: [stack.enter_context(alone(seed)) for seed in seeds])
         journals = [stack.enter_context(Journal(job.workdir, seed)) for seed in seeds if processes.first()]
         group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop)
-        for index, prepared in enumerate(job.stages):
-            for result, state in zip(group.results, obtain_stage(group, index, before)):
+        for index in range(len(job.stages)):
+            for result, state in zip(group.results, obtain_stage(group, index)):
                 result.append(state)
-            before += prepared.stage.epochs
     return [result[-1] for result in group.results]
 
 
-def obtain_stage(group, index, before):
+def obtain_stage(group, index):
     """The host State of each seed at the end of a stage: given, from the store, or else trained.
 
-    `before` epochs came before the stage. All stages but the last, which is what the run is for, are kept in the
-    store.
+    All stages but the last, which is what the run is for, are kept in the store.
     """
     job, stage = group.job, group.job.stages[index].stage
     if stage.given:
-        return adopt_stage(group, index, before)
+        return adopt_stage(group, index)
     if index == len(job.stages) - 1:
-        return train_stage(group, index, before)
+        return train_stage(group, index)
     directory = job.config.store or job.workdir.parent / 'store'
     name = stage_names.stage_name(job.config, [prepared.stage for prepared in job.stages], index)
     shapes = training.state_shapes(job.stages[index], job.image_shape)
@@ -109,21 +110,21 @@ def obtain_stage(group, index, before):
         return found if all(found) else None
 
     if found := processes.shared(stored, [shapes] * len(group.seeds)):
-        return take_stage(group, index, before, found)
-    states = train_stage(group, index, before)
+        return take_stage(group, index, found)
+    states = train_stage(group, index)
     if not processes.first():
         return states
     try:
         for seed, state in zip(group.seeds, states):
-            store.keep(directory, name, seed, state, stage_records(job, seed, before, stage.epochs), checksum)
+            store.keep(directory, name, seed, state, stage_records(job, seed, index), checksum)
     except Unwritable as error:  # the run has what it needs
         print(f'ikd: {error}; {name} is not shared with other runs', file=sys.stderr)
     return states
 
 
-def adopt_stage(group, index, before):
+def adopt_stage(group, index):
     """The networks that the run named by `Stage.given` ended with; the journal says how good they are."""
-    stage = group.job.stages[index].stage
+    stage, before = group.job.stages[index].stage, group.job.before(index)
     shapes = training.state_shapes(group.job.stages[index], group.job.image_shape)
     adopted = processes.shared(lambda: [adopt(group.job, group.job.stages[index], seed) for seed in group.seeds],
                                [store.taken(shapes)] * len(group.seeds))
@@ -140,25 +141,27 @@ def adopt(job, prepared, seed):
     return store.adopt(prepared.stage.given, seed, training.state_shapes(prepared, job.image_shape), *before[:1])
 
 
-def take_stage(group, index, before, found):
+def take_stage(group, index, found):
     """The States of `found`, [(State, records), ...] of each seed from the store, whose records are told again."""
     stage, program = group.job.stages[index].stage, group.job.stages[index].program
+    before = group.job.before(index)
     group.progress.skip(stage.epochs * program.steps)
     for seed, journal, (_, records) in zip(group.seeds, group.journals, found):
-        if len(stage_records(group.job, seed, before, stage.epochs)) < stage.epochs:
+        if len(stage_records(group.job, seed, index)) < stage.epochs:
             journal.rewind(before, before + stage.epochs)
             for record in records:
                 journal.write({**record, 'epoch': before + record['epoch'], 'stored': True})
     return [state for state, _ in found]
 
 
-def stage_records(job, seed, before, epochs):
+def stage_records(job, seed, index):
     """The records of one stage, with epochs counted from its own beginning."""
+    before, after = job.before(index), job.before(index + 1)
     return [{**record, 'epoch': record['epoch'] - before} for record in read_records(job.workdir, seed)
-            if before < record['epoch'] <= before + epochs]
+            if before < record['epoch'] <= after]
 
 
-def resume(group, index, before, begun, saved):
+def resume(group, index, begun, saved):
     """Where a stage goes on, from the States `begun` or its newest checkpoints: (host States, rests, done, first).
 
     rests: of each seed what is kept of a cut epoch (`rest_of`), or None. done: how many epochs are finished; first:
@@ -166,7 +169,7 @@ def resume(group, index, before, begun, saved):
     journals.
     """
     job, prepared = group.job, group.job.stages[index]
-    stage, steps = prepared.stage, prepared.program.steps
+    stage, steps, before = prepared.stage, prepared.program.steps, job.before(index)
     interval = job.config.checkpoint_every * steps
     found = processes.shared(lambda: checkpoint.newest(saved, begun, interval), begun)
     states, rests = zip(*found or [(state, None) for state in begun])
@@ -179,17 +182,17 @@ def resume(group, index, before, begun, saved):
     return states, rests, done, first
 
 
-def train_stage(group, index, before):
+def train_stage(group, index):
     """Train a stage, from its newest checkpoint if there is one: the host State of each seed."""
     job, prepared = group.job, group.job.stages[index]
-    stage, program, layout = prepared.stage, prepared.program, group.job.layout
+    stage, program, layout, before = prepared.stage, prepared.program, group.job.layout, job.before(index)
     new = [training.new_state(seed, prepared, job.image_shape) for seed in group.seeds]
     begun = [stage.start(example, earlier) for example, earlier in zip(new, group.results)]
     with ExitStack() as stack:
         saved = processes.agree(lambda: [stack.enter_context(checkpoint.manager(job.workdir, seed, index, stage.name))
                                          for seed in group.seeds])
         place = int(begun[0].step)  # where on its schedule the stage begins
-        states, rests, done, first = resume(group, index, before, begun, saved)
+        states, rests, done, first = resume(group, index, begun, saved)
         state = parallel.join(layout, states)
         knowledge = {} if stage.teacher is None else parallel.join(
             layout, [variables_of(earlier[stage.teacher]) for earlier in group.results])
@@ -198,8 +201,7 @@ def train_stage(group, index, before):
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,
                                                 group.progress.tick, group.stop, first)
             seconds = (time.perf_counter() - started) / len(group.seeds)  # a seed's share
-            whole = [with_rest(rest, report, seconds) for rest, report in zip(rests, reports)]
-            reports, seconds = [report for report, _ in whole], whole[0][1]
+            reports, seconds = with_rests(rests, reports, seconds)
             first, rests = 0, [None] * len(group.seeds)
             if (steps := len(reports[0]['loss'])) < program.steps:
                 check_finite(group.seeds, prepared, epoch, before, reports, [{}] * len(reports))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ikd import epochs, parallel
 from ikd.config import default
-from ikd.epochs import check_finite, epoch_record, is_due, is_final_network, rest_of, with_rest
+from ikd.epochs import check_finite, epoch_record, is_due, is_final_network, rest_of, with_rests
 from ikd.errors import Diverged
 from ikd.journal import Journal, read_records
 from ikd.recipes import recipe
@@ -25,14 +25,16 @@ def test_the_parts_of_an_epoch_are_the_whole(dtype, cuts):
     """To the last bit and in the same type, through JSON, so that means over it are the same, too."""
     draw = np.random.default_rng(0)
     whole = {name: (1000 * draw.normal(size=7)).astype(dtype) for name in ('loss', 'accuracy')}
-    rest, report, seconds = None, None, 0
+    other = {name: values[::-1] for name, values in whole.items()}  # another seed's
+    rests, reports, seconds = [None, None], None, 0
     for first, last in zip(cuts, cuts[1:]):
-        part = {name: values[first:last] for name, values in whole.items()}
-        report, seconds = with_rest(rest, part, 0.5)
-        rest = json.loads(json.dumps(rest_of(report, seconds)))
+        parts = [{name: values[first:last] for name, values in one.items()} for one in (whole, other)]
+        reports, seconds = with_rests(rests, parts, 0.5)
+        rests = [json.loads(json.dumps(rest_of(report, seconds))) for report in reports]
     assert seconds == 0.5 * (len(cuts) - 1)
-    for name, values in whole.items():
-        assert report[name].dtype == values.dtype and report[name].tobytes() == values.tobytes()
+    for expected, report in zip((whole, other), reports):
+        for name, values in expected.items():
+            assert report[name].dtype == values.dtype and report[name].tobytes() == values.tobytes()
 
 
 def test_a_mean_over_many_steps_of_bfloat16():

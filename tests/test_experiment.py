@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, data, experiment, models, run_data, training, trials
+from ikd import checkpoint, data, experiment, models, run_checks, run_data, training, trials
 from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, explain
 from ikd.journal import Journal, read_records
@@ -241,18 +241,18 @@ def test_all_images_fit_into_a_batch_and_no_more():
     for size, fits in (128, True), (129, False):
         config = resolve(make_config(batch_size=size))
         with nullcontext() if fits else pytest.raises(InputError, match='batch_size 129 is larger than the 128'):
-            experiment.check_fits(config, run_data.load_data(config))
+            run_checks.check_fits(config, run_data.load_data(config))
 
 
 @pytest.mark.parametrize('what', ['a record', 'a checkpoint'])
 def test_either_says_that_a_run_has_begun(workdir, what):
     """A run that was killed after one of them, and lost its config.json, is no empty folder."""
-    assert not experiment.has_begun(workdir)
+    assert not run_checks.has_begun(workdir)
     if what == 'a record':
         with Journal(workdir, 0) as journal:
             journal.write({'seed': 0, 'stage': 'ce', 'epoch': 1})
     else:
         (workdir / 'checkpoints' / 'seed0' / '0-ce' / '4').mkdir(parents=True)
-    assert experiment.has_begun(workdir)
+    assert run_checks.has_begun(workdir)
     with pytest.raises(InputError, match='holds a run, but not its config.json'):
-        experiment.check_identity(resolve(make_config()), workdir)
+        run_checks.check_identity(resolve(make_config()), workdir)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, experiment, feed, parallel, run_data, training, trials
+from ikd import checkpoint, experiment, feed, parallel, run_checks, run_data, training, trials
 from ikd.config import default
 from ikd.data import folder, limits, load, stream
 from ikd.data.inputs import epoch_order
@@ -219,5 +219,5 @@ def test_a_teacher_is_traced_with_streamed_images(tmp_path, monkeypatch):
     config = resolve(make_config(**{'method.name': 'kd', 'teacher.model': 'cnn2'}))
     dataset = run_data.load_data(config)
     layout = parallel.Layout(tuple(DEVICES[:1]), 'data')
-    experiment.check_teachers(trials.make_job(config, tmp_path, dataset, layout), [0])
+    run_checks.check_teachers(trials.make_job(config, tmp_path, dataset, layout), [0])
     assert traces == [(32, 8, 8, 1)]

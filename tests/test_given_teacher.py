@@ -7,11 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from ikd import checkpoint, experiment, run_data, store
+from ikd import checkpoint, experiment, parallel, run_data, store
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json, write_json
 from ikd.journal import read_records
+from ikd.networks import prepare_stages
 from ikd.recipes import taught
+from ikd.training import state_shapes
 from tests.test_store import DEVICES, make_config
 
 pytestmark = pytest.mark.usefixtures('without_pictures')
@@ -63,9 +65,8 @@ def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
     summary = json.loads((alone / 'summary.json').read_text())
     (alone / 'summary.json').write_text(json.dumps({**summary, 'trials': summary['trials'][1:]}))
     config = make_config('kd', seed=7, **{'teacher.checkpoint': str(alone)})
-    layout = experiment.parallel.Layout(tuple(DEVICES[:1]), 'data')
-    prepared = experiment.prepare_stages(config, run_data.load_data(config), layout)[0]
-    shapes = experiment.state_shapes(prepared, (16, 16, 1))
+    prepared = prepare_stages(config, run_data.load_data(config), parallel.Layout(tuple(DEVICES[:1]), 'data'))[0]
+    shapes = state_shapes(prepared, (16, 16, 1))
     state, told = store.adopt(alone, 7, shapes)
     tested = {name: value for name, value in summary['trials'][1].items() if name.startswith('test_')}
     assert told == {'trial': 1, 'weights': told['weights'], **tested} and len(told['weights']) == 12

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from ikd import data, experiment, run_data
+from ikd import data, experiment, run_checks, run_data
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
 from ikd.journal import read_records
@@ -105,9 +105,9 @@ def test_a_run_from_before_a_field_goes_on(undisturbed, workdir):
     del there['features']['power'], there['precision']
     workdir.mkdir()
     (workdir / 'config.json').write_text(json.dumps(there))
-    experiment.check_identity(resolve(make_config()), workdir)
+    run_checks.check_identity(resolve(make_config()), workdir)
     with pytest.raises(InputError, match='precision .float32 there, bfloat16 now.'):
-        experiment.check_identity(resolve(make_config(precision='bfloat16')), workdir)
+        run_checks.check_identity(resolve(make_config(precision='bfloat16')), workdir)
 
 
 @pytest.mark.parametrize('field, value', [('data.dir', '.'), ('class_chunk', 2), ('profile', True), ('trials', 1),

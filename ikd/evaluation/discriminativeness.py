@@ -8,21 +8,11 @@ other class.
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.stats import rankdata
 
 from ikd.evaluation.intervals import bootstrap_interval
 from ikd.explainers.similarity import true_map, unit
 from ikd.trained import compiled, explain_function, fitting, image_batches
-
-
-def average_ranks(values):
-    """Ranks from 1 along the last axis, ties get the mean of theirs: float32 [..., d]."""
-    def one(row):
-        ordered = jnp.sort(row)
-        below, up_to = (jnp.searchsorted(ordered, row, side) for side in ('left', 'right'))
-        return (below + up_to + 1) / 2
-
-    rows = values.reshape(-1, values.shape[-1])
-    return jax.vmap(one)(rows).reshape(values.shape)
 
 
 def spearman(first, second):
@@ -32,8 +22,8 @@ def spearman(first, second):
     """
     def vectors(maps):
         flat = maps.reshape(*maps.shape[:2], -1)
-        ranked = ~jnp.isnan(flat).any(-1, keepdims=True)
-        return unit(jnp.where(ranked, average_ranks(flat) - (flat.shape[-1] + 1) / 2, 0))
+        ranks = rankdata(flat, axis=-1) - (flat.shape[-1] + 1) / 2  # NaN in the whole of a map with a NaN
+        return unit(jnp.where(jnp.isnan(ranks), 0, ranks))
 
     u, v = vectors(first), vectors(second)
     return jnp.where(u.any(-1) & v.any(-1), jnp.clip((u * v).sum(-1), -1, 1), jnp.nan)

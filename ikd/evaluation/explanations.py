@@ -34,7 +34,6 @@ MEASURES = {'discriminativeness': 'high', 'deletion': 'low', 'insertion': 'high'
             'max_sensitivity': 'low', 'sparseness': 'neither', 'sanity': 'near 0', 'likeness': 'neither',
             'completeness': 'low'}
 COMPLETE = ('integrated_gradients',)  # whose maps should sum to what the logit gains over the network's zero
-RANKED = ('discriminativeness', 'sanity', 'likeness')  # of all images at once, not batch by batch
 RADIUS, NEIGHBOURS = 5, 10  # of max-sensitivity: pixels of 255, images
 
 
@@ -48,10 +47,10 @@ def measures_of(explainer, measures):
     return [measure for measure in measures if measure != 'completeness' or explainer in COMPLETE]
 
 
-def ticks(trained, measures, most=100, size=50):
+def ticks(trained, measures, most=100):
     """How often a judge of `examiner` calls tick()."""
     ranked = sum(measure in RANKED for measure in measures)
-    batches = -(-min(most, len(trained.dataset.test_labels)) // at_a_time(trained, size))
+    batches = -(-min(most, len(trained.dataset.test_labels)) // at_a_time(trained))
     return ranked + batches * (len(measures) > ranked)
 
 
@@ -71,15 +70,14 @@ def examiner(trained, measures, most=100, size=50, confused=None):
     """
     batched = [measure for measure in measures if measure not in RANKED]
     take = values_of(trained, batched, most, size) if batched else lambda name, tick: {}
-    whole = {'discriminativeness': told_apart, 'sanity': after_randomisation,
-             'likeness': partial(likeness, confused=confused)}
+    ranked = {**RANKED, 'likeness': partial(likeness, confused=confused)}
 
     def judge(name, tick=lambda: None):
         values, shares = take(name, tick), fractions()
         curves = {measure: values[measure].mean(0) for measure in ('deletion', 'insertion') if measure in values}
         found = {measure: estimate(area(value, shares) if measure in curves else over_classes(value))
                  for measure, value in values.items()}
-        for measure, way in whole.items():
+        for measure, way in ranked.items():
             if measure in measures:
                 found[measure] = way(trained, name, most)
                 tick()
@@ -159,15 +157,17 @@ def values_of(trained, measures, most, size):
         images, maps = batch.images, explain(variables, batch.images)
         own = of_class(pixel_values(maps, shape), batch.classes)
         told = pixel_values(contributions(name, maps, images), shape)
-        found = summaries(maps, told, batch.gained, batch.lost)
-        if 'deletion' in measures:
-            found['deletion'] = curve(variables, images, jnp.zeros_like(images), own, batch.classes)
-        if 'insertion' in measures:
-            found['insertion'] = curve(variables, batch.blurred, images, own, batch.classes)
-        if 'max_sensitivity' in measures:
+
+        def sensitivity():
             changes = [np.asarray(change(maps, explain(variables, neighbours(one, batch.pixels))))
                        for one in jax.random.split(key, NEIGHBOURS)]
-            found['max_sensitivity'] = np.max(changes, 0)  # XLA:CPU's leaves NaN out where there are many
+            return np.max(changes, 0)  # XLA:CPU's leaves NaN out where there are many
+
+        ways = {'deletion': lambda: curve(variables, images, jnp.zeros_like(images), own, batch.classes),
+                'insertion': lambda: curve(variables, batch.blurred, images, own, batch.classes),
+                'max_sensitivity': sensitivity}
+        found = summaries(maps, told, batch.gained, batch.lost)
+        found |= {measure: way() for measure, way in ways.items() if measure in measures}
         return {measure: np.asarray(value)[batch.real] for measure, value in found.items()}
 
     def take(name, tick):
@@ -197,6 +197,10 @@ def after_randomisation(trained, name, most):
     readings = [last[reading] for reading in ('signed', 'absolute', 'as_is') if reading in last]
     found = max(readings, key=lambda one: -1 if one['rho'] is None else abs(one['rho']))
     return {'value': found['rho'], 'low': found['low'], 'high': found['high']}
+
+
+RANKED = {  # measure -> way(trained, explainer, most): of all images at once, not batch by batch
+    'discriminativeness': told_apart, 'sanity': after_randomisation, 'likeness': likeness}
 
 
 def over_classes(values):

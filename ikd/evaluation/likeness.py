@@ -26,30 +26,30 @@ def likeness(trained, explainer=None, most=1000, confused=None):
     rho is not defined counts as 0. Few images of a class make both means uncertain and rho smaller, so compare like
     numbers of images. All three are None where rho is not defined, as with two classes, low and high with fewer than
     two images a class on average (a class of one does not scatter, which makes the interval narrower). What is no
-    number is left out. InputError as of `same_data`.
+    number is left out. InputError as of `check_same_data`.
     """
-    cosines, probabilities, labels = read(trained, explainer, most, confused)
-    value = rho(cosines, probabilities, labels)
+    cosines, probabilities, labels = cosines_and_probabilities(trained, explainer, most, confused)
+    value = rank_agreement(cosines, probabilities, labels)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if value is None or len(labels) < 2 * len(members):
         return {'value': value, 'low': None, 'high': None}
     rng, draws = np.random.default_rng(0), []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([rng.choice(of_class, len(of_class)) for of_class in members])
-        draws.append(rho(cosines[drawn], probabilities[drawn], labels[drawn]) or 0.0)
+        draws.append(rank_agreement(cosines[drawn], probabilities[drawn], labels[drawn]) or 0.0)
     half = 1.96 * float(np.std(draws))
     return {'value': value, 'low': max(-1.0, value - half), 'high': min(1.0, value + half)}
 
 
-def read(trained, explainer=None, most=1000, confused=None):
-    """What `rho` takes, of each image: cosines to the true class's map [n, k], probabilities [n, k], labels [n].
+def cosines_and_probabilities(trained, explainer=None, most=1000, confused=None):
+    """What `rank_agreement` takes: of each image cosines to the true class's map, probabilities, [n, k], labels [n].
 
     Arguments and errors as of `likeness`.
     """
     if confused is None:
         confused = trained
     else:
-        same_data(trained, confused)
+        check_same_data(trained, confused)
     explain, images = explain_function(trained, explainer), select(trained.dataset.test_images, slice(most))
 
     def of_batch(variables, other_variables, pixels, labels):
@@ -64,7 +64,7 @@ def read(trained, explainer=None, most=1000, confused=None):
     return *(np.concatenate(part) for part in zip(*parts)), labels
 
 
-def same_data(trained, confused):
+def check_same_data(trained, confused):
     """InputError if two Trained have other classes, or test images of other shapes or labels."""
     one, other = trained.dataset, confused.dataset
     if (one.class_names, one.test_images.shape) != (other.class_names, other.test_images.shape) or not np.array_equal(
@@ -73,7 +73,7 @@ def same_data(trained, confused):
                          'with the same data.holdout and data.limit')
 
 
-def rho(cosines, probabilities, labels):
+def rank_agreement(cosines, probabilities, labels):
     """Spearman's rho of the means over each class's images, [n, k] and [n, k], its own column left out; or None.
 
     Values that are no numbers are left out. None of fewer than three pairs of classes (of two, it is 1 or -1), and

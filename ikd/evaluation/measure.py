@@ -3,7 +3,7 @@ import numpy as np
 
 from ikd.evaluation.class_cosines import class_cosines
 from ikd.evaluation.discriminativeness import discriminativeness
-from ikd.evaluation.likeness import read, rho
+from ikd.evaluation.likeness import cosines_and_probabilities, rank_agreement
 from ikd.explainers.catalogue import NAMES
 from ikd.trained import explainers_for, load
 
@@ -25,7 +25,7 @@ def measure(workdir, seed):
 
 def own_likeness(workdir, seed):
     """The `likeness` of the run's explainer to the network's own confusions, over the whole test set: a dict."""
-    return {'likeness': rounded(rho(*read(load(workdir, seed), most=None)))}
+    return {'likeness': rounded(rank_agreement(*cosines_and_probabilities(load(workdir, seed), most=None)))}
 
 
 def rounded(values):

@@ -1,5 +1,5 @@
 """How good a network's predictions are: on the test set, attacked, corrupted."""
-import functools
+from functools import partial
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from ikd.evaluation.adversarial import fgsm, pgd_step
 from ikd.evaluation.calibration import confusion, reliability
 from ikd.evaluation.corruptions import KINDS, SEVERITIES, corrupt
 from ikd.evaluation.sensitivity import nearby
-from ikd.trained import at_precision, fitting, rows_in_batches
+from ikd.trained import at_precision, compiled, fitting, rows_in_batches
 
 MOST = 250  # images at a time
 
@@ -56,10 +56,9 @@ def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
     epsilon.
     """
     function, images, y = of_pixels(trained), trained.dataset.test_images[:most], trained.dataset.test_labels[:most]
-    apply = jax.jit(function)
-    fast = jax.jit(lambda variables, *others: fgsm(functools.partial(function, variables), *others))
-    step = jax.jit(lambda variables, *others: pgd_step(functools.partial(function, variables), *others))
-    start = jax.jit(nearby)
+    apply, start = jax.jit(function), jax.jit(nearby)
+    fast = compiled(trained, lambda variables, *others: fgsm(partial(function, variables), *others))
+    step = compiled(trained, lambda variables, *others: pgd_step(partial(function, variables), *others))
     batches = [(images[rows].astype(np.float32), y[rows], real)
                for rows, real in rows_in_batches(len(y), fitting(trained, MOST))]
     found = []
@@ -78,7 +77,7 @@ def attacked(trained, epsilons, most=500, steps=20, seed=0, tick=lambda: None):
     return found
 
 
-def corrupted(trained, apply, most=500, seed=0, tick=lambda: None):
+def corrupted(trained, apply, most=500, tick=lambda: None):
     """Accuracy (percent) on the first `most` test images, corrupted: kind -> five, for severities 1 to 5.
 
     tick() is called for each kind.
@@ -86,7 +85,7 @@ def corrupted(trained, apply, most=500, seed=0, tick=lambda: None):
     images, labels = trained.dataset.test_images[:most], trained.dataset.test_labels[:most]
     found = {}
     for kind in KINDS:
-        logits = [predict(trained, apply, corrupt(images, kind, severity, seed)) for severity in SEVERITIES]
+        logits = [predict(trained, apply, corrupt(images, kind, severity)) for severity in SEVERITIES]
         found[kind] = [100 * float((one.argmax(-1) == labels).mean()) for one in logits]
         tick()
     return found

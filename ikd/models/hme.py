@@ -31,9 +31,9 @@ def mixing_weights(routing, tau=1.0, hard=False):
 class Branch(nn.Module):
     """Routing between two levels: the input of child i is sum_j alpha[i, j] F_j.
 
-    maps: the parents' features, a list of arrays [b, ...] or one array [b, parents, ...] -> [b, children, ...] of
-    the same dtype. The parameter `routing` float32 [children, parents] becomes alpha by `mixing_weights` at
-    tau * temperature. Where the collection `attention` is mutable, alpha is written there.
+    maps: the parents' features [b, parents, ...] -> [b, children, ...] of the same dtype. The parameter `routing`
+    float32 [children, parents] becomes alpha by `mixing_weights` at tau * temperature. Where the collection
+    `attention` is mutable, alpha is written there.
     """
     children: int
     tau: float = 1.0
@@ -42,8 +42,6 @@ class Branch(nn.Module):
 
     @nn.compact
     def __call__(self, maps, temperature=1.0):
-        if isinstance(maps, list | tuple):
-            maps = jnp.stack(maps, axis=1)
         routing = self.param('routing', self.routing_init, (self.children, maps.shape[1]), jnp.float32)
         alpha = mixing_weights(routing, self.tau * temperature, self.hard)
         if self.is_mutable_collection('attention') and not self.is_initializing():

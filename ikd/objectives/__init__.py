@@ -1,4 +1,5 @@
-"""Objectives: pure functions of a `Batch` that give a loss per example [b] and its named parts (each [b])."""
+"""Objectives: pure functions of a `Batch` that give a loss per example [b] and its named parts, of which steps report
+the means ([b]; [2, b] of two networks; scalars of what is not an example's, such as the entropy of attention)."""
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

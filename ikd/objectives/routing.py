@@ -44,7 +44,7 @@ def routed(batch, objective, anneal=False):
 
 
 def binary(batch, alpha=1.0):
-    """k binary tasks, whether an image is of class j: mean over j of CE(sigmoid(a_j), t_j): [b].
+    """k binary tasks, whether an image is of class j: mean over j of CE(sigmoid(a_j), t_j). Loss [b] and its parts.
 
     t = alpha for the true class and (1 - alpha) / (k - 1) for each other, as label smoothing has them; 1: the
     labels. a_j: the logit of task j, the difference of its two numbers.

@@ -45,7 +45,7 @@ def of_ikd(method, limit):
 
 
 def named(own_file):
-    """The same of a file of the user's own, with or without a colon and an argument; nothing for None."""
+    """What `of_ikd` gives, of a file of the user's own, with or without a colon and an argument; nothing for None."""
     if own_file:
         path, colon, argument = own_file.partition(':')
         get_config = module_of(path).get_config

@@ -1,11 +1,11 @@
 """Finished runs side by side: means over seeds, and differences between runs on the same seeds."""
 import os
 
+from ikd.config import IMAGES
 from ikd.tables.markdown import lines_of, unscattered
 from ikd.tables.statistics import mean_and_std, on_common_seeds, paired_difference
 from ikd.words import number
 
-DATA = ('data.name', 'data.fingerprint', 'data.holdout', 'data.limit', 'data.train_images', 'data.train_skip')
 MEASURES = {'test_accuracy': 2, 'test_nll': 3, 'test_ece': 3}  # decimals
 
 
@@ -42,7 +42,7 @@ def same_data(one, other):
     By what their fields say of it, and by the checksums of images of one size, where both noted one.
     """
     (summary, fields), (base, its_fields) = one, other
-    if any(fields.get(field) != its_fields.get(field) for field in DATA):
+    if any(fields.get(field) != its_fields.get(field) for field in IMAGES):
         return False
     sums = [(told or {}).get('data_checksum') for told in (summary, base)]
     return fields.get('data.size') != its_fields.get('data.size') or None in sums or sums[0] == sums[1]

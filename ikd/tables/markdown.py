@@ -1,9 +1,19 @@
 """A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
+import pathlib
+
+from ikd.files import replace_text, write_json
 from ikd.tables.statistics import mean_and_std
 from ikd.words import number, p_value, plural, spans
 
 ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the 95 % "
          'interval of the difference on the same seeds is that of a pair by itself.')
+
+
+def save(results, name, text, numbers=None):
+    """Write <name>.md and, if there are numbers, a dict, <name>.json into the folder `results`."""
+    replace_text(pathlib.Path(results) / f'{name}.md', text)
+    if numbers is not None:
+        write_json(pathlib.Path(results) / f'{name}.json', numbers)
 
 
 def lines_of(head, rows):
@@ -26,11 +36,11 @@ def markdown(title, result, notes, facts, error=False):
     for name, comparisons in result['measured'].items():
         if comparisons:
             parts += [[f'## Differences of the {name}'], [explain(comparisons, f'The {name}')],
-                      compared({'rows': result['rows'], 'comparisons': comparisons}, columns, decimals=3)]
+                      compared(result['rows'], comparisons, columns, decimals=3)]
     if result['comparisons']:
         parts += [['## Differences on the same seeds'],
                   [explain(result['comparisons'], f"Points, {'below' if error else 'above'} 0 is better")],
-                  compared(result, columns)]
+                  compared(result['rows'], result['comparisons'], columns)]
     if result['orderings']:
         parts += [["## The paper's order"], [ORDER],
                   [verdict(found, columns, error) for found in result['orderings']]]
@@ -88,12 +98,12 @@ def explain(comparisons, what):
             'that so many trials with this scatter detect with 80 % power (two-sided, 5 %, uncorrected).')
 
 
-def compared(result, columns, decimals=2):
+def compared(rows, comparisons, columns, decimals=2):
     """A row for each method, a column for each reference."""
-    references = [*dict.fromkeys(comparison['reference'] for comparison in result['comparisons'])]
-    found = {(c['column'], c['row'], c['reference']): c for c in result['comparisons']}
+    references = [*dict.fromkeys(comparison['reference'] for comparison in comparisons)]
+    found = {(c['column'], c['row'], c['reference']): c for c in comparisons}
     body = []
-    for row in result['rows']:
+    for row in rows:
         own = [found.get((row['column'], row['row'], reference)) for reference in references]
         if any(own):
             body.append([*label(row, columns), *(difference(one, decimals) for one in own)])

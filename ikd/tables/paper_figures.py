@@ -11,13 +11,12 @@ import numpy as np
 from ikd.evaluation.class_cosines import EXPECTED, most_alike, pair_ranks
 from ikd.evaluation.measure import rounded
 from ikd.explainers.catalogue import NAMES, called
-from ikd.files import replace_text, write_json
 from ikd.grid import cell_name, picture_path
 from ikd.networks import describe
 from ikd.pictures.drawn import save_figure
 from ikd.pictures.explanations import draw, explanations
 from ikd.pictures.matrix import matrix_figure
-from ikd.tables.markdown import compared, explain, lines_of, text_of
+from ikd.tables.markdown import compared, explain, lines_of, save, text_of
 from ikd.tables.ordering import agreement, ordering_figure
 from ikd.tables.sources import sources
 from ikd.tables.statistics import mean_and_std
@@ -38,11 +37,8 @@ def write(results, grid, records, parts, numbers=None):
 
     records: the contents of the cells' files that are shown.
     """
-    path = pathlib.Path(results) / grid.name
     text = text_of(grid.title, parts, (*grid.notes, *sources(records)))
-    replace_text(path.with_suffix('.md'), text)
-    if numbers is not None:
-        write_json(path.with_suffix('.json'), rounded(numbers))
+    save(results, grid.name, text, rounded(numbers))
     return text
 
 
@@ -194,7 +190,8 @@ def figure3(grid, found, results):
               for column, of in networks.items() for pair, one in of['agreement'].items()]
     records = [record for cell in grid.cells for record in records_of(found, cell)]
     result = table(cells_of(grid, found), references=grid.references)
-    differences = [explain(result['comparisons'], 'Points, above 0 is better'), '', *compared(result, [*columns])]
+    differences = [explain(result['comparisons'], 'Points, above 0 is better'), '',
+                   *compared(result['rows'], result['comparisons'], [*columns])]
     return write(results, grid, records, [
         lines_of(['network', 'method', 'accuracy (%), the paper', 'ours', 'trials',
                   *(f'D, {reading}' for reading in READINGS)], lines),

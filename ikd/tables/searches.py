@@ -1,10 +1,7 @@
 """A search's results: the best setting of each method by held-out accuracy. The test set has no part in it."""
-import pathlib
-
 from ikd.errors import InputError
-from ikd.files import replace_text, write_json
 from ikd.grid import cell_name
-from ikd.tables.markdown import absent, lines_of, text_of
+from ikd.tables.markdown import absent, lines_of, save, text_of
 from ikd.tables.sources import sources
 from ikd.tables.statistics import on_common_seeds, paired_difference
 from ikd.tables.table import describe
@@ -30,10 +27,8 @@ def report(grid, found, results):
     columns = [*dict.fromkeys(row['column'] for row in rows)]
     best = [choice([row for row in rows if row['column'] == column]) for column in columns]
     text = markdown(grid, rows, columns, best, sources([r for records in found.values() for r in records.values()]))
-    path = pathlib.Path(results) / grid.name
-    replace_text(path.with_suffix('.md'), text)
-    write_json(path.with_suffix('.json'), {'name': grid.name, 'title': grid.title, 'best': best, 'rows': rows,
-                                           'notes': grid.notes})
+    save(results, grid.name, text, {'name': grid.name, 'title': grid.title, 'best': best, 'rows': rows,
+                                    'notes': grid.notes})
     return text
 
 

@@ -21,7 +21,7 @@ def mean_and_std(values):
 
 
 def standard_error(difference):
-    """That of the mean of differences [n]; None of one, or of some that are all alike.
+    """The standard error of the mean of differences [n]; None of one, or of some that are all alike.
 
     Accuracies are multiples of one image, so that a few differences may well be the same; that is no measurement of
     how they scatter, of which an interval of no width and a p of 0 would come.

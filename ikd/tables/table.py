@@ -3,9 +3,9 @@ import csv
 import io
 import pathlib
 
-from ikd.files import replace_text, write_json
+from ikd.files import replace_text
 from ikd.grid import cell_name
-from ikd.tables.markdown import markdown
+from ikd.tables.markdown import markdown, save
 from ikd.tables.sources import sources
 from ikd.tables.statistics import (
     detectable_difference,
@@ -28,11 +28,9 @@ def report(grid, found, results):
     result = table(cells_of(grid, found), grid.error, grid.references, grid.ordered, grid.trials)
     records = [record for of_cell in found.values() for record in of_cell.values()]
     text = markdown(grid.title, result, grid.notes, sources(records), grid.error)
-    path = pathlib.Path(results) / grid.name
-    replace_text(path.with_suffix('.md'), text)
-    replace_text(path.with_suffix('.csv'), csv_text(result))
-    write_json(path.with_suffix('.json'), {'name': grid.name, 'title': grid.title, 'error': grid.error, **result,
-                                           'notes': grid.notes})
+    save(results, grid.name, text, {'name': grid.name, 'title': grid.title, 'error': grid.error, **result,
+                                    'notes': grid.notes})
+    replace_text(pathlib.Path(results) / f'{grid.name}.csv', csv_text(result))
     return text
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from configs import le_folder
-from ikd import data, experiment, run_data, stage_names
+from ikd import data, experiment, run_checks, run_data, stage_names
 from ikd.data import folder, images, limits, load
 from ikd.errors import InputError
 from ikd.pictures.drawn import pixels
@@ -284,14 +284,14 @@ def test_runs_and_warm_ups_of_unlike_folders_are_kept_apart(write, tmp_path):
     assert all(a != b for a, b in zip(names(cats), names(of('dogs'))))
     run = tmp_path / 'run'
     experiment.open_workdir(cats, run, data.description(run_data.load_data(cats)))
-    experiment.check_identity(of('copy'), run)
-    rejects(lambda: experiment.check_identity(of('dogs'), run), 'files were added, removed or changed in')
+    run_checks.check_identity(of('copy'), run)
+    rejects(lambda: run_checks.check_identity(of('dogs'), run), 'files were added, removed or changed in')
     write(tmp_path / 'cats', {'b': 1}, first=5)
-    rejects(lambda: experiment.check_identity(of('cats'), run), 'put them back, or choose another --workdir')
+    rejects(lambda: run_checks.check_identity(of('cats'), run), 'put them back, or choose another --workdir')
     gone = of('cats')
     gone.data.fingerprint = None  # as of a folder that is not there
-    experiment.check_identity(gone, run)
+    run_checks.check_identity(gone, run)
     gone.epochs += 1
-    rejects(lambda: experiment.check_identity(gone, run), 'holds another experiment: data.fingerprint')
+    rejects(lambda: run_checks.check_identity(gone, run), 'holds another experiment: data.fingerprint')
     kept = cats.data.fingerprint  # as a config.json says
     assert of('cats', fingerprint=kept).data.fingerprint == kept

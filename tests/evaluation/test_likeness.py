@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from ikd import data
 from ikd.errors import InputError
-from ikd.evaluation.likeness import likeness, read, rho
+from ikd.evaluation.likeness import cosines_and_probabilities, likeness, rank_agreement
 from ikd.explainers import explain
 from tests.evaluation.networks import random_weights, trained_linear
 
@@ -46,7 +46,7 @@ def test_of_a_linear_network(digits):
     unit = weights / np.linalg.norm(weights, axis=0)
     for confused in None, other:
         found = likeness(network, 'grad', most=300, confused=confused)
-        *numbers, labels = read(network, 'grad', 300, confused)
+        *numbers, labels = cosines_and_probabilities(network, 'grad', 300, confused)
         cosines, probabilities = (np.stack([values[labels == label].mean(0, np.float64) for label in range(10)])
                                   for values in numbers)
         np.testing.assert_allclose(cosines, unit.T @ unit, atol=1e-6)
@@ -81,14 +81,14 @@ def test_a_class_without_images_has_no_row():
     labels = np.arange(50) % 3  # none of class 3
     first, second = ([values[labels == label].mean(0)[k] for label in range(3) for k in range(4) if k != label]
                      for values in (cosines, probabilities))
-    assert rho(cosines, probabilities, labels) == pytest.approx(spearmanr(first, second).statistic)
+    assert rank_agreement(cosines, probabilities, labels) == pytest.approx(spearmanr(first, second).statistic)
 
 
 def test_two_classes_have_no_order():
     """Two numbers have a rho of 1 or -1, whatever they are; three classes have six."""
     cosines, probabilities = np.random.default_rng(0).normal(size=(2, 50, 3))
-    assert rho(cosines[:, :2], probabilities[:, :2], np.arange(50) % 2) is None
-    assert rho(cosines, probabilities, np.arange(50) % 3) is not None
+    assert rank_agreement(cosines[:, :2], probabilities[:, :2], np.arange(50) % 2) is None
+    assert rank_agreement(cosines, probabilities, np.arange(50) % 3) is not None
 
 
 def test_alike_maps_have_no_order(digits):
@@ -128,13 +128,13 @@ def test_what_is_no_number_is_left_out():
     expected = [[values[(labels == label) & keep].mean(0)[k] for label in range(4) for k in range(4) if k != label]
                 for values in (cosines, probabilities)]
     expected[1][:3] = probabilities[labels == 0].mean(0)[1:]  # of which nothing is broken
-    assert rho(broken, probabilities, labels) == pytest.approx(spearmanr(*expected).statistic)
+    assert rank_agreement(broken, probabilities, labels) == pytest.approx(spearmanr(*expected).statistic)
     broken[:, 2] = np.nan
     pairs = [(label, k) for label in range(4) for k in range(4) if k != label and k != 2]
     expected = [[np.nanmean(values[labels == label, k]) for label, k in pairs]
                 for values in (broken, probabilities)]
-    assert rho(broken, probabilities, labels) == pytest.approx(spearmanr(*expected).statistic)
-    assert rho(np.full_like(cosines, np.nan), probabilities, labels) is None
+    assert rank_agreement(broken, probabilities, labels) == pytest.approx(spearmanr(*expected).statistic)
+    assert rank_agreement(np.full_like(cosines, np.nan), probabilities, labels) is None
 
 
 def test_of_a_network_that_is_no_number(digits):
