@@ -11,6 +11,7 @@ from ikd.evaluation import network
 from ikd.evaluation.adversarial import fgsm, pgd_step
 from ikd.evaluation.network import attacked, of_pixels
 from ikd.evaluation.sensitivity import nearby
+from ikd.parallel import MATMUL
 from ikd.trained import Trained, rows_in_batches
 from ikd.validation import resolve
 
@@ -48,3 +49,16 @@ def test_attacked_accuracy_is_that_of_the_attacked_images(monkeypatch):
     assert [(one['attack'], one['epsilon'], one['accuracy']) for one in found] == expected
     assert len(ticks) == 2 and {one['images'] for one in found} == {40}
     assert len({accuracy for *_, accuracy in expected}) == 4, expected  # all four can be told from one another
+
+
+def test_gradients_of_attacks_have_the_runs_precision(monkeypatch):
+    """They are taken where it is set: of a function that sets it for itself they would have the platform's."""
+    told = []
+    for name, attack in ('fgsm', fgsm), ('pgd_step', pgd_step):
+        monkeypatch.setattr(network, name, lambda *args, attack=attack: (
+            told.append(jax.config.jax_default_matmul_precision), attack(*args))[1])
+    config, digits = resolve(default()), data.load('digits')
+    config.precision = 'tf32'
+    model = Bent(10)
+    attacked(Trained(config, digits, model, model.init(jax.random.key(2), digits.test_images[:1] / 255), 0), [16], 3)
+    assert told == 2 * [MATMUL['tf32']] and MATMUL['tf32'] != jax.config.jax_default_matmul_precision

@@ -73,7 +73,7 @@ def test_likeness_for_a_cells_file_is_of_all_test_images(monkeypatch):
     """Of the network itself, and not of as many images as `likeness` takes by default."""
     asked, (cosines, probabilities) = [], np.random.default_rng(0).normal(size=(2, 60, 4))
     monkeypatch.setattr(measure, 'load', lambda workdir, seed: (workdir, seed))
-    monkeypatch.setattr(measure, 'read', lambda trained, **options: (
+    monkeypatch.setattr(measure, 'cosines_and_probabilities', lambda trained, **options: (
         asked.append((trained, options)), (cosines, probabilities, np.arange(60) % 4))[1])
     assert -1 <= measure.own_likeness('run', 3)['likeness'] <= 1
     assert asked == [(('run', 3), {'most': None})]

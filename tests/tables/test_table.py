@@ -188,20 +188,23 @@ def test_csv():
 
 
 def test_the_files_of_a_table(tmp_path):
-    """Of errors as of accuracies: what the numbers are is said in the text, and they are in all three files."""
+    """Of errors as of accuracies: what the numbers are is said in the text, and they are in all three files.
+
+    Of the grid's whole name, a dot included.
+    """
     for error, mean, sign in (False, 91.0, 1), (True, 9.0, -1):
         configs = [config_of('ce'), config_of('label_smoothing')]
-        grid = Grid('small', 'Small', tuple(Cell(row, 'R', config, (90.5, 0.1)) for row, config in zip(
+        grid = Grid('small-0.5', 'Small', tuple(Cell(row, 'R', config, (90.5, 0.1)) for row, config in zip(
             ('CE', 'LS'), configs)), ('a note',), error, trials=2)
         found = {cell_name(config): {seed: {**RECORD, 'seed': seed, 'test_accuracy': value + seed}
                                      for seed in (0, 1)} for config, value in zip(configs, (89.5, 90.5))}
         text = report(grid, found, tmp_path)
-        assert (tmp_path / 'small.md').read_text() == text and '- a note' in text
+        assert (tmp_path / 'small-0.5.md').read_text() == text and '- a note' in text
         assert ('test error (%)' if error else 'test accuracy (%)') in text
         assert f"Points, {'below' if error else 'above'} 0 is better" in text
         assert f'{mean:.2f} +- 0.71' in text
-        whole = json.loads((tmp_path / 'small.json').read_text())
+        whole = json.loads((tmp_path / 'small-0.5.json').read_text())
         assert whole['error'] is error and whole['rows'][1]['mean'] == pytest.approx(mean)
         assert whole['comparisons'][0]['difference'] == pytest.approx(sign)
-        rows = [*csv.DictReader((tmp_path / 'small.csv').read_text().splitlines())]
+        rows = [*csv.DictReader((tmp_path / 'small-0.5.csv').read_text().splitlines())]
         assert float(rows[1]['mean']) == pytest.approx(mean) and float(rows[0]['paper_std']) == 0.1
