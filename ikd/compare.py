@@ -11,6 +11,7 @@ from ikd.config import identity
 from ikd.errors import InputError, ending_in_a_line
 from ikd.run_files import read_config, read_summary
 from ikd.tables.comparison import comparison, labels_of
+from ikd.words import plural
 
 SETTING = 'epochs', 'batch_size', 'precision', 'data.size', 'data.augment', 'optimizer.'
 LEGEND = '+-: the standard deviation over seeds; of a difference, half of its 95 % interval, paired by seed.'
@@ -25,7 +26,10 @@ def parse(argv):
 
 
 def main(argv):
-    """Print the table of the runs named, without folders that are none; InputError if no finished run is left."""
+    """Print the table of the runs named, without folders that are none.
+
+    InputError if no finished run is left, or the first, with which others are compared, goes on.
+    """
     workdirs = [*dict.fromkeys(map(os.path.normpath, parse(argv).runs))]
     if not workdirs:
         raise InputError('give the directories of finished runs: python -m ikd.compare RUN RUN...')
@@ -34,12 +38,21 @@ def main(argv):
     for workdir in found:
         if not summaries or not os.path.exists(workdir):
             raise InputError(f'{workdir} has no summary.json; give the directory of a finished run')
-        if workdir not in summaries:  # as `runs/*` names runs/store, and runs that go on
-            print(f'ikd: {workdir} has no summary.json and is left out', file=sys.stderr)
-    settings = [identity(read_config(workdir) or {}) for workdir in summaries]
+    left_out = [workdir for workdir in found if workdir not in summaries]  # as `runs/*` names runs/store, too
+    if workdirs[0] in left_out and read_config(workdirs[0]):
+        raise InputError(f'{workdirs[0]}, with which the others are compared, has finished no trial yet; name a '
+                         'finished run first')
+    for workdir in left_out:
+        print(f'ikd: {workdir} has no summary.json and is left out', file=sys.stderr)
+    configs = [read_config(workdir) or {} for workdir in summaries]
+    settings = [*map(identity, configs)]
     summaries, workdirs = [*summaries.values()], [*summaries]
     table = comparison(summaries, labels_of(summaries, workdirs, settings), settings)
     print(f'{table}\n{LEGEND}' if '+-' in table else table.rstrip())
+    for workdir, config, summary in zip(workdirs, configs, summaries):
+        done, asked = len(summary['trials']), config.get('trials', 0)
+        if done < asked:
+            print(f'{workdir} has finished {done} of {plural(asked, "trial")}.')
     if unlike := [field for field in settings[0] if field.startswith(SETTING)
                   and any(other.get(field) != settings[0][field] for other in settings)]:
         print(f"Not all runs have the same {', '.join(unlike)}.")

@@ -5,6 +5,7 @@ from ikd import parallel, processes
 from ikd.errors import Diverged
 from ikd.pictures.drawn import pixels
 from ikd.pictures.explanations import draw
+from ikd.provenance import provenance
 from ikd.stages import variables_of
 from ikd.training import run_evaluation
 
@@ -40,24 +41,29 @@ def check_finite(seeds, prepared, epoch, before, reports, tests):
     """
     for seed, report, test in zip(seeds, reports, tests):
         bad = np.flatnonzero(~np.isfinite(report['loss']))
-        if len(bad) or not np.isfinite(test.get('test_nll', 0)):
-            step = int(bad[0]) if len(bad) else len(report['loss']) - 1
-            step += (before + epoch - 1) * prepared.program.steps
-            raise Diverged(f'the loss of seed {seed} is not a number since step {step} (stage {prepared.stage.name}, '
-                           f'epoch {epoch}); checkpoints of earlier epochs are kept. Try a smaller learning rate')
+        where = f'(stage {prepared.stage.name}, epoch {epoch}); checkpoints of earlier epochs are kept'
+        if len(bad):
+            step = (before + epoch - 1) * prepared.program.steps + int(bad[0])
+            raise Diverged(f'the loss of seed {seed} is not a number since step {step} {where}. Try a smaller '
+                           'learning rate')
+        if not np.isfinite(test.get('test_nll', 0)):
+            raise Diverged(f'logits of seed {seed} on the test images are no numbers, though its losses are {where}. '
+                           'Try a smaller learning rate, or look at what the network does with train=False')
 
 
 def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
     """The line of metrics.jsonl for an epoch, counted from 1 at the recipe's start. Accuracies in percent.
 
     `seconds` are the seed's share of those of the seeds trained together, `images_per_second` the speed of all these.
-    A part of an objective of one's own whose mean is no number is None: JSON has none such.
+    `commit` and `device` are what trained this epoch, as a run may go on with others. A part of an objective of one's
+    own whose mean is no number is None: JSON has none such.
     """
     steps = len(report['loss'])
     means = {f'train_{name}': float(values.mean(dtype=np.float64)) for name, values in report.items()}
     return {'seed': seed, 'stage': stage.name, 'epoch': epoch, 'step': epoch * steps,
             'learning_rate': rate, 'seconds': round(seconds, 4),
             'images_per_second': round(steps * job.config.batch_size / seconds, 1),
+            'commit': provenance()['git_commit'], 'device': provenance()['device']['kind'],
             **{name: mean if np.isfinite(mean) else None for name, mean in means.items()}, **test}
 
 

@@ -1,4 +1,5 @@
 """A run: every trial of one configuration, its directory, and its summary."""
+import datetime
 import functools
 import json
 import math
@@ -19,6 +20,7 @@ from ikd.journal import locked, read_records
 from ikd.networks import describe, final_model
 from ikd.pictures.drawn import save_figure
 from ikd.pictures.explanations import draw
+from ikd.pictures.maps import legend
 from ikd.pictures.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.progress import Progress
 from ikd.provenance import provenance
@@ -99,7 +101,8 @@ def draw_results(job, state):
     """Write the pictures of a trained network: explanations.png, and the tree of classes if it has one."""
     config, dataset = job.config, job.dataset
     title = f'{describe(config)}: {called(config.method.explainer)}'
-    save_figure(draw(job.explain, dataset, variables_of(state), title), job.workdir / 'explanations.png')
+    note = legend([config.method.explainer], config.method.similarity)
+    save_figure(draw(job.explain, dataset, variables_of(state), title, note=note), job.workdir / 'explanations.png')
     if config.method.name == 'hme':
         found = routings_of(final_model(config, dataset), variables_of(state), job.image_shape)
         title = f'{describe(config)}, hme.loss={config.hme.loss}'
@@ -140,7 +143,9 @@ def summarise(config, workdir, seeds, dataset, checksum):
     with locked(workdir):
         there = read_summary(workdir) or {'trials': []}
         trials = {trial['seed']: trial for trial in there['trials']}
-        trials |= {seed: last_of(config, read_records(workdir, seed)) for seed in seeds}
+        for seed in seeds:
+            records = read_records(workdir, seed)
+            trials[seed] = {**last_of(config, records), **trained_with(records)}
         trials = [trials[seed] for seed in sorted(trials)]
         accuracies = [trial['test_accuracy'] for trial in trials]
         summary = {
@@ -156,6 +161,22 @@ def summarise(config, workdir, seeds, dataset, checksum):
         }
         write_json(workdir / 'summary.json', summary)
         return summary
+
+
+def trained_with(records):
+    """When a trial, of these records, was finished and with what: as `provenance`, which may be another of others.
+
+    Where it was gone on with by another commit, or on another device, all are named, also those of its stages that
+    come from the store; the versions are those that it was finished with.
+    """
+    known = provenance()
+
+    def each(field, last):
+        return ' and '.join(dict.fromkeys(filter(None, (*(record.get(field) for record in records), last)))) or None
+
+    return {'finished': f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}', **known,
+            'git_commit': each('commit', known['git_commit']),
+            'device': {**known['device'], 'kind': each('device', known['device']['kind'])}}
 
 
 def last_of(config, records):

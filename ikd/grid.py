@@ -23,6 +23,7 @@ from ikd.validation import resolve, usual
 TOLD = {**TRIAL, 'data': {'name': str, 'train_images': int, 'test_images': int},
         'schedule': [{'stage': str, 'epochs': int}], 'precision': str, 'finished': str, 'git_commit': str | None,
         'versions': dict, 'device': DEVICE, 'config': dict}
+TRAINED_WITH = ('finished', 'git_commit', 'versions', 'device')
 
 
 class Cell(NamedTuple):
@@ -114,9 +115,9 @@ def read_cell(results, cell, seed):
                          'remove it, and its seed is trained again')
     began = record.get('own_code')
     if began and began != stage_names.own_code(config):
-        raise InputError('your own code (recipe, objective, network, explainer or data) is not what the network of '
-                         f'{path} was trained with; give another --results and --workdir, or take the line own_code '
-                         'out of it if the code does the same')
+        raise InputError('your own code (recipe, objective, network, explainer, similarity or data) is not what the '
+                         f'network of {path} was trained with; give another --results and --workdir, or take the '
+                         'line own_code out of it if the code does the same')
     return record
 
 
@@ -139,6 +140,8 @@ def write_cell(results, cell, summary, seed, measured=None):
     config = resolve(cell.config)
     name = cell_name(config)
     (trial,) = [trial for trial in summary['trials'] if trial['seed'] == seed]
+    now = f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}'
+    known = {'finished': now, **summary, **trial}  # summaries used to say it of all trials alone
     path, there, own = cell_path(results, name, seed), read_cell(results, cell, seed), stage_names.own_code(config)
     if there and 'measured' in there and there['test_accuracy'] == trial['test_accuracy']:
         measured = {**there['measured'], **(measured or {})}
@@ -150,8 +153,7 @@ def write_cell(results, cell, summary, seed, measured=None):
         'data': {'name': config.data.name, 'train_images': summary['train_images'],
                  'test_images': summary['test_images'], 'checksum': summary.get('data_checksum')},
         'schedule': [{'stage': stage.name, 'epochs': stage.epochs} for stage in recipe(config)],
-        'precision': config.precision, 'finished': f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}',
-        **{field: summary[field] for field in ('git_commit', 'versions', 'device')}, 'config': seedless(config)}
+        'precision': config.precision, **{field: known[field] for field in TRAINED_WITH}, 'config': seedless(config)}
     write_json(path, record)
     return record
 

@@ -35,6 +35,9 @@ def adapt(grid, argument):
         elif kind == 'model' and value in (there := sorted({cell.config.model.name for cell in grid.cells})):
             cells = tuple(cell for cell in grid.cells if cell.config.model.name == value)
             grid = grid._replace(cells=cells, name=f'{grid.name}-{value}')
+        elif kind in ('epochs', 'images') and value:
+            least = 2 if kind == 'epochs' else 1
+            raise InputError(f"'{word}' after the colon of --config: give a whole number of at least {least}")
         else:
             models = f"; the networks are {', '.join(there)}" if kind == 'model' else ''
             raise InputError(f"unknown argument '{word}' after the colon of --config; choose from: smoke, epochs=N, "

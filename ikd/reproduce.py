@@ -98,7 +98,8 @@ def run(grid, options):
     todo = grids.missing(chosen(grid, options.rows, options.columns), grids.drawn(options.results, grid, found),
                          *part(options.cells), options.together)
     if not todo:
-        say('nothing to train: every trial that was asked for has its file, or is of another part')
+        say(f'nothing to train: every trial that was asked for has its file in {options.results}/cells, or is of '
+            'another part; to train them anew, give another --results')
     with stopping() as asked:
         stop = lambda: asked() or late()
         why = lambda: 'asked to stop' if asked() else 'time is up'

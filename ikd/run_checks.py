@@ -9,6 +9,7 @@ from ikd import models, parallel, stage_names, store
 from ikd.config import identity
 from ikd.data.limits import printable
 from ikd.errors import InputError, RunError
+from ikd.explainers import SIMILARITIES, class_similarity
 from ikd.files import read_json
 from ikd.journal import read_records
 from ikd.networks import final_model, make_model, prepare_stages
@@ -49,13 +50,13 @@ def check_identity(config, workdir):
         raise RunError(f'{workdir} holds another experiment: {said}; choose another --workdir, or leave it out')
     began, now = read_json(workdir / OWN_CODE), stage_names.own_code(config)
     if began and now and began['digest'] != now and has_begun(workdir):
-        raise RunError('your own code (recipe, objective, network, explainer or data) is not what '
+        raise RunError('your own code (recipe, objective, network, explainer, similarity or data) is not what '
                        f'{workdir} was begun with; choose another --workdir, or remove {workdir / OWN_CODE} if it '
                        'does the same')
 
 
 def check_fits(config, dataset):
-    """InputError if the networks, the explainer and the data do not go together; nothing is computed."""
+    """InputError if networks, explainer, similarity and data do not go together; no network is computed."""
     n, *image_shape = dataset.train_images.shape
     if not len(dataset.test_images):
         raise InputError(f'{config.data.name} has no test images; set data.holdout to test on some of the others')
@@ -71,6 +72,9 @@ def check_fits(config, dataset):
     if maps.shape[1] != probabilities.shape[1]:
         raise InputError(f'method.explainer={config.method.explainer} gives maps of {maps.shape[1]} classes, and the '
                          f'network has {probabilities.shape[1]}')
+    if is_own(SIMILARITIES[config.method.similarity]):  # on numbers, as a trace shows no signs
+        numbers = np.random.default_rng(0).normal(size=maps.shape).astype(np.float32)
+        class_similarity(numbers, np.zeros(1, np.int32), config.method.similarity)
 
 
 def check_teachers(job, seeds):

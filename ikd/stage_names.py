@@ -8,7 +8,7 @@ from ikd.config import IMAGES, NOT_IDENTITY, default, flatten, identity
 from ikd.data import READERS
 from ikd.data.inputs import AUGMENTATIONS
 from ikd.errors import InputError
-from ikd.explainers import EXPLAINERS
+from ikd.explainers import EXPLAINERS, SIMILARITIES
 from ikd.models import MODELS
 from ikd.own_code import CONFIG, source, told
 from ikd.recipes import RECIPES, recipe
@@ -50,9 +50,10 @@ def described(config, stages, index):
 
 def code_of(config, stage):
     """Functions and classes that a stage is made of and that may be a user's own."""
-    explainer = explainer_of(stage.objective)
+    options = options_of(stage.objective)
     named = [(MODELS, stage.network or config.model.name), (READERS, config.data.name),
-             (AUGMENTATIONS, config.data.augment), (EXPLAINERS, explainer)]
+             (AUGMENTATIONS, config.data.augment), (EXPLAINERS, options.get('explainer')),
+             (SIMILARITIES, options.get('similarity'))]
     return [*filter(callable, stage), *(table[name] for table, name in named if name in table)]
 
 
@@ -61,10 +62,10 @@ def own_text(config, stage):
     return ''.join(source(code, holding=code not in READERS.values()) for code in code_of(config, stage))
 
 
-def explainer_of(objective):
-    """The name of the explainer that an objective, or one that it holds (`attentive`), learns from, or None."""
+def options_of(objective):
+    """What an objective, or one that it holds (`attentive`), is given by name: of LE `explainer`, `similarity`."""
     options = getattr(objective, 'keywords', {})
-    return explainer_of(options['objective']) if 'objective' in options else options.get('explainer')
+    return options_of(options['objective']) if 'objective' in options else options
 
 
 def own_code(config):

@@ -106,7 +106,7 @@ def check_given(workdir, config, dataset):
     if described and (different := difference(dataset, without_images(described))):
         raise InputError(f'teacher.checkpoint={workdir} was trained on other data: {different}; use the same data, '
                          'of the same data.size')
-    if config.data.holdout and fields.get('data.holdout') != config.data.holdout:
+    if (fields.get('data.holdout') or 0) < config.data.holdout:  # of a seed the larger set holds the smaller
         raise InputError(f'teacher.checkpoint={workdir} was trained on images that data.holdout='
                          f'{config.data.holdout} holds out here; train it with the same data.holdout')
     if fields.get('method.name') == 'hme' and fields.get('model.name') == 'hme_tree':

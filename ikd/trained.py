@@ -52,7 +52,16 @@ class Trained(NamedTuple):
         return self.dataset.class_names
 
     def inputs(self, images):
-        """Images [b, h, w, c] in [0, 255] as the network takes them: float32, normalised as in training."""
+        """Images [b, h, w, c] in [0, 255] as the network takes them: float32, normalised as in training.
+
+        InputError for images of another form, and for floats that are in [0, 1] instead.
+        """
+        if np.shape(images)[1:] != self.dataset.image_shape:
+            raise InputError(f'images are {list(np.shape(images))}; the network takes '
+                             f"[b, {', '.join(map(str, self.dataset.image_shape))}]")
+        if isinstance(images, np.ndarray) and images.dtype.kind == 'f' and 0 < images.max(initial=0) <= 1:
+            raise InputError(f'the largest pixel is {images.max():g}; give pixels in [0, 255], as those of '
+                             'dataset.test_images')
         return normalise(images, self.dataset.mean, self.dataset.std)
 
 

@@ -12,6 +12,7 @@ from ikd.data.inputs import AUGMENTATIONS
 from ikd.errors import InputError
 from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, SIMILARITIES
 from ikd.models import MODELS, create
+from ikd.own_code import is_own
 from ikd.recipes import EXPLAINED, RECIPES, WITHOUT_WARMUP, recipe
 
 CHOICES = {
@@ -107,6 +108,8 @@ def check_together(config):
     _check(all(isinstance(m, int | float) and 0 < m < 1 for m in milestones)
            and milestones == tuple(sorted(set(milestones))), f'optimizer.milestones is {milestones}; give rising '
            'shares of the run, in (0, 1), such as (0.5, 0.75), or () for a rate that does not fall')
+    _check(not method.name.startswith('le_frozen') or config.epochs >= 2,
+           f'method.name={method.name} has two stages; epochs must be at least 2')
     _check(0 <= method.warmup_epochs < config.epochs or method.name in WITHOUT_WARMUP,
            f'method.warmup_epochs is {method.warmup_epochs}, but the run has {config.epochs} epochs; leave at least '
            'one for learning from explanations (or choose method.name=ce)')
@@ -159,6 +162,9 @@ def resolve_explainer(config):
     _check(method.explainer not in CAMS or method.tap or has_maps,
            f'method.explainer={method.explainer} needs feature maps, and {config.model.name} has none; choose grad, '
            'grad_input or guided_backprop')
+    why = ('is an explainer of your own; if one pass through the network is all that it takes, put it into '
+           'ikd.explainers.ONE_PASS, too' if is_own(EXPLAINERS[method.explainer]) else
+           'passes through the network many times for one map, too often for a training step')
     _check(method.name not in EXPLAINED or method.explainer in ONE_PASS,
-           f'method.explainer={method.explainer} passes through the network many times for one map, too often for a '
-           f"training step; method.name={method.name} learns from one of: {', '.join(ONE_PASS)}")
+           f'method.explainer={method.explainer} {why}; method.name={method.name} learns from one of: '
+           f"{', '.join(ONE_PASS)}")

@@ -13,6 +13,7 @@ from ikd.config import default
 from ikd.epochs import check_finite, epoch_record, is_due, is_final_network, rest_of, with_rests
 from ikd.errors import Diverged
 from ikd.journal import Journal, read_records
+from ikd.provenance import provenance
 from ikd.recipes import recipe
 from ikd.stages import Stage, State
 from ikd.validation import resolve
@@ -49,7 +50,8 @@ def test_what_a_record_says():
     job = SimpleNamespace(config=SimpleNamespace(batch_size=10))
     found = epoch_record(job, 5, SimpleNamespace(name='ce'), 3, 0.1, 2.0, {'loss': np.arange(4.0)}, {'test_nll': 7})
     assert found == {'seed': 5, 'stage': 'ce', 'epoch': 3, 'step': 12, 'learning_rate': 0.1, 'seconds': 2.0,
-                     'images_per_second': 20.0, 'train_loss': 1.5, 'test_nll': 7}
+                     'images_per_second': 20.0, 'train_loss': 1.5, 'test_nll': 7,
+                     'commit': provenance()['git_commit'], 'device': provenance()['device']['kind']}
 
 
 def test_a_part_that_is_no_number_is_none():
@@ -68,8 +70,10 @@ def test_a_bad_step_is_named_where_no_test_was_made():
     check_finite([0, 1], prepared, 2, 3, [good, good], [{}, {}])
     with pytest.raises(Diverged, match=r'seed 1 is not a number since step 42 \(stage ce, epoch 2\)'):
         check_finite([0, 1], prepared, 2, 3, [good, bad], [{}, {}])
-    with pytest.raises(Diverged, match='seed 0 is not a number since step 43 '):
+    with pytest.raises(Diverged, match=r'of seed 0 on the test images are no numbers, .* \(stage ce, epoch 2\)'):
         check_finite([0], prepared, 2, 3, [good], [{'test_nll': np.inf}])
+    with pytest.raises(Diverged, match='seed 0 is not a number since step 42 '):
+        check_finite([0], prepared, 2, 3, [bad], [{'test_nll': np.inf}])
 
 
 def test_what_is_done_now_and_then_is_done_at_the_end():

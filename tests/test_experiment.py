@@ -10,8 +10,9 @@ import pytest
 
 from ikd import checkpoint, data, experiment, models, run_checks, run_data, training, trials
 from ikd.errors import Diverged, InputError
-from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, explain
+from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, SIMILARITIES, explain
 from ikd.journal import Journal, read_records
+from ikd.provenance import provenance
 from ikd.validation import resolve
 from tests.small_grid import SUMMARY
 from tests.small_run import last_state, make_config, train, without_times
@@ -23,7 +24,8 @@ def test_the_directory_of_a_run(undisturbed):
         'config.json', 'data.json', 'metrics.jsonl', 'checkpoints', 'tensorboard', 'explanations.png', 'summary.json'}
     assert summary == json.loads((workdir / 'summary.json').read_text())
     (trial,) = summary['trials']
-    assert set(trial) == {'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds'}
+    assert set(trial) == {'seed', 'test_accuracy', 'test_nll', 'test_ece', 'train_seconds', 'finished', 'git_commit',
+                          'versions', 'device'}
     assert summary['test_accuracy_mean'] == trial['test_accuracy'] and summary['test_accuracy_std'] is None
     assert {name: summary[name] for name in ('method', 'explainer', 'model', 'dataset', 'epochs', 'precision')} == {
         'method': 'le', 'explainer': 'grad_cam', 'model': 'cnn2', 'dataset': 'digits', 'epochs': 3,
@@ -141,6 +143,14 @@ def test_maps_of_fewer_classes_are_refused(workdir, monkeypatch):
     assert not workdir.exists()
 
 
+def test_a_similarity_that_gives_no_targets_is_refused(workdir, monkeypatch):
+    """Signs can't be seen in a compiled step, so it is tried; before anything is written."""
+    monkeypatch.setitem(SIMILARITIES, 'own', lambda maps, labels: SIMILARITIES['cosine'](maps, labels) - 1)
+    with pytest.raises(InputError, match="similarity 'own' gives -0.*; targets are made of weights in "):
+        train(make_config(**{'method.similarity': 'own'}), workdir)
+    assert not workdir.exists()
+
+
 @pytest.mark.usefixtures('without_pictures')
 def test_a_loss_that_is_not_a_number_stops_the_run(workdir, monkeypatch):
     """Poisoned at step 6, in the second epoch: the run says so, and the first epoch's checkpoint is kept."""
@@ -228,7 +238,8 @@ def test_a_summary_of_three_trials(workdir):
                            'test_accuracy': 88.0 + epoch, **tested})
     dataset = SimpleNamespace(train_images=np.zeros(7), test_images=np.zeros(3), streamed=True)
     found = experiment.summarise(config, workdir, [1], dataset, 'c0ffee')
-    new = {**there[0], 'seed': 1, 'test_accuracy': 91.0, 'train_seconds': 1.75}
+    new = {**there[0], 'seed': 1, 'test_accuracy': 91.0, 'train_seconds': 1.75, **provenance(),
+           'finished': found['trials'][1]['finished']}
     assert found['trials'] == [there[0], new, there[1]]
     assert found['test_accuracy_mean'] == pytest.approx(92)
     assert found['test_accuracy_std'] == pytest.approx(((4 + 1 + 9) / 2) ** 0.5)

@@ -1,14 +1,17 @@
 """A run that is cut, stopped or asked for again: what is trained again, what is not, what is refused."""
+import contextlib
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from ikd import data, experiment, run_checks, run_data
+from ikd import data, epochs, experiment, run_checks, run_data
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
+from ikd.grid import Cell, write_cell
 from ikd.journal import read_records
+from ikd.provenance import provenance
 from ikd.validation import resolve
 from tests.small_run import assert_same, last_state, make_config, train, without_times
 
@@ -164,3 +167,39 @@ def test_a_run_without_its_config_is_neither_gone_on_with_nor_taken_for_another(
         (workdir / name).unlink()
     with pytest.raises(InputError, match='holds a run, but not its config.json'):
         train(make_config(**{'optimizer.learning_rate': 0.05}), workdir)
+
+
+def by(monkeypatch, commit, kind='a chip'):
+    """From here on ikd is run from another commit, on another device."""
+    other = {**provenance(), 'git_commit': commit, 'device': {'platform': 'cpu', 'kind': kind, 'count': 1}}
+    for module in experiment, epochs:
+        monkeypatch.setattr(module, 'provenance', lambda: other)
+
+
+def test_a_trial_says_what_trained_it(workdir, monkeypatch):
+    """And not what trained another of the run, later; nor does its cell, whenever that is written."""
+    by(monkeypatch, 'a')
+    train(make_config(), workdir)
+    by(monkeypatch, 'b', 'another chip')
+    first, second = train(make_config(trials=2), workdir)['trials']
+    assert (first['git_commit'], first['device']['kind']) == ('a', 'a chip')
+    assert (second['git_commit'], second['device']['kind']) == ('b', 'another chip')
+    cell = Cell('LE', 'cnn2', make_config())
+    record = write_cell(workdir / 'results', cell, read_json(workdir / 'summary.json'), 0)
+    assert {name: record[name] for name in ('git_commit', 'device', 'versions', 'finished')} == {
+        name: first[name] for name in ('git_commit', 'device', 'versions', 'finished')}
+
+
+def test_a_trial_that_was_gone_on_with_names_all_that_trained_it(workdir, monkeypatch, count_epochs):
+    """Its warm-up by one commit, its second epoch by another, whose third another finished, on another device."""
+    for commit, kind, stop_after in ('a', 'a chip', 1), ('b', 'a chip', 2), ('c', 'another chip', None):
+        by(monkeypatch, commit, kind)
+        count_epochs.stop_after = stop_after
+        with contextlib.nullcontext() if stop_after is None else pytest.raises(KeyboardInterrupt):
+            summary = train(make_config(), workdir)
+    (trial,) = summary['trials']
+    assert trial['git_commit'] == 'a and b and c' and trial['device']['kind'] == 'a chip and another chip'
+    assert [record['commit'] for record in read_records(workdir)] == ['a', 'b', 'c']
+    other = workdir.parent / 'other'  # whose warm-up comes from the store
+    (trial,) = train(make_config(**{'method.alpha': 0.8}), other)['trials']
+    assert trial['git_commit'] == 'a and c'

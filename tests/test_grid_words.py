@@ -88,8 +88,10 @@ def test_the_shortest_schedule_has_its_warm_up():
     ('smok', "unknown argument 'smok' after the colon of --config; choose from: smoke, epochs=N, images=N, "
      'precision=tf32 or bfloat16, model=NAME'),
     ('precision=float32', "unknown argument 'precision=float32'"),
-    ('images=0', "unknown argument 'images=0'"), ('images=', "unknown argument 'images='"),
-    ('epochs=1', "unknown argument 'epochs=1'"), ('epochs=x', "unknown argument 'epochs=x'"),
+    ('images=0', "'images=0' after the colon of --config: give a whole number of at least 1"),
+    ('images=', "unknown argument 'images='"),
+    ('epochs=1', "'epochs=1' after the colon of --config: give a whole number of at least 2"),
+    ('epochs=x', "'epochs=x' after the colon of --config: give a whole number of at least 2"),
     ('model=vgg8', "unknown argument 'model=vgg8' .*; the networks are resnet14, resnet8"),
     ('images=1000,smoke,images=300', "'images' is given twice"), ('smoke,smoke', "'smoke' is given twice"),
 ])

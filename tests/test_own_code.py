@@ -10,7 +10,7 @@ import pytest
 
 from ikd import stage_names
 from ikd.config import default
-from ikd.explainers import EXPLAINERS
+from ikd.explainers import EXPLAINERS, SIMILARITIES
 from ikd.models import MODELS, Taps
 from ikd.modules import module_of
 from ikd.objectives import attentive, cross_entropy, distil
@@ -213,3 +213,19 @@ def test_ones_own_explainer_is_own_code(fields, monkeypatch):
     first = stage_names.own_code(config)
     monkeypatch.setitem(EXPLAINERS, config.method.explainer, lambda model, variables, images: -images)
     assert None not in (first, stage_names.own_code(config)) and stage_names.own_code(config) != first
+
+
+@pytest.mark.parametrize('fields', [{}, {'model.vam': True}])
+def test_ones_own_similarity_is_own_code(fields, monkeypatch):
+    """It makes the targets as the explainer makes the maps; the warm-up has learnt from neither."""
+    config = resolve(make_config('le', **{'method.similarity': 'multiscale_mse', **fields}))
+    told = []
+    for similarity in (
+            SIMILARITIES['multiscale_mse'],
+            lambda maps, labels: 1,
+            lambda maps, labels: 2):
+        monkeypatch.setitem(SIMILARITIES, 'multiscale_mse', similarity)
+        stages = recipe(config)
+        told.append((stage_names.own_code(config), *(stage_names.stage_name(config, stages, i) for i in (0, 1))))
+    own, warm_up, introspective = map(set, zip(*told))
+    assert len(own) == len(introspective) == 3 and None in own and len(warm_up) == 1

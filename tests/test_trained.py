@@ -156,3 +156,22 @@ def test_a_config_that_is_none_is_said_in_one_line(finished, tmp_path, field, va
     with pytest.raises(InputError, match=r'run/config.json is no config of a run \(.*\); put back a copy') as error:
         load(tmp_path / 'run')
     assert '\n' not in str(error.value)
+
+
+def test_what_a_network_takes_is_checked(finished):
+    """Pixels of 255 of its own form; floats up to 1 would be nearly black, and all the same give an answer."""
+    trained = load(finished)
+    pixels = trained.dataset.test_images[:3]
+    np.testing.assert_array_equal(trained.inputs(pixels), trained.inputs(pixels.astype(np.float32)))
+    assert not np.any(trained.inputs(np.zeros((1, 8, 8, 1), np.float32)))
+    for images, message in ((pixels[0], r'images are \[8, 8, 1\]; the network takes \[b, 8, 8, 1\]'),
+                            (pixels[:, ::2], r'images are \[3, 4, 8, 1\]'),
+                            (np.repeat(pixels, 3, -1), r'images are \[3, 8, 8, 3\]'),
+                            (pixels / 255, r'the largest pixel is 1; give pixels in \[0, 255\]')):
+        with pytest.raises(InputError, match=message):
+            trained.inputs(images)
+
+
+def test_a_data_set_is_shown_in_a_line(finished):
+    """A notebook shows what stands in the last line of a cell."""
+    assert repr(load(finished).dataset) == 'Dataset(256 images to train on, 256 to test, 8x8x1, 10 classes)'

@@ -3,7 +3,7 @@ import pytest
 
 from ikd.config import default, flatten
 from ikd.errors import InputError
-from ikd.explainers import explainer_options
+from ikd.explainers import EXPLAINERS, explainer_options
 from ikd.recipes import RECIPES
 from ikd.validation import resolve
 from tests.small_config import make
@@ -140,6 +140,16 @@ def test_frozen_maps_need_a_warm_up():
 def test_grad_cam_needs_feature_maps():
     with pytest.raises(InputError, match='method.explainer=grad_cam needs feature maps, and mlp has none; choose gr'):
         resolve(make(**{'model.name': 'mlp', 'method.explainer': 'grad_cam'}))
+
+
+def test_an_explainer_of_ones_own_must_be_among_those_of_one_pass(monkeypatch):
+    """It may well be such a one, and what is missing is a line."""
+    monkeypatch.setitem(EXPLAINERS, 'mine', lambda model, variables, images: images)
+    assert resolve(make(**{'method.name': 'ce', 'method.explainer': 'mine'})).method.explainer == 'mine'
+    with pytest.raises(InputError, match='explainer=mine is an explainer of your own; .*ikd.explainers.ONE_PASS'):
+        resolve(make(**{'method.name': 'le', 'method.explainer': 'mine'}))
+    with pytest.raises(InputError, match='method.explainer=occlusion passes through the network many times'):
+        resolve(make(**{'method.name': 'le', 'method.explainer': 'occlusion'}))
     with pytest.raises(InputError, match='method.explainer=layer_cam needs feature maps, and mlp has none'):
         resolve(make(**{'model.name': 'mlp', 'method.explainer': 'layer_cam'}))
     told = resolve(make(**{'method.name': 'ce', 'model.name': 'hme_tree', 'method.explainer': 'grad_cam',

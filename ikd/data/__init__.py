@@ -47,6 +47,10 @@ class Dataset(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def __repr__(self):  # a notebook would show every pixel
+        return (f"Dataset({len(self.train_images)} images to train on, {len(self.test_images)} to test, "
+                f"{'x'.join(map(str, self.image_shape))}, {len(self.class_names)} classes)")
+
     @property
     def image_shape(self):
         """[h, w, c]."""

@@ -20,10 +20,13 @@ SIDEWAYS = (TURN.TRANSPOSE, TURN.ROTATE_270, TURN.TRANSVERSE, TURN.ROTATE_90)
 
 
 def resize(image, size):
-    """Returns the uint8 image [h, w, c] as uint8 [size, size, c], bicubically; c is 1, 3 or 4."""
-    grey = image.shape[-1] == 1
-    picture = Image.fromarray(image.squeeze(-1) if grey else image)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).reshape(size, size, -1)
+    """Returns the uint8 image [h, w, c] as uint8 [size, size, c], bicubically.
+
+    Four channels are colours and opacity, so that what can't be seen does not bleed; others, also two, are by
+    themselves.
+    """
+    parts = [image] if image.shape[-1] in (3, 4) else np.moveaxis(image, -1, 0)
+    return np.dstack([Image.fromarray(part).resize((size, size), Image.Resampling.BICUBIC) for part in parts])
 
 
 def visible(images):

@@ -59,9 +59,12 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
         raise InputError(f'images are {list(images.shape)}; give a batch [b, h, w, c], one image as images[None]')
     if not len(images):
         raise InputError(f'images are {list(images.shape)}; give at least one')
+    check_network(model, images)
+    if not isinstance(variables, Mapping):
+        raise InputError(f'variables are of the type {type(variables).__name__}; give what the network is applied '
+                         "with, a dict such as {'params': ..., 'batch_stats': ...}")
     if 'params' not in variables:
         raise InputError("variables have no 'params'; give all that the network's init returns, not its parameters")
-    check_network(model, images)
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise InputError(f'images are {images.dtype}, but a network takes floating-point numbers in its own scale; '
                          'ikd.load(RUN).inputs(images) makes them')
@@ -86,6 +89,8 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
 def check_network(model, images):
     """InputError unless a network can be called as explainers call it, with images and `train`."""
     try:
+        if not callable(model.apply):
+            raise TypeError('no Linen module')
         call = inspect.signature(model.__call__)
         if isinstance(model, nn.Module) and 'train' not in call.parameters:
             raise InputError(f'{type(model).__name__} takes no `train`; a network of ikd has __call__(self, x, '
@@ -93,7 +98,8 @@ def check_network(model, images):
         call.bind(images, train=False)
     except (AttributeError, TypeError) as error:
         raise InputError(f'{model if isinstance(model, str) else type(model).__name__} is no network of ikd: that is '
-                         'a Flax module with __call__(self, x, train), which returns (logits, taps)') from error
+                         'a module of Flax Linen (flax.linen, not flax.nnx) with __call__(self, x, train), which '
+                         'returns (logits, taps)') from error
 
 
 def check_options(name, options, taken):

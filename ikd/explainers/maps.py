@@ -44,7 +44,8 @@ def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
 def check_logits(logits):
     """Logits [b, k]; InputError for anything else, as the first row of a network that returns logits alone."""
     if logits.ndim != 2:
-        raise InputError(f'explanations are of logits [b, k], not {logits.shape}; a network returns (logits, taps)')
+        raise InputError(f'explanations are of logits [b, k], not {logits.shape}; a network returns (logits, taps), '
+                         'those of one without feature maps being {}')
     return logits
 
 

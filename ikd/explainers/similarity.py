@@ -94,9 +94,10 @@ def class_similarity(maps, labels, similarity='cosine'):
     """Weight in [0, 2] of every class's map against the true class's: [b, k].
 
     maps [b, k, h, w] or [b, k, h, w, c] of two classes or more, reckoned with in float32 at least; labels int [b] in
-    [0, k), similarity a key of `SIMILARITIES`; else InputError (under `jax.jit` labels out of range can't be seen).
-    Weights of maps that are no numbers are none, either. Maps with no value above 1e-18, or one above 1e18, may count
-    as zero, as float32 can't hold their squares (not with `wasserstein`).
+    [0, k), similarity a key of `SIMILARITIES`; else InputError, also for a similarity of one's own that gives no such
+    weights or some below 0 (under `jax.jit` neither those nor labels out of range can be seen). Weights of maps that
+    are no numbers are none, either. Maps with no value above 1e-18, or one above 1e18, may count as zero, as float32
+    can't hold their squares (not with `wasserstein`).
     """
     maps = jnp.asarray(maps)
     if not isinstance(labels, np.ndarray):  # whose values are there also under `jax.jit`, and as large as they were
@@ -112,4 +113,15 @@ def class_similarity(maps, labels, similarity='cosine'):
         raise InputError(f'labels are {labels.min()} to {labels.max()}; the maps are of classes 0 to {k - 1}')
     if similarity not in SIMILARITIES:
         raise InputError(f"unknown similarity '{similarity}'; choose one of: {', '.join(SIMILARITIES)}")
-    return SIMILARITIES[similarity](maps, labels)
+    try:
+        weights = SIMILARITIES[similarity](maps, labels)
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:  # NumPy in one of one's own
+        raise InputError(f"similarity '{similarity}' can't be compiled, as not all of it is JAX: "
+                         f'{str(error).partition(chr(10))[0]}') from error
+    if getattr(weights, 'shape', None) != (b, k):
+        given = list(weights.shape) if hasattr(weights, 'shape') else type(weights).__name__
+        raise InputError(f"similarity '{similarity}' gives {given}; it must give a weight for every class, {[b, k]}")
+    if not isinstance(weights, jax.core.Tracer) and (weights < 0).any():
+        raise InputError(f"similarity '{similarity}' gives {weights.min()}; targets are made of weights in [0, 2], "
+                         'such as a cosine + 1')
+    return weights

@@ -55,8 +55,8 @@ def head(model, variables, images, tap):
         with nn.intercept_methods(put_in):
             logits = model.apply(variables, images, train=False)[0]
         if not met:
-            raise InputError(f"{type(model).__name__} returns '{tap}', but goes on with another value: write "
-                             f"x = taps('{tap}', x), taps being ikd.models.Taps()")
+            raise InputError(f"{type(model).__name__} returns '{tap}', but nothing can be put into its place: write "
+                             f"x = taps('{tap}', x), taps being ikd.models.Taps(), and go on with that x")
         return logits
 
     return f

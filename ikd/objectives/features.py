@@ -68,7 +68,10 @@ def attention(student, teacher, taps, power=2):
     total = 0
     for ours, theirs in taps:
         f, g = tap_of(student, ours), tap_of(teacher, theirs)
-        if f.shape[:-1] != g.shape[:-1] or f.ndim != 4:
+        if f.ndim != 4 or g.ndim != 4:
+            raise InputError('attention transfer needs feature maps; choose a convolutional model.name and '
+                             'teacher.model')
+        if f.shape[:-1] != g.shape[:-1]:
             raise InputError(f'attention transfer needs feature maps of one size, but {ours} of the student has '
                              f'{f.shape[1:]} and {theirs} of the teacher {g.shape[1:]}; choose another teacher.model')
         total += jnp.square(spatial_attention(f, power) - spatial_attention(g, power)).mean(-1)

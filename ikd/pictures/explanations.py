@@ -19,15 +19,15 @@ def explanations(config, model, variables, images, labels):
     return maps, similarities, jax.nn.softmax(model.apply(variables, images, train=False)[0])
 
 
-def draw(explain, dataset, variables, title, most=MOST_IMAGES):
+def draw(explain, dataset, variables, title, most=MOST_IMAGES, note=''):
     """Figure 1 for the first test image of each class, at most `most` of them.
 
-    explain: `explanations` of a config and a model, compiled, whose variables are given. dataset: `data.Dataset`. A
-    matplotlib Figure.
+    explain: `explanations` of a config and a model, compiled, whose variables are given. dataset: `data.Dataset`.
+    title, note: above and below. A matplotlib Figure.
     """
     places = np.unique(dataset.test_labels, return_index=True)[1][:MOST_IMAGES]
     images, labels = dataset.test_images[places], dataset.test_labels[places]
     # of all, however many are drawn, as for another number another program would be compiled
     found = jax.device_get(explain(variables, normalise(images, dataset.mean, dataset.std), labels))
     images, labels, maps, similarities, probabilities = (rows[:most] for rows in (images, labels, *found))
-    return explanation_figure(images, maps, similarities, labels, probabilities, dataset.class_names, title)
+    return explanation_figure(images, maps, similarities, labels, probabilities, dataset.class_names, title, note)

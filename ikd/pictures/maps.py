@@ -34,6 +34,12 @@ def colours(explainers):
     return f'{says}; each map is scaled to its own largest value'
 
 
+def legend(explainers, similarity='cosine', which='true'):
+    """How to read a picture of these explainers' maps: colours, numbers, and whose map is framed."""
+    how = '' if similarity == 'cosine' else f' ({similarity})'
+    return f"{colours(explainers)}; the number: a map's similarity{how} to that of the {which} class, which is framed"
+
+
 def draw_image(axes, image):
     """An image, uint8 [h, w, c], grey or in colour."""
     axes.imshow(visible(image), cmap='gray', vmin=0, vmax=255)
@@ -61,23 +67,31 @@ def draw_map(axes, image, values):
                 'nearest', alpha=np.minimum(1, 1.2 * np.abs(values) / top) ** 0.7)
 
 
-def explanation_figure(images, maps, similarities, labels, probabilities, class_names, title):
+def below(values, similarity):
+    """What stands below a map: its similarity to another's, which a map of zeros has none of."""
+    return number(similarity) if np.any(values) else 'zero map'
+
+
+def explanation_figure(images, maps, similarities, labels, probabilities, class_names, title, note=''):
     """Figure 1: a row an image; the image, then a map for every class with its similarity to the true class under it.
 
     images uint8 [n, h, w, c]; maps [n, k, h', w'] or [n, k, h', w', c]; similarities [n, k] in [-1, 1]; labels int
-    [n]; probabilities [n, k]; class_names k strings. The true class is framed. Of more than ten classes each row
-    shows the true class and the most alike, ten in all, each with its name. Returns a matplotlib Figure.
+    [n]; probabilities [n, k]; class_names k strings; note: what stands at the bottom. The true class is framed. Of
+    more than ten classes each row shows the true class and the most alike, ten in all, each with its name. Returns a
+    matplotlib Figure.
     """
     n, k = similarities.shape
     columns = min(k, MOST_CLASSES)
     width = 1.1 * (columns + 1) + 0.2
     title = in_lines(title + (f'; the {columns} most alike of {k} classes' if columns < k else ''), 12 * width)
-    above = 0.6 + 0.17 * title.count('\n')
-    height = 1.4 * n + above
+    above, note = 0.6 + 0.17 * title.count('\n'), in_lines(note, 16 * width)
+    under = 0.2 + (0.1 + 0.15 * len(note.splitlines()) if note else 0)
+    height = 1.4 * n + above + under - 0.2
     figure = Figure(figsize=(width, height), dpi=110)
     grid = figure.subplots(n, columns + 1, squeeze=False)
-    figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - above / height, wspace=0.06, hspace=0.42)
+    figure.subplots_adjust(0.01, under / height, 0.99, 1 - above / height, wspace=0.06, hspace=0.42)
     figure.suptitle(title, y=1 - 0.1 / height, va='top', fontsize=10)
+    figure.text(0.1 / width, 0.05 / height, note, va='bottom', fontsize=7.5, color='#333333', parse_math=False)
     for row, image in enumerate(images):
         true, predicted = labels[row], probabilities[row].argmax()
         shown = np.arange(k) if k == columns else np.argsort(-similarities[row], kind='stable')[:columns]
@@ -90,7 +104,7 @@ def explanation_figure(images, maps, similarities, labels, probabilities, class_
                          color='black' if predicted == true else 'firebrick', parse_math=False)
         for axes, label in zip(grid[row, 1:], shown):
             draw_map(axes, image, maps[row, label])
-            axes.set_xlabel(number(similarities[row, label]), fontsize=7)
+            axes.set_xlabel(below(maps[row, label], similarities[row, label]), fontsize=7)
             if row == 0 or k > columns:
                 axes.set_title(short(class_names[label], LONGEST), fontsize=8, parse_math=False)
             if label == true:

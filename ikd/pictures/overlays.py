@@ -3,8 +3,7 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from ikd.pictures.maps import colours, draw_image, draw_map, frame, short
-from ikd.words import number
+from ikd.pictures.maps import below, draw_image, draw_map, frame, legend, short
 
 CELL, LEFT, HEAD, BELOW, GAP, NARROWEST = 1.15, 0.55, 0.95, 0.3, 0.08, 6.5  # inches
 
@@ -22,9 +21,7 @@ def overlay_figure(name, image, classes, explained, probabilities, label, class_
     """
     k, predicted = len(class_names), int(probabilities.argmax())
     reference, which = (label, 'true') if label >= 0 else (predicted, 'predicted')
-    how = '' if similarity == 'cosine' else f' ({similarity})'
-    notes = [f"{colours(explained)}; the number: a map's similarity{how} to that of the {which} class, which is "
-             'framed', *notes]
+    notes = [legend(explained, similarity, which), *notes]
     if len(classes) < k:
         unlikely = (probabilities > probabilities[reference]).sum() >= len(classes)
         notes.insert(0, f'{len(classes)} of {k} classes: the most probable'
@@ -54,7 +51,7 @@ def overlay_figure(name, image, classes, explained, probabilities, label, class_
         for row, (explainer, (maps, similarities)) in enumerate(explained.items()):
             axes = place(LEFT + CELL + column * (CELL + GAP), row)
             draw_map(axes, image, maps[column])
-            axes.set_xlabel(number(similarities[column]), fontsize=8, labelpad=2)
+            axes.set_xlabel(below(maps[column], similarities[column]), fontsize=8, labelpad=2)
             if column == 0:
                 axes.set_ylabel(explainer, fontsize=8, labelpad=3)
             if row == 0:

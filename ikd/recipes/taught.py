@@ -97,8 +97,10 @@ def group_taps(config):
     for name in (config.model.name, config.teacher.model):
         taps = getattr(create(name, 2), 'group_taps', None)
         if not taps:
+            way = 'set features.tap to a tap that both networks have' if config.method.name == 'hint' else (
+                'give it some, or choose another method')
             raise InputError(f"method.name={config.method.name} compares groups, and {name} has no 'group_taps', the "
-                             'names of the taps at their ends; give it some, or choose another method')
+                             f'names of the taps at their ends; {way}')
         found.append(taps)
     return found
 

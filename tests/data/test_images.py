@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from ikd.data.images import MOST_PIXELS, decode, opened
+from ikd.data.images import MOST_PIXELS, decode, opened, resize
 
 
 def saved(picture, kind='PNG', **options):
@@ -173,3 +173,23 @@ def test_bombs_are_refused_by_their_headers(monkeypatch):
         warnings.simplefilter('ignore')
         with opened(io.BytesIO(header)):
             pass
+
+
+@pytest.mark.parametrize('channels', [1, 2, 3, 5])
+@pytest.mark.parametrize('size', [5, 50])
+def test_channels_that_are_no_opacity_are_resized_by_themselves(scene, channels, size):
+    """A channel that is 0 in places, as the last of two, takes nothing from the others."""
+    image = np.concatenate([np.asarray(scene)] * 2, -1)[..., :channels].copy()
+    image[:10, :, -1] = 0
+    found = resize(image, size)
+    assert found.shape == (size, size, channels) and found.dtype == np.uint8
+    for channel in range(channels):
+        alone = Image.fromarray(image[..., channel]).resize((size, size), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(found[..., channel], np.asarray(alone))
+
+
+def test_colours_under_opacity_do_not_bleed_when_resized():
+    image = np.zeros((8, 8, 4), np.uint8)
+    image[:, :4] = 100, 100, 100, 255
+    image[:, 4:, 0] = 255  # which is not seen
+    assert resize(image, 16)[..., 0].max() < 110

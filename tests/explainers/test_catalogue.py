@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from ikd import models
 from ikd.errors import InputError
@@ -119,7 +120,11 @@ def test_what_is_no_network_of_ikd_is_told_what_that_is(digits):
                                ((model, variables, images[:0]), r'images are \[0, 32, 32, 3\]; give at least one'),
                                ((model, variables['params'], images), "variables have no 'params'"),
                                ((Untold(), variables, images), 'Untold takes no `train`'),
-                               ((Two(), variables, images), 'Two is no network of ikd: that is a Flax module'),
+                               ((Two(), variables, images), 'Two is no network of ikd: that is a module of Flax Lin'),
+                               ((lambda x: x, variables, images), 'function is no network of ikd'),
+                               ((nnx.Linear(2, 2, rngs=nnx.Rngs(0)), variables, images), 'Linear is no network'),
+                               ((variables, model, images), 'dict is no network of ikd'),
+                               ((model, model, images), 'variables are of the type HardWired; give what the network'),
                                (('mlp', variables, images), 'mlp is no network of ikd')):
         with pytest.raises(InputError, match=message):
             explain('grad', *arguments)

@@ -253,3 +253,34 @@ def test_unknown_similarity_is_the_users_mistake():
     with pytest.raises(InputError, match="unknown similarity 'cos'; choose one of: cosine") as error:
         targets(signed_maps((8, 8)), LABELS, similarity='cos')
     assert '\n' not in str(error.value)
+
+
+OWN = {
+    'a cosine without its 1': (lambda maps, labels: cosine(maps, labels) - 1, "'own' gives -.*; targets are made of"),
+    'of fewer classes': (lambda maps, labels: cosine(maps, labels)[:, :3], r"'own' gives \[3, 3\]; .*, \[3, 6\]"),
+    'of the images': (lambda maps, labels: labels, r"'own' gives \[3\]; it must give a weight for every class"),
+    'nothing': (lambda maps, labels: None, "'own' gives NoneType; it must give a weight for every class"),
+}
+
+
+@pytest.mark.parametrize('case', OWN)
+def test_what_a_similarity_of_ones_own_must_give(case, monkeypatch):
+    own, message = OWN[case]
+    monkeypatch.setitem(SIMILARITIES, 'own', own)
+    with pytest.raises(InputError, match=message) as error:
+        targets(signed_maps((8, 8)) * np.float32([1, -1] * 3)[:, None, None], LABELS, similarity='own')
+    assert '\n' not in str(error.value)
+
+
+def test_a_similarity_of_ones_own(monkeypatch):
+    """It makes the targets; one that is not all JAX is refused where it is compiled."""
+    maps = signed_maps((8, 8))
+    monkeypatch.setitem(SIMILARITIES, 'own', lambda maps, labels: cosine(maps, labels) ** 2)
+    weights = np.array(class_similarity(maps, LABELS)) ** 2
+    weights[np.arange(3), LABELS] = 0
+    expected = 0.1 * weights / weights.sum(1, keepdims=True)
+    expected[np.arange(3), LABELS] = 0.9
+    np.testing.assert_allclose(targets(maps, LABELS, similarity='own'), expected, rtol=1e-5)
+    monkeypatch.setitem(SIMILARITIES, 'own', lambda maps, labels: np.ones_like(np.asarray(maps)[:, :, 0, 0]))
+    with pytest.raises(InputError, match="similarity 'own' can't be compiled, as not all of it is JAX: The numpy"):
+        jax.jit(lambda maps: targets(maps, LABELS, similarity='own'))(maps)

@@ -142,7 +142,7 @@ def test_le_trains_it(known, tmp_path, name):
 
 @pytest.mark.parametrize('name, fields, message', [
     ('logitsonly', {}, r'LogitsOnly must return \(logits \[b, k\], taps\)'),
-    ('untapped', {}, "Untapped returns 'last', but goes on with another value"),
+    ('untapped', {}, "Untapped returns 'last', but nothing can be put into its place: write x = taps"),
     ('counting', {}, "Counting keeps variables beside 'params' and 'batch_stats', which .* from collection .counter"),
     ('small', {'method.tap': 'middle'}, "has no 'middle'; tap .method.tap. may be: first, last"),
     ('bare', {'precision': 'bfloat16'}, "needs a network with the field 'dtype', and bare has none"),

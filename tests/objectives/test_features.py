@@ -153,7 +153,7 @@ def test_bfloat16_maps_are_compared_in_float32():
     (partial(hint, taps=('b', 'c')), r'features.regressor=True'),
     (partial(hint, taps=('z', 'a')), "no tap 'z' .*set features.tap to one of: a, b, c, d"),
     (partial(attention, taps=(('a', 'b'),)), 'attention transfer needs feature maps of one size'),
-    (partial(attention, taps=(('d', 'd'),)), 'attention transfer needs feature maps'),
+    (partial(attention, taps=(('d', 'd'),)), 'attention transfer needs feature maps; choose a convolutional'),
     (partial(flow, taps=(('a', 'a'), ('b', 'c'))), 'fsp_kd needs networks of one width'),
     (partial(flow, taps=(('d', 'd'), ('d', 'd'))), 'fsp_kd needs feature maps'),
     (partial(flow, taps=(('a', 'd'), ('a', 'd'))), 'fsp_kd needs feature maps'),

@@ -6,7 +6,7 @@ import pytest
 from ikd import models, networks, run_data
 from ikd.pictures.drawn import pixels
 from ikd.pictures.explanations import draw, explanations
-from ikd.pictures.maps import colours, explanation_figure
+from ikd.pictures.maps import colours, explanation_figure, legend
 from ikd.validation import resolve
 from tests.report.readable import assert_readable
 from tests.small_run import make_config
@@ -81,6 +81,19 @@ def test_the_true_class_is_shown_also_with_a_zero_map():
     assert titles == [cut[true], *cut[:9], cut[true], cut[true], cut[true], *cut[:9]]
     framed = [i for i, axes in enumerate(figure.axes) if axes.spines['left'].get_linewidth() > 2]
     assert framed == [10, 12]
+    assert [axes.get_xlabel() for axes in figure.axes[9:13]] == ['0.00', 'zero map', f'{cut[0]} 0.08', '1.00']
+
+
+@pytest.mark.parametrize('k', [2, 10])
+def test_the_legend_is_readable(k):
+    """It says what is coloured, what the numbers are, and what is framed; it has room of its own."""
+    draw = np.random.default_rng(0)
+    note = legend(['grad', 'grad_cam'], 'wasserstein')
+    figure = explanation_figure(np.zeros((3, 8, 8, 1), np.uint8), draw.normal(size=(3, k, 4, 4)), np.ones((3, k)),
+                                np.zeros(3, int), np.full((3, k), 1 / k), list('abcdefghij')[:k], 'a title', note)
+    assert_readable(figure)
+    (said,) = [text.get_text() for text in figure.texts if 'framed' in text.get_text()]
+    assert ' '.join(said.split()) == note and "similarity (wasserstein) to that of the true class, which is" in note
 
 
 def test_what_a_run_draws():

@@ -101,6 +101,14 @@ def test_the_command(tmp_path, capsys):
     assert capsys.readouterr().out.endswith('\nNot all runs have the same epochs.\n')
     with pytest.raises(InputError, match='give the directories'):
         compare.main([])
+    (tmp_path / 'empty' / 'config.json').write_text(json.dumps({'trials': 3, 'method': {'name': 'kd'}}))
+    with pytest.raises(InputError, match='empty, with which the others are compared, has finished no trial yet'):
+        compare.main([str(tmp_path / 'empty'), ce, le])
+    for name in 'ce', 'le':
+        fields = {'data': {'name': 'mnist'}, 'trials': 3 if name == 'le' else 2}
+        (tmp_path / name / 'config.json').write_text(json.dumps(fields))
+    compare.main([ce, str(tmp_path / 'empty'), le])
+    assert capsys.readouterr().out.endswith(f'\n{le} has finished 2 of 3 trials.\n')
 
 
 def test_how_else_networks_were_trained_is_said(tmp_path, capsys):
