@@ -2,13 +2,15 @@
 import pathlib
 import re
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
+import ikd
 from ikd import data, experiment, models
 from ikd.errors import InputError, RunError
-from ikd.explainers import EXPLAINERS, ONE_PASS
+from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS
 from ikd.journal import read_records
 from ikd.modules import module_of
 from ikd.objectives import Batch
@@ -17,10 +19,10 @@ from ikd.recipes import RECIPES
 README = pathlib.Path('README.md')
 
 
-def block_after(heading):
-    """The first Python block under a heading."""
-    text = README.read_text().partition(f'\n## {heading}\n')[2]
-    return re.search(r'```python\n(.*?)```', text, re.DOTALL).group(1)
+def block_after(heading, number=0):
+    """A Python block under a heading, the first or another."""
+    text = README.read_text().partition(f'\n## {heading}\n')[2].partition('\n## ')[0]
+    return re.findall(r'```python\n(.*?)```', text, re.DOTALL)[number]
 
 
 def test_add_your_own_method(tmp_path, request):
@@ -56,7 +58,6 @@ def test_a_method_with_a_memory(tmp_path, monkeypatch, request):
     """The very text: under 30 lines, it trains, and only the means of the classes in a batch move."""
     code = block_after('A method with a memory')
     assert len(code.splitlines()) < 30
-    (tmp_path / 'configs').symlink_to(pathlib.Path('configs').absolute())
     monkeypatch.chdir(tmp_path)
     before = dict(RECIPES)
     request.addfinalizer(lambda: [RECIPES.pop(name) for name in set(RECIPES) - set(before)])
@@ -76,7 +77,6 @@ def test_a_method_with_a_memory(tmp_path, monkeypatch, request):
 def test_a_method_that_learns_through_its_maps(tmp_path, monkeypatch, request):
     """The very text: it trains, and its loss is what its docstring says."""
     code = block_after('A method that learns through its maps')
-    (tmp_path / 'configs').symlink_to(pathlib.Path('configs').absolute())
     monkeypatch.chdir(tmp_path)
     request.addfinalizer(lambda: RECIPES.pop('smooth', None))
     exec(code, {})
@@ -109,6 +109,26 @@ def test_your_own_network(tmp_path, monkeypatch):
     assert names['maps'].shape == (5, 10, 4, 4) and np.asarray(names['maps']).any()
     assert [record['stage'] for record in read_records('runs/mine')] == ['warmup', 'introspective', 'introspective']
     assert names['summary']['explainer'] == 'grad_cam' and names['summary']['test_accuracy_mean'] > 80
+
+
+class Old(nn.Module):
+    """A network that knows nothing of ikd: no `train`, no taps."""
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.Conv(4, (3, 3), name='first')(x))
+        return nn.Dense(3, name='last')(x.mean((1, 2)))
+
+
+def test_a_network_from_elsewhere():
+    """The very text: its maps are slopes of its own logits, its variables as they were; what needs a tap says so."""
+    network, inputs = Old(), np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype(np.float32)
+    variables = network.init(jax.random.key(0), inputs)
+    names = {'nn': nn, 'ikd': ikd, 'network': network, 'variables': variables, 'inputs': inputs}
+    exec(block_after('Your own network', 1), names)
+    expected = jax.jacrev(lambda x: network.apply(variables, x).sum(0))(inputs)
+    np.testing.assert_allclose(names['maps'], np.moveaxis(expected, 0, 1), rtol=1e-5, atol=1e-7)
+    _, reasons = ikd.explainers.applicable(names['Adapter'](network), variables, (6, 6, 1))
+    assert {*reasons} == {*CAMS, 'guided_backprop'}
 
 
 def test_your_own_explainer_and_data(tmp_path, monkeypatch):
