@@ -127,11 +127,15 @@ def flatten(config):
 def no_field(name, fields=None):
     """What to say of a dotted name that is no field of a config; fields: those there are, if not the default ones."""
     fields = fields or flatten(default())
+    return f'no field config.{name}; ' + (did_you_mean(name, fields) or f"the fields are: {', '.join(fields)}")
+
+
+def did_you_mean(name, fields, before='config.'):
+    """`did you mean config.a.b?`: the field of this name, those that end so, one that is spelt like it; or ''."""
     last = name.rpartition('.')[2]
-    close = [field for field in fields if field.rpartition('.')[2] == last][:1] or difflib.get_close_matches(
-        name, fields, 1)
-    return f'no field config.{name}; ' + (f'did you mean config.{close[0]}?' if close else
-                                          f"the fields are: {', '.join(fields)}")
+    alike = [name] if name in fields else [field for field in fields if field.rpartition('.')[2] == last]
+    close = [f'{before}{field}' for field in alike or difflib.get_close_matches(name, fields, 1)]
+    return f"did you mean {' or '.join(close)}?" if close else ''
 
 
 def identity(config):

@@ -5,6 +5,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ikd import experiment
+from ikd.errors import InputError
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, Any]:
@@ -22,4 +23,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, Any]:
     workdir; Diverged when a loss is no longer a number; OutOfMemory where a device has no room; Unwritable when a
     file can't be written.
     """
+    if not isinstance(config, ConfigDict | dict):
+        raise InputError(f'config is of the type {type(config).__name__}; give ikd.config.default() with fields '
+                         'changed, or what get_config of a file in configs/ gives')
     return experiment.run(config, workdir)

@@ -19,7 +19,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
-from ikd.config import default, flatten, no_field
+from ikd.config import default, did_you_mean, flatten, no_field
 from ikd.errors import Diverged, InputError, OutOfMemory, Stopped, Unmet, Unwritable, while_read
 from ikd.host_memory import keep_memory
 from ikd.modules import mistake
@@ -61,7 +61,8 @@ def parse(argv):
         asked = {'help', 'helpshort', 'helpfull', '?'} & {argument.lstrip('-') for argument in argv}
         sys.exit(0 if asked else error.code)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(no_config(argv, error) or unknown_field(argv) or mistake(file, error)) from error
+        said = no_config(argv, error) or unknown_field(argv) or unknown_flag(error)
+        raise InputError(said or mistake(file, error)) from error
     except (NameError, SyntaxError, ImportError) as error:
         raise InputError(mistake(file, error)) from error
     if config is None:
@@ -92,6 +93,13 @@ def unknown_field(argv):
         name = argument.partition('=')[0].removeprefix('--config.')
         if argument.startswith('--config.') and name not in fields and (has_own or not name.startswith('own.')):
             return no_field(name, fields)
+
+
+def unknown_flag(error):
+    """What to say of a flag that there is not, and that is or is like a field; None if that isn't the error."""
+    if isinstance(error, flags.UnrecognizedFlagError) and 'Did you mean' not in f'{error}':
+        if meant := did_you_mean(error.flagname, flatten(default()), '--config.'):
+            return f'no flag --{error.flagname}; {meant}'
 
 
 def fields_of_file(named):

@@ -83,7 +83,8 @@ def adopt(workdir, seed, example, before=None):
         if there != needed:
             raise InputError(f"teacher.checkpoint={workdir} holds a {summary['model']} trained on "
                              f"{summary['dataset']}, whose weights have other shapes than those of teacher.model; "
-                             "set teacher.model to the run's network, and use the same data")
+                             "set teacher.model to the run's network, and use the same data (networks with "
+                             'model.width, model.vam or hme.outputs of their own cannot be given)')
     weights = checksum({name: tree[name] for name in ('params', 'batch_stats')}, np.empty(0)).tobytes().hex()[:12]
     if before and before.get('weights', weights) != weights:
         raise InputError(f'the network of seed {number} in {workdir}, from which seed {seed} has begun to learn, was '

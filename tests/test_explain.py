@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from configs import le_folder
-from ikd import epochs, experiment, explain
+from ikd import epochs, experiment, explain, explained
 from ikd.errors import InputError
 from ikd.evaluation import images as given
 from ikd.pictures import overlays
@@ -121,11 +121,11 @@ def test_a_folder_of_odd_images(run, odd, tmp_path, monkeypatch, capsys):
 def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, capsys):
     """A row for each that applies, and the reason why another does not."""
     shown = []
-    monkeypatch.setattr('ikd.pictures.overlays.overlay_figure', lambda *args: shown.append(args) or Figure())
+    monkeypatch.setattr(explained, 'overlay_figure', lambda *args: shown.append(args) or Figure())
     image = min((digits_folder / 'one').iterdir())
     explainers = ('grad', 'grad_input')
     answer = explainers, {'grad_cam': 'it has no feature map'}
-    monkeypatch.setattr('ikd.trained.explainers_for', lambda *args: answer)
+    monkeypatch.setattr(explained, 'explainers_for', lambda *args: answer)
     code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', f'--images={image}', '--explainers=all',
                             f'--out={tmp_path}')
     assert code == 0 and 'not for this network: grad_cam (it has no feature map)' in said
@@ -140,7 +140,7 @@ def test_all_explainers_side_by_side(run, digits_folder, tmp_path, monkeypatch, 
 def test_several_images_and_explainers(run, odd, tmp_path, monkeypatch, capsys):
     """As a shell writes out photos/*.png, and as `ikd.evaluate` takes explainers."""
     images, shown, drawn = [odd[0] / name for name in ('grey.png', 'rgba.png')], [], overlays.overlay_figure
-    monkeypatch.setattr(overlays, 'overlay_figure', lambda *args: shown.append(args) or drawn(*args))
+    monkeypatch.setattr(explained, 'overlay_figure', lambda *args: shown.append(args) or drawn(*args))
     code, said, _ = command(monkeypatch, capsys, f'--workdir={run}', '--explainers=grad_input,grad',
                             f'--out={tmp_path}', '--images', images[0], f'--images={images[1]}')
     assert code == 0 and (tmp_path / 'rgba-grad_input-grad.png').exists()
@@ -168,14 +168,14 @@ def test_a_method_of_ones_own_comes_with_its_file(run, odd, tmp_path, monkeypatc
 
 
 def test_which_explainers_apply_is_the_networks_to_say(run, monkeypatch):
-    names, notes = explain.chosen('all', load(run, images=False))
+    names, notes = explained.chosen('all', load(run, images=False))
     assert {'grad', 'grad_input', 'guided_backprop'} <= {*names} and 'grad_cam' not in names
     assert any(note.startswith('not for this network: grad_cam (') for note in notes)
 
 
 def test_test_images_need_the_data(run, digits_folder, tmp_path, monkeypatch, capsys):
     """Where the data is told anew, one of each class is shown; without data.json it is read for your images, too."""
-    monkeypatch.setattr(explain, 'EXAMPLES', 3)
+    monkeypatch.setattr(explained, 'EXAMPLES', 3)
     workdir = tmp_path / 'run'
     shutil.copytree(run, workdir)
     code, said, told = command(monkeypatch, capsys, f'--workdir={workdir}')

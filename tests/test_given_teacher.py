@@ -92,7 +92,8 @@ def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(fini
 def test_a_teacher_that_held_out_fewer_images_is_refused(tmp_path):
     """As it was trained on some of those that are held out here; those that hold out more hold out these, too."""
     config = make_config('kd', **{'data.holdout': 50})
-    here, more, fewer = (run_data.load_data(make_config('kd', **{'data.holdout': count})) for count in (50, 51, 49))
+    here, more, fewer = (run_data.load_data(make_config('kd', **{'data.holdout': count, 'data.limit': None}))
+                         for count in (50, 51, 49))
     seen_by = lambda dataset: {image.tobytes() for image in dataset.train_images}
     held_out = {image.tobytes() for image in here.test_images} - seen_by(here)  # some digits are there twice
     assert not held_out & seen_by(more) and held_out & seen_by(fewer)

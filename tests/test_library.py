@@ -77,7 +77,7 @@ def test_train_is_the_run_of_the_command_line(monkeypatch):
 
 
 def test_inputs_are_normalised_as_in_training():
-    dataset = ikd.data.Dataset(*[None] * 5, mean=(0.5, 0.0), std=(0.25, 1.0))
+    dataset = ikd.data.Dataset(np.zeros((0, 1, 1, 2)), *[None] * 4, mean=(0.5, 0.0), std=(0.25, 1.0))
     run = trained.Trained(None, dataset, None, None, 0)
     found = run.inputs(np.array([[[[255, 255]]], [[[0, 51]]]], np.uint8))
     np.testing.assert_allclose(np.asarray(found).squeeze(), [[2, 1], [-2, 0.2]], rtol=1e-6)

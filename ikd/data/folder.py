@@ -13,7 +13,7 @@ from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
 from ikd.data.images import FORMATS, GREY, SUFFIXES, decode, opened, quiet
-from ikd.data.left_out import left_out
+from ikd.data.left_out import left_out, names_in
 from ikd.data.limits import check_memory, printable
 from ikd.data.stream import Images, select
 from ikd.errors import InputError
@@ -165,7 +165,7 @@ def unreadable(directory):
 def _scan(folder):
     """The subfolders and the image files in a folder, by name."""
     try:
-        entries = sorted(folder / name for name in os.listdir(folder) if not name.startswith('.'))
+        entries = sorted(folder / name for name in names_in(folder))
     except OSError as error:
         raise InputError(f'{printable(folder)} cannot be listed ({error.strerror}): correct the path or its '
                          'permissions') from error

@@ -5,7 +5,7 @@ from collections import Counter
 from ikd.data.images import SUFFIXES
 from ikd.data.limits import printable
 
-HIDDEN = ('thumbs.db', 'desktop.ini')  # beside names that begin with a dot
+HIDDEN = ('thumbs.db', 'desktop.ini', '__macosx')  # beside names that begin with a dot
 MOST_KINDS = 5  # that are told of by their suffixes
 
 
@@ -18,8 +18,8 @@ def left_out(directory, classes):
     classes = {*classes}
     outer = {directory, *(path.parent for path in classes)}
     known = classes | outer
-    kinds = Counter(os.path.splitext(name)[1].lower() for folder in classes for name in _names(folder))
-    beside = sum(folder / name not in known for folder in outer for name in _names(folder))
+    kinds = Counter(os.path.splitext(name)[1].lower() for folder in classes for name in names_in(folder))
+    beside = sum(folder / name not in known for folder in outer for name in names_in(folder))
     others = sorted(((kind, count) for kind, count in kinds.items() if kind not in SUFFIXES),
                     key=lambda other: (-other[1], other[0]))
     told = [f"{count} {printable(kind) or 'without a suffix'}" for kind, count in others[:MOST_KINDS]]
@@ -30,5 +30,6 @@ def left_out(directory, classes):
     return f"; left out: {', '.join(told)}" if told else ''
 
 
-def _names(folder):
-    return (name for name in os.listdir(folder) if not name.startswith('.') and name.lower() not in HIDDEN)
+def names_in(folder):
+    """The names in a folder but for hidden ones, and those that systems leave in folders and archives."""
+    return [name for name in os.listdir(folder) if not name.startswith('.') and name.lower() not in HIDDEN]

@@ -32,6 +32,35 @@ def draw_points(axes, place, values, label=None, **style):
                   linestyle='none', label=label, **style)
 
 
+def draw_accuracies(axes, accuracies, baseline):
+    """The left of a row: every seed grey, their mean with an error bar; arguments as of `ordering_figure`."""
+    for place, values in enumerate(accuracies.values()):
+        if len(values):
+            mean, spread = mean_and_std(values)
+            axes.plot(np.full(len(values), place), values, '.', color='#999999', markersize=5, zorder=1)
+            draw_points(axes, place, (mean, mean - (spread or 0), mean + (spread or 0)), color=COLOURS[0])
+        else:
+            axes.text(place, 0.03, 'not run', transform=axes.get_xaxis_transform(), ha='center', fontsize=8,
+                      color='#777777')
+    if baseline:
+        axes.axhline(baseline[1], color='#555555', linestyle='--', linewidth=1, label=f'{baseline[0]} (mean)')
+        axes.legend(fontsize=8, loc='best')
+    elif not any(map(len, accuracies.values())):
+        axes.set_yticks([])
+
+
+def draw_scores(axes, explainers, scores):
+    """The right of a row: the readings of each explainer beside each other; arguments as of `ordering_figure`."""
+    for i, (reading, found) in enumerate(scores.items()):
+        shift = (i - (len(scores) - 1) / 2) * 0.12
+        for j, (explainer, values) in enumerate(found.items()):
+            draw_points(axes, explainers.index(explainer) + shift, values, reading if j == 0 else None,
+                        color=COLOURS[i % len(COLOURS)])
+    if scores:
+        axes.legend(fontsize=8, loc='best')
+    axes.set_ylim(-0.03, 1.03)
+
+
 def ordering_figure(panels, title, note=''):
     """Figure 3, a row for each network: accuracy by explainer on the left, discriminativeness on the right.
 
@@ -52,29 +81,10 @@ def ordering_figure(panels, title, note=''):
     figure.text(0.015, 0.1 / height, note, fontsize=8, va='bottom', color='#333333')
     for (name, accuracies, baseline, scores), (left, right) in zip(panels, grid):
         explainers = list(accuracies)
-        for place, values in enumerate(accuracies.values()):
-            if len(values):
-                mean, spread = mean_and_std(values)
-                left.plot(np.full(len(values), place), values, '.', color='#999999', markersize=5, zorder=1)
-                draw_points(left, place, (mean, mean - (spread or 0), mean + (spread or 0)), color=COLOURS[0])
-            else:
-                left.text(place, 0.03, 'not run', transform=left.get_xaxis_transform(), ha='center', fontsize=8,
-                          color='#777777')
-        if baseline:
-            left.axhline(baseline[1], color='#555555', linestyle='--', linewidth=1, label=f'{baseline[0]} (mean)')
-            left.legend(fontsize=8, loc='best')
-        elif not any(map(len, accuracies.values())):
-            left.set_yticks([])
+        draw_accuracies(left, accuracies, baseline)
+        draw_scores(right, explainers, scores)
         left.set_title(f'{name}: test accuracy of LE (%)', fontsize=10, loc='left')
-        for i, (reading, found) in enumerate(scores.items()):
-            shift = (i - (len(scores) - 1) / 2) * 0.12
-            shown = [(explainers.index(explainer) + shift, values) for explainer, values in found.items()]
-            for j, (place, values) in enumerate(shown):
-                draw_points(right, place, values, reading if j == 0 else None, color=COLOURS[i % len(COLOURS)])
-        if scores:
-            right.legend(fontsize=8, loc='best')
         right.set_title(f'{name}: class-discriminativeness', fontsize=10, loc='left')
-        right.set_ylim(-0.03, 1.03)
         for axes in (left, right):
             axes.set_xticks(range(len(explainers)), explainers, fontsize=9)
             axes.set_xlim(-0.5, len(explainers) - 0.5)
