@@ -6,8 +6,8 @@ from ikd.tables.statistics import mean_and_std
 from ikd.words import number, p_value, plural, spans
 
 ORDER = ("It holds, or does not, where p after Holm's correction for all pairs of this list is below 0.05; the p of "
-         'the differences above are corrected for those, and so may be others. The 95 % interval of the difference on '
-         'the same seeds is that of a pair by itself.')
+         'the differences above are corrected for those, and so may be others. The 95 % interval of the difference '
+         'on the same seeds is that of a pair by itself.')
 
 
 def save(results, name, text, numbers=None):
