@@ -28,7 +28,7 @@ def parse(argv):
 def main(argv):
     """Print the table of the runs named, without folders that are none.
 
-    InputError if no finished run is left, or the first, with which others are compared, goes on.
+    InputError if no finished run is left, or if the first, which the others are compared with, has finished no trial.
     """
     workdirs = [*dict.fromkeys(map(os.path.normpath, parse(argv).runs))]
     if not workdirs:

@@ -5,7 +5,7 @@ from ikd import parallel, processes
 from ikd.errors import Diverged
 from ikd.pictures.drawn import pixels
 from ikd.pictures.explanations import draw
-from ikd.provenance import provenance
+from ikd.provenance import trained_by
 from ikd.stages import variables_of
 from ikd.training import run_evaluation
 
@@ -17,21 +17,21 @@ def is_due(epoch, last, every):
     return epoch == last or epoch % every == 0
 
 
-def rest_of(report, seconds):
-    """What is kept of a cut epoch, as JSON: the numbers of its steps so far, exactly, and its time.
+def rest_of(report, seconds, by):
+    """What is kept of a cut epoch, as JSON: the numbers of its steps so far, exactly, its time, what trained it.
 
-    report: a dict of arrays [steps], what each step tells.
+    report: a dict of arrays [steps], what each step tells; by: of `trained_by`.
     """
-    return {'report': {name: values.tolist() for name, values in report.items()}, 'seconds': seconds}
+    return {'report': {name: values.tolist() for name, values in report.items()}, 'seconds': seconds, **by}
 
 
 def with_rests(rests, reports, seconds):
-    """(reports, seconds) of an epoch whose beginning is in `rests`, of each seed that of `rest_of`, or None."""
+    """(reports, seconds, `trained_by`) of an epoch whose beginning is in `rests`, of each seed `rest_of`, or None."""
     if rests[0] is None:  # and so all
-        return reports, seconds
+        return reports, seconds, trained_by()
     whole = [{name: np.concatenate([np.asarray(rest['report'][name], values.dtype), values])
               for name, values in report.items()} for rest, report in zip(rests, reports)]
-    return whole, rests[0]['seconds'] + seconds
+    return whole, rests[0]['seconds'] + seconds, trained_by(rests[:1])
 
 
 def check_finite(seeds, prepared, epoch, before, reports, tests):
@@ -51,11 +51,11 @@ def check_finite(seeds, prepared, epoch, before, reports, tests):
                            'Try a smaller learning rate, or look at what the network does with train=False')
 
 
-def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
+def epoch_record(job, seed, stage, epoch, rate, seconds, report, test, by):
     """The line of metrics.jsonl for an epoch, counted from 1 at the recipe's start. Accuracies in percent.
 
     `seconds` are the seed's share of those of the seeds trained together, `images_per_second` the speed of all these.
-    `commit` and `device` are what trained this epoch, as a run may go on with others. A part of an objective of one's
+    by: of `trained_by`, as a run may go on with another commit, or on another device. A part of an objective of one's
     own whose mean is no number is None: JSON has none such.
     """
     steps = len(report['loss'])
@@ -63,8 +63,7 @@ def epoch_record(job, seed, stage, epoch, rate, seconds, report, test):
     return {'seed': seed, 'stage': stage.name, 'epoch': epoch, 'step': epoch * steps,
             'learning_rate': rate, 'seconds': round(seconds, 4),
             'images_per_second': round(steps * job.config.batch_size / seconds, 1),
-            'commit': provenance()['git_commit'], 'device': provenance()['device']['kind'],
-            **{name: mean if np.isfinite(mean) else None for name, mean in means.items()}, **test}
+            **by, **{name: mean if np.isfinite(mean) else None for name, mean in means.items()}, **test}
 
 
 def epoch_line(job, record):
@@ -79,11 +78,11 @@ def is_final_network(job, stage):
     return stage.network is None and stage.options == job.stages[-1].stage.options
 
 
-def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports):
+def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports, by):
     """Test after a stage's epoch if that is due, check that all is finite, and tell of it: records, lines, a picture.
 
     state: the trials', on the devices. epoch: of the stage, before which `before` came. seconds: of each seed, its
-    share of the epoch's. reports: of each seed, what its steps told.
+    share of the epoch's. reports: of each seed, what its steps told. by: of `trained_by`.
     """
     job, stage, epoch_of_run = group.job, prepared.stage, before + epoch
     tests = [{}] * len(group.seeds)
@@ -91,7 +90,7 @@ def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports):
         tests = run_evaluation(prepared.program, job.layout, state, job.test_images, job.dataset.test_labels)
     check_finite(group.seeds, prepared, epoch, before, reports, tests)
     for seed, journal, report, test in zip(group.seeds, group.journals, reports, tests):
-        record = epoch_record(job, seed, stage, epoch_of_run, rate, seconds, report, test)
+        record = epoch_record(job, seed, stage, epoch_of_run, rate, seconds, report, test, by)
         journal.write(record)
         group.progress.tell(epoch_line(job, record))
     due = epoch_of_run * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)

@@ -1,5 +1,4 @@
 """A run: every trial of one configuration, its directory, and its summary."""
-import datetime
 import functools
 import json
 import math
@@ -23,7 +22,7 @@ from ikd.pictures.explanations import draw
 from ikd.pictures.maps import legend
 from ikd.pictures.trees import dendrogram_figure, routings_of, tree_figure
 from ikd.progress import Progress
-from ikd.provenance import provenance
+from ikd.provenance import now, provenance, trained_by
 from ikd.recipes import EXPLAINED, recipe
 from ikd.run_checks import OWN_CODE, check_fits, check_identity, check_teachers
 from ikd.run_data import checks_pixels, load_data
@@ -166,17 +165,13 @@ def summarise(config, workdir, seeds, dataset, checksum):
 def trained_with(records):
     """When a trial, of these records, was finished and with what: as `provenance`, which may be another of others.
 
-    Where it was gone on with by another commit, or on another device, all are named, also those of its stages that
-    come from the store; the versions are those that it was finished with.
+    Where it was gone on with by another commit, or on a device of another kind, all are named, also those of stages
+    that come from the store, and `unknown` for epochs of before this was noted. The rest is as it was finished.
     """
-    known = provenance()
-
-    def each(field, last):
-        return ' and '.join(dict.fromkeys(filter(None, (*(record.get(field) for record in records), last)))) or None
-
-    return {'finished': f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}', **known,
-            'git_commit': each('commit', known['git_commit']),
-            'device': {**known['device'], 'kind': each('device', known['device']['kind'])}}
+    known, unknown = provenance(), dict.fromkeys(('commit', 'device'), 'unknown')
+    by = trained_by({**(unknown if 'seconds' in record else {}), **record} for record in records)
+    device = {**known['device'], 'kind': by['device']}
+    return {'finished': now(), **known, 'git_commit': by['commit'], 'device': device}
 
 
 def last_of(config, records):

@@ -3,7 +3,6 @@
 A cell is one configuration; with a seed it is one file, `<results>/cells/<cell>-<seed>.json`. Where the file is, the
 work is done.
 """
-import datetime
 import hashlib
 import json
 import pathlib
@@ -15,6 +14,7 @@ from ikd import stage_names
 from ikd.config import identity
 from ikd.errors import InputError, writing
 from ikd.files import has_form, write_json
+from ikd.provenance import now
 from ikd.recipes import EXPLAINED, recipe
 from ikd.run_files import DEVICE, TRIAL
 from ikd.validation import resolve, usual
@@ -140,8 +140,7 @@ def write_cell(results, cell, summary, seed, measured=None):
     config = resolve(cell.config)
     name = cell_name(config)
     (trial,) = [trial for trial in summary['trials'] if trial['seed'] == seed]
-    now = f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}'
-    known = {'finished': now, **summary, **trial}  # summaries used to say it of all trials alone
+    known = {'finished': now(), **summary, **trial}  # summaries used to say it of all trials alone
     path, there, own = cell_path(results, name, seed), read_cell(results, cell, seed), stage_names.own_code(config)
     if there and 'measured' in there and there['test_accuracy'] == trial['test_accuracy']:
         measured = {**there['measured'], **(measured or {})}

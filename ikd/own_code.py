@@ -1,4 +1,4 @@
-"""The code of a user's own networks, objectives, explainers and data: with it changes what trained stages are."""
+"""The code of a user's own networks, objectives, explainers, similarities and data: what is trained depends on it."""
 import dataclasses
 import functools
 import inspect

@@ -1,4 +1,5 @@
-"""What a result was obtained with."""
+"""What a result was obtained with, and when."""
+import datetime
 import functools
 import importlib.metadata
 import os
@@ -45,6 +46,23 @@ def provenance():
                      **{name: importlib.metadata.version(name) for name in PACKAGES}},
         'device': {'platform': device.platform, 'kind': kind, 'count': jax.device_count()},
     }
+
+
+def trained_by(before=()):
+    """`commit` and `device` of what was begun by processes that said theirs so, dicts, and gone on with by this one.
+
+    Several are joined by ` and `.
+    """
+    known = provenance()
+    every = [*before, {'commit': known['git_commit'], 'device': known['device']['kind']}]
+    return {field: ' and '.join(dict.fromkeys(
+        part for one in every if one.get(field) for part in one[field].split(' and '))) or None
+        for field in ('commit', 'device')}
+
+
+def now():
+    """The time as it goes into files: `2026-11-28T12:00:00Z`."""
+    return f'{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}'
 
 
 def processor():

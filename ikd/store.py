@@ -107,9 +107,9 @@ def check_given(workdir, config, dataset):
     if described and (different := difference(dataset, without_images(described))):
         raise InputError(f'teacher.checkpoint={workdir} was trained on other data: {different}; use the same data, '
                          'of the same data.size')
-    if (fields.get('data.holdout') or 0) < config.data.holdout:  # of a seed the larger set holds the smaller
+    if (fields.get('data.holdout') or 0) < config.data.holdout:  # of the one order larger sets hold the smaller
         raise InputError(f'teacher.checkpoint={workdir} was trained on images that data.holdout='
-                         f'{config.data.holdout} holds out here; train it with the same data.holdout')
+                         f'{config.data.holdout} holds out here; train it with the same data.holdout, or more')
     if fields.get('method.name') == 'hme' and fields.get('model.name') == 'hme_tree':
         raise InputError(f'teacher.checkpoint={workdir} ended as a hard tree (method hme), which cannot teach; give '
                          'a run of another method')

@@ -54,14 +54,14 @@ class Trained(NamedTuple):
     def inputs(self, images):
         """Images [b, h, w, c] in [0, 255] as the network takes them: float32, normalised as in training.
 
-        InputError for images of another form, and for floats that are in [0, 1] instead.
+        InputError for images of another form, and for numbers with fractions that are in [0, 1] instead.
         """
         if np.shape(images)[1:] != self.dataset.image_shape:
             raise InputError(f'images are {list(np.shape(images))}; the network takes '
                              f"[b, {', '.join(map(str, self.dataset.image_shape))}]")
-        if isinstance(images, np.ndarray) and images.dtype.kind == 'f' and 0 < images.max(initial=0) <= 1:
-            raise InputError(f'the largest pixel is {images.max():g}; give pixels in [0, 255], as those of '
-                             'dataset.test_images')
+        if not isinstance(images, jax.core.Tracer) and (images <= 1).all() and (images % 1).any():
+            raise InputError(f'pixels are {images.min():g} to {images.max():g}; give them in [0, 255], as those of '
+                             'dataset.test_images are')
         return normalise(images, self.dataset.mean, self.dataset.std)
 
 

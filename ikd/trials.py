@@ -201,19 +201,19 @@ def train_stage(group, index):
             state, reports = training.run_epoch(program, layout, state, knowledge, *job.training_set,
                                                 group.progress.tick, group.stop, first)
             seconds = (time.perf_counter() - started) / len(group.seeds)  # a seed's share
-            reports, seconds = with_rests(rests, reports, seconds)
+            reports, seconds, by = with_rests(rests, reports, seconds)
             first, rests = 0, [None] * len(group.seeds)
             if (steps := len(reports[0]['loss'])) < program.steps:
                 check_finite(group.seeds, prepared, epoch, before, reports, [{}] * len(reports))
                 checkpoint.save(saved, (epoch - 1) * program.steps + steps, parallel.split(layout, state),
-                                [rest_of(report, seconds) for report in reports])
+                                [rest_of(report, seconds, by) for report in reports])
                 raise Stopped(f'stopped in epoch {before + epoch} of {job.epochs}, after step {steps} of '
                               f'{program.steps}')
             if job.config.profile and epoch == done + 1:  # by now everything is compiled
                 directory = job.workdir / 'profile' / stage.name if processes.first() else None
                 training.trace(program, layout, state, knowledge, *job.training_set, directory)
             rate = float(prepared.schedule(place + (epoch - 1) * program.steps))
-            tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports)
+            tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports, by)
             stopping = group.stop()
             if stopping or is_due(epoch, stage.epochs, job.config.checkpoint_every):
                 states = parallel.split(layout, state)

@@ -108,14 +108,13 @@ def check_together(config):
     _check(all(isinstance(m, int | float) and 0 < m < 1 for m in milestones)
            and milestones == tuple(sorted(set(milestones))), f'optimizer.milestones is {milestones}; give rising '
            'shares of the run, in (0, 1), such as (0.5, 0.75), or () for a rate that does not fall')
-    _check(not method.name.startswith('le_frozen') or config.epochs >= 2,
+    _check(config.epochs >= 2 or not method.name.startswith(('le_frozen', 'srdl')),
            f'method.name={method.name} has two stages; epochs must be at least 2')
     _check(0 <= method.warmup_epochs < config.epochs or method.name in WITHOUT_WARMUP,
            f'method.warmup_epochs is {method.warmup_epochs}, but the run has {config.epochs} epochs; leave at least '
            'one for learning from explanations (or choose method.name=ce)')
     _check(not method.name.startswith('le_frozen') or method.warmup_epochs, f'method.name={method.name} learns from '
            'the network that its warm-up leaves; set method.warmup_epochs to at least 1')
-    _check(method.name != 'srdl' or config.epochs >= 2, 'method.name=srdl has two stages; epochs must be at least 2')
     is_tree = config.model.name.startswith('hme_')
     _check(not is_tree or config.model.width != 1, f'model.width is 1; {config.model.name} needs at least 2')
     _check(method.name != 'hme' or is_tree,

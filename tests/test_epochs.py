@@ -13,7 +13,6 @@ from ikd.config import default
 from ikd.epochs import check_finite, epoch_record, is_due, is_final_network, rest_of, with_rests
 from ikd.errors import Diverged
 from ikd.journal import Journal, read_records
-from ikd.provenance import provenance
 from ikd.recipes import recipe
 from ikd.stages import Stage, State
 from ikd.validation import resolve
@@ -30,8 +29,8 @@ def test_the_parts_of_an_epoch_are_the_whole(dtype, cuts):
     rests, reports, seconds = [None, None], None, 0
     for first, last in zip(cuts, cuts[1:]):
         parts = [{name: values[first:last] for name, values in one.items()} for one in (whole, other)]
-        reports, seconds = with_rests(rests, parts, 0.5)
-        rests = [json.loads(json.dumps(rest_of(report, seconds))) for report in reports]
+        reports, seconds, by = with_rests(rests, parts, 0.5)
+        rests = [json.loads(json.dumps(rest_of(report, seconds, by))) for report in reports]
     assert seconds == 0.5 * (len(cuts) - 1)
     for expected, report in zip((whole, other), reports):
         for name, values in expected.items():
@@ -42,23 +41,24 @@ def test_a_mean_over_many_steps_of_bfloat16():
     """Summed in that type, ones stop to add up at 256."""
     job = SimpleNamespace(config=SimpleNamespace(batch_size=1))
     report = {'loss': np.ones(400, jnp.bfloat16)}
-    assert epoch_record(job, 0, SimpleNamespace(name='ce'), 1, 0.1, 1.0, report, {})['train_loss'] == 1
+    assert epoch_record(job, 0, SimpleNamespace(name='ce'), 1, 0.1, 1.0, report, {}, {})['train_loss'] == 1
 
 
 def test_what_a_record_says():
     """Four steps of ten images in two seconds, in the third epoch."""
     job = SimpleNamespace(config=SimpleNamespace(batch_size=10))
-    found = epoch_record(job, 5, SimpleNamespace(name='ce'), 3, 0.1, 2.0, {'loss': np.arange(4.0)}, {'test_nll': 7})
+    found = epoch_record(job, 5, SimpleNamespace(name='ce'), 3, 0.1, 2.0, {'loss': np.arange(4.0)}, {'test_nll': 7},
+                         {'commit': 'abc', 'device': 'a chip'})
     assert found == {'seed': 5, 'stage': 'ce', 'epoch': 3, 'step': 12, 'learning_rate': 0.1, 'seconds': 2.0,
                      'images_per_second': 20.0, 'train_loss': 1.5, 'test_nll': 7,
-                     'commit': provenance()['git_commit'], 'device': provenance()['device']['kind']}
+                     'commit': 'abc', 'device': 'a chip'}
 
 
 def test_a_part_that_is_no_number_is_none():
     """JSON has no other word for it; the loss itself is another matter."""
     job = SimpleNamespace(config=SimpleNamespace(batch_size=10))
     report = {'loss': np.ones(2), 'ratio': np.array([1.0, np.nan]), 'odds': np.array([1.0, np.inf])}
-    found = epoch_record(job, 5, SimpleNamespace(name='ce'), 3, 0.1, 2.0, report, {})
+    found = epoch_record(job, 5, SimpleNamespace(name='ce'), 3, 0.1, 2.0, report, {}, {})
     assert (found['train_loss'], found['train_ratio'], found['train_odds']) == (1, None, None)
     json.dumps(found, allow_nan=False)
 
@@ -111,7 +111,7 @@ def test_a_run_of_two_stages_is_told_of(tmp_path, monkeypatch):
         for prepared, before in zip(stages, (0, 4)):
             for epoch in range(1, prepared.stage.epochs + 1):
                 state = State(5, 2 * epoch, before + epoch, {}, (), {})
-                epochs.tell_epoch(group, prepared, state, epoch, before, 0.1, 1.0, [report])
+                epochs.tell_epoch(group, prepared, state, epoch, before, 0.1, 1.0, [report], {})
     records = read_records(tmp_path, 5)
     assert [(record['stage'], record['epoch']) for record in records] == [
         ('teacher' if epoch < 5 else 'student', epoch) for epoch in range(1, 11)]

@@ -12,7 +12,7 @@ from ikd import checkpoint, data, experiment, models, run_checks, run_data, trai
 from ikd.errors import Diverged, InputError
 from ikd.explainers import CAMS, EXPLAINERS, ONE_PASS, SIMILARITIES, explain
 from ikd.journal import Journal, read_records
-from ikd.provenance import provenance
+from ikd.provenance import provenance, trained_by
 from ikd.validation import resolve
 from tests.small_grid import SUMMARY
 from tests.small_run import last_state, make_config, train, without_times
@@ -235,7 +235,7 @@ def test_a_summary_of_three_trials(workdir):
     with Journal(workdir, 1) as journal:
         for epoch, seconds in (1, 0.25), (2, 0.5), (3, 1.0):
             journal.write({'seed': 1, 'stage': 'any', 'epoch': epoch, 'seconds': seconds, 'train_loss': 1.0,
-                           'test_accuracy': 88.0 + epoch, **tested})
+                           'test_accuracy': 88.0 + epoch, **tested, **trained_by()})
     dataset = SimpleNamespace(train_images=np.zeros(7), test_images=np.zeros(3), streamed=True)
     found = experiment.summarise(config, workdir, [1], dataset, 'c0ffee')
     new = {**there[0], 'seed': 1, 'test_accuracy': 91.0, 'train_seconds': 1.75, **provenance(),

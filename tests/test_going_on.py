@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from ikd import data, epochs, experiment, run_checks, run_data
+from ikd import data, experiment, provenance, run_checks, run_data
 from ikd.errors import InputError, Stopped
 from ikd.files import read_json
 from ikd.grid import Cell, write_cell
 from ikd.journal import read_records
-from ikd.provenance import provenance
+from ikd.provenance import provenance as known_by
 from ikd.validation import resolve
 from tests.small_run import assert_same, last_state, make_config, train, without_times
 
@@ -171,8 +171,8 @@ def test_a_run_without_its_config_is_neither_gone_on_with_nor_taken_for_another(
 
 def by(monkeypatch, commit, kind='a chip'):
     """From here on ikd is run from another commit, on another device."""
-    other = {**provenance(), 'git_commit': commit, 'device': {'platform': 'cpu', 'kind': kind, 'count': 1}}
-    for module in experiment, epochs:
+    other = {**known_by(), 'git_commit': commit, 'device': {'platform': 'cpu', 'kind': kind, 'count': 1}}
+    for module in experiment, provenance:
         monkeypatch.setattr(module, 'provenance', lambda: other)
 
 
@@ -203,3 +203,30 @@ def test_a_trial_that_was_gone_on_with_names_all_that_trained_it(workdir, monkey
     other = workdir.parent / 'other'  # whose warm-up comes from the store
     (trial,) = train(make_config(**{'method.alpha': 0.8}), other)['trials']
     assert trial['git_commit'] == 'a and c'
+
+
+def test_an_epoch_that_was_cut_names_all_that_trained_it(workdir, monkeypatch):
+    """Stopped after a step of the first, by one, and of the second, by another, after which the first goes on."""
+    for commit, most in ('a', 2), ('b', 6), ('a', 1000):  # it is asked before all, too
+        by(monkeypatch, commit, f'the chip of {commit}')
+        asked = []
+        with pytest.raises(Stopped) if most < 1000 else contextlib.nullcontext():
+            summary = train(make_config(), workdir, stop=lambda: asked.append(1) or len(asked) == most)
+    records = read_records(workdir)
+    assert [record['commit'] for record in records] == ['a and b', 'b and a', 'a']
+    assert records[1]['device'] == 'the chip of b and the chip of a'
+    assert summary['trials'][0]['git_commit'] == 'a and b'
+
+
+def test_what_trained_earlier_epochs_may_not_be_known(workdir, monkeypatch, count_epochs):
+    """Runs of before it was noted are gone on with."""
+    count_epochs.stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(), workdir)
+    count_epochs.stop_after = None
+    (record,) = read_records(workdir)
+    old = {name: value for name, value in record.items() if name not in ('commit', 'device')}
+    (workdir / 'metrics.jsonl').write_text(json.dumps(old) + '\n')
+    by(monkeypatch, 'b')
+    (trial,) = train(make_config(), workdir)['trials']
+    assert (trial['git_commit'], trial['device']['kind']) == ('unknown and b', 'unknown and a chip')

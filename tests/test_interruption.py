@@ -79,8 +79,8 @@ def assert_undisturbed(workdir, undisturbed):
     ours, theirs = (without_times(read_records(folder), 'stored') for folder in (workdir, undisturbed))
     assert ours == theirs
     ours, theirs = (read_json(folder / 'summary.json') for folder in (workdir, undisturbed))
-    assert [{**trial, 'train_seconds': 0} for trial in ours['trials']] == [
-        {**trial, 'train_seconds': 0} for trial in theirs['trials']]
+    assert [{**trial, 'train_seconds': 0, 'finished': ''} for trial in ours['trials']] == [
+        {**trial, 'train_seconds': 0, 'finished': ''} for trial in theirs['trials']]
     names = {path.name for path in workdir.iterdir()}
     assert names == {path.name for path in undisturbed.iterdir()}
     assert not [path for path in workdir.rglob('*') if 'tmp' in path.relative_to(workdir).as_posix()]

@@ -99,6 +99,12 @@ def wait_for(condition, process):
         time.sleep(0.02)
 
 
+def test_slurms_script_is_for_slurm(cluster):
+    outside = {name: value for name, value in cluster.items() if not name.startswith('SLURM')}
+    done = subprocess.run([LAUNCH / 'slurm.sbatch', '--config=x'], env=outside, text=True, capture_output=True)
+    assert done.returncode == 2 and done.stderr.count('\n') == 1 and 'start it with: sbatch launch/' in done.stderr
+
+
 @pytest.mark.slow
 def test_slurm_trains_on_two_nodes(cluster, tmp_path):
     done = subprocess.run([LAUNCH / 'slurm.sbatch', *arguments(tmp_path / 'run')], cwd=ROOT, env=cluster, text=True,

@@ -167,9 +167,12 @@ def test_what_a_network_takes_is_checked(finished):
     for images, message in ((pixels[0], r'images are \[8, 8, 1\]; the network takes \[b, 8, 8, 1\]'),
                             (pixels[:, ::2], r'images are \[3, 4, 8, 1\]'),
                             (np.repeat(pixels, 3, -1), r'images are \[3, 8, 8, 3\]'),
-                            (pixels / 255, r'the largest pixel is 1; give pixels in \[0, 255\]')):
+                            (pixels / 255, r'pixels are 0 to 1; give them in \[0, 255\]'),
+                            (jax.numpy.asarray(pixels / 510), r'pixels are 0 to 0.5; give them in \[0, 255\]')):
         with pytest.raises(InputError, match=message):
             trained.inputs(images)
+    for images in (pixels > 99).astype(np.uint8), (pixels > 99).astype(np.float32):  # black, and nearly so
+        np.testing.assert_allclose(np.asarray(trained.inputs(images)).max(), 1 / 255, rtol=1e-6)
 
 
 def test_a_data_set_is_shown_in_a_line(finished):

@@ -140,6 +140,13 @@ def test_frozen_maps_need_a_warm_up():
 def test_grad_cam_needs_feature_maps():
     with pytest.raises(InputError, match='method.explainer=grad_cam needs feature maps, and mlp has none; choose gr'):
         resolve(make(**{'model.name': 'mlp', 'method.explainer': 'grad_cam'}))
+    with pytest.raises(InputError, match='method.explainer=layer_cam needs feature maps, and mlp has none'):
+        resolve(make(**{'model.name': 'mlp', 'method.explainer': 'layer_cam'}))
+    told = resolve(make(**{'method.name': 'ce', 'model.name': 'hme_tree', 'method.explainer': 'grad_cam',
+                           'method.tap': 'level3'}))  # it has several, and none is the last
+    assert told.method.tap == 'level3'
+    assert resolve(make(**{'model.name': 'mlp'})).method.explainer == 'grad'
+    assert resolve(make()).method.explainer == 'grad_cam'
 
 
 def test_an_explainer_of_ones_own_must_be_among_those_of_one_pass(monkeypatch):
@@ -150,13 +157,6 @@ def test_an_explainer_of_ones_own_must_be_among_those_of_one_pass(monkeypatch):
         resolve(make(**{'method.name': 'le', 'method.explainer': 'mine'}))
     with pytest.raises(InputError, match='method.explainer=occlusion passes through the network many times'):
         resolve(make(**{'method.name': 'le', 'method.explainer': 'occlusion'}))
-    with pytest.raises(InputError, match='method.explainer=layer_cam needs feature maps, and mlp has none'):
-        resolve(make(**{'model.name': 'mlp', 'method.explainer': 'layer_cam'}))
-    told = resolve(make(**{'method.name': 'ce', 'model.name': 'hme_tree', 'method.explainer': 'grad_cam',
-                           'method.tap': 'level3'}))  # it has several, and none is the last
-    assert told.method.tap == 'level3'
-    assert resolve(make(**{'model.name': 'mlp'})).method.explainer == 'grad'
-    assert resolve(make()).method.explainer == 'grad_cam'
 
 
 def test_what_cannot_train_can_still_be_looked_at():

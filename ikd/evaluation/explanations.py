@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
+from ikd.data.inputs import normalise
 from ikd.evaluation.discriminativeness import discriminativeness
 from ikd.evaluation.faithfulness import (
     SQUARES,
@@ -122,8 +123,8 @@ def seen(trained, masks, most, size):
     def looked_at(rows, real):
         pixels, width = dataset.test_images[rows].astype(np.float32), min(dataset.image_shape[:2]) / 8
         blurred = ndimage.gaussian_filter(pixels, (0, width, width, 0), mode='nearest')
-        images = trained.inputs(pixels)
-        return Seen(pixels, images, trained.inputs(blurred), *facts(trained.variables, images), real)
+        images, blurred = (normalise(each, dataset.mean, dataset.std) for each in (pixels, blurred))
+        return Seen(pixels, images, blurred, *facts(trained.variables, images), real)
 
     n = len(dataset.test_labels[:most])
     return [looked_at(*batch) for batch in rows_in_batches(n, at_a_time(trained, size))]

@@ -91,7 +91,7 @@ SIMILARITIES = {'cosine': cosine, 'multiscale_mse': multiscale_mse, 'wasserstein
 
 
 def class_similarity(maps, labels, similarity='cosine'):
-    """Weight in [0, 2] of every class's map against the true class's: [b, k].
+    """The weight of every class's map against the true class's: [b, k], in [0, 2] with those of ikd.
 
     maps [b, k, h, w] or [b, k, h, w, c] of two classes or more, reckoned with in float32 at least; labels int [b] in
     [0, k), similarity a key of `SIMILARITIES`; else InputError, also for a similarity of one's own that gives no such

@@ -68,7 +68,7 @@ def draw_map(axes, image, values):
 
 
 def below(values, similarity):
-    """What stands below a map: its similarity to another's, which a map of zeros has none of."""
+    """What stands below a map: its similarity to another, or that it is zero, of which no number says much."""
     return number(similarity) if np.any(values) else 'zero map'
 
 

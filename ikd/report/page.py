@@ -101,14 +101,16 @@ def facts(run, own_file=None):
         '--config=FILE.')
     found = {'directory': run.workdir, 'data': f"{run.fields['data.name']}"}
     if summary:
-        device = summary['device']
+        device, trials = summary['device'], summary['trials']
+        each = lambda field: ', '.join(dict.fromkeys(field({**summary, **trial}) or 'unknown' for trial in trials))
         written = datetime.datetime.fromtimestamp((run.workdir / 'summary.json').stat().st_mtime, datetime.UTC)
-        seconds = sum(trial['train_seconds'] for trial in summary['trials'])
+        seconds = sum(trial['train_seconds'] for trial in trials)
         found['data'] += f": {summary['train_images']:,} images to train on, {summary['test_images']:,} to test"
-        found |= {'commit': summary['git_commit'] or 'unknown',
-                  'device': f"{device['count']} × {device['kind']}, {device['platform']}, {summary['precision']}",
+        kinds = each(lambda trial: trial['device']['kind'])
+        found |= {'commit': each(lambda trial: trial['git_commit']),
+                  'device': f"{device['count']} × {kinds}, {device['platform']}, {summary['precision']}",
                   'versions': ', '.join(f'{name} {version}' for name, version in summary['versions'].items()),
-                  'training': f"{seconds:,.0f} s in all, {plural(len(summary['trials']), 'trial')}",
+                  'training': f"{seconds:,.0f} s in all, {plural(len(trials), 'trial')}",
                   'summary written': f'{written:%Y-%m-%d %H:%M} UTC'}
     rows = [join(element('dt', name), element('dd', value)) for name, value in found.items()]
     fields = table(['field', 'value'], [[element('code', field), str(value)] for field, value in run.fields.items()],

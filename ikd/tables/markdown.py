@@ -1,4 +1,5 @@
-"""A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes."""
+"""A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes; its files.
+"""
 import pathlib
 
 from ikd.files import replace_text, write_json

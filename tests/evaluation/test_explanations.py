@@ -170,6 +170,14 @@ def test_maps_of_many_classes_are_held_in_batches_that_fit(linear, judged, monke
         assert found[name] == pytest.approx(judged['grad'][0][name], abs=1e-5)
 
 
+def test_pixels_of_0_and_1_are_pixels(linear):
+    """A data set may be as dark as that, and images that are blurred are darker still."""
+    dark = (linear.dataset.test_images > 99).astype(np.uint8)
+    found, curves = examiner(linear._replace(dataset=linear.dataset._replace(test_images=dark)), [
+        'insertion', 'max_sensitivity', 'sparseness'], most=5)('grad')
+    assert all(np.isfinite(one['value']) for one in found.values()) and 'insertion' in curves
+
+
 def test_the_network_has_the_runs_precision(linear):
     """Whoever asks: its passes are traced with it, also outside of `ikd.evaluate`."""
     told = []

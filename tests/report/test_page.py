@@ -91,6 +91,21 @@ def test_what_a_reader_looks_for(page, runs):
     assert f"Most alike: {', '.join(alike)}." in text
 
 
+def test_every_commit_and_device_that_trained_is_named(runs, tmp_path):
+    """The summary's own are those of its last trial; of before trials had theirs, of all."""
+    run = tmp_path / 'run'
+    shutil.copytree(runs[0], run)
+    summary = read_json(run / 'summary.json')
+    trial, *_ = summary['trials']
+    chip = {**summary['device'], 'kind': 'a chip'}
+    own = {name: value for name, value in trial.items() if name not in ('git_commit', 'device')}
+    for first, said in ({**trial, 'git_commit': 'abc', 'device': chip}, 'abc, fed'), (own, 'fed'):
+        trials = [first, {**trial, 'seed': 1, 'git_commit': 'fed'}]
+        write_json(run / 'summary.json', {**summary, 'git_commit': 'fed', 'trials': trials})
+        text = text_of(report(run))
+        assert f'commit {said} device' in text and ('× a chip, ' in text) == (first is not own)
+
+
 def test_the_figures_are_inside(page, runs):
     """Figure 1 of both runs as they are, byte for byte, and two heat maps of each."""
     pictures = [base64.b64decode(one) for one in re.findall('data:image/png;base64,([^"]*)', page.read_text())]
