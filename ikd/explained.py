@@ -20,7 +20,7 @@ from ikd.pictures.overlays import overlay_figure
 from ikd.progress import Progress
 from ikd.run_files import open_folder, output_path
 from ikd.trained import explainers_for, load
-from ikd.words import named, plural
+from ikd.words import in_parts, named, plural
 
 EXAMPLES = 10  # test images
 LIKELIEST = 3
@@ -34,7 +34,7 @@ def listed(words, out):
     and so is what lies in the folder `out`.
     """
     paths, own = [], pathlib.Path(os.path.realpath(out))
-    parts = [part for word in words for part in ([word] if os.path.exists(word) else word.split(',')) if part]
+    parts = in_parts(words, os.path.exists)
     if not parts:
         raise InputError('--images names nothing; give files or folders, or leave it out for some test images')
     for part in parts:

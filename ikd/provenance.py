@@ -55,9 +55,12 @@ def trained_by(before=()):
     """
     known = provenance()
     every = [*before, {'commit': known['git_commit'], 'device': known['device']['kind']}]
-    return {field: ' and '.join(dict.fromkeys(
-        part for one in every if one.get(field) for part in one[field].split(' and '))) or None
-        for field in ('commit', 'device')}
+
+    def joined(field):
+        parts = [part for one in every if one.get(field) for part in one[field].split(' and ')]
+        return ' and '.join(dict.fromkeys(parts)) or None
+
+    return {'commit': joined('commit'), 'device': joined('device')}
 
 
 def now():

@@ -31,6 +31,11 @@ def plural(n, noun):
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
+def in_parts(words, is_one):
+    """Several words of a flag, each of which may be several, separated by commas, unless is_one(word): a list."""
+    return [part for word in words for part in ([word] if is_one(word) else word.split(',')) if part]
+
+
 def named(flag, text, choices):
     """The names that a flag's comma-separated text gives, spaces aside; all that there are for None and `all`.
 

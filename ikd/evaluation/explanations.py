@@ -200,10 +200,6 @@ def after_randomisation(trained, name, most):
     return {'value': found['rho'], 'low': found['low'], 'high': found['high']}
 
 
-RANKED = {  # measure -> way(trained, explainer, most): of all images at once, not batch by batch
-    'discriminativeness': told_apart, 'sanity': after_randomisation, 'likeness': likeness}
-
-
 def over_classes(values):
     """The mean of each image's defined values: [n] from [n, k], NaN where none is; values [n] themselves."""
     if values.ndim == 1:
@@ -211,3 +207,7 @@ def over_classes(values):
     defined = ~np.isnan(values)
     count = defined.sum(1)
     return np.where(count > 0, np.where(defined, values, 0).sum(1) / np.maximum(count, 1), np.nan)
+
+
+RANKED = {  # measure -> way(trained, explainer, most): of all images at once, not batch by batch
+    'discriminativeness': told_apart, 'sanity': after_randomisation, 'likeness': likeness}

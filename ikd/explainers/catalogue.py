@@ -14,6 +14,7 @@ from ikd.errors import InputError
 from ikd.explainers.cam import grad_cam, grad_cam_plus_plus, guided_grad_cam, layer_cam
 from ikd.explainers.maps import grad, grad_input, guided_backprop, of_classes
 from ikd.explainers.occlusion import occlusion
+from ikd.explainers.own import all_jax, form_of
 from ikd.explainers.paths import integrated_gradients, smooth_grad
 from ikd.explainers.relevance import contrastive_lrp, lrp_epsilon, lrp_z_plus
 
@@ -74,14 +75,12 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
         options['classes'] = classes
     check_options(name, options, taken)
     try:
-        maps = explainer(model, variables, images, **options)
+        with all_jax(f"explainer '{name}'"):
+            maps = explainer(model, variables, images, **options)
     except flax.errors.FlaxError as error:
         said = ' '.join(str(error).partition(' (https')[0].split())
         raise InputError(f'{type(model).__name__} does not take images {list(images.shape)} with these variables: '
                          f'{said}') from error
-    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:  # NumPy in an explainer of one's own
-        raise InputError(f"explainer '{name}' can't be compiled, as not all of it is JAX: "
-                         f'{str(error).partition(chr(10))[0]}') from error
     check_maps(name, maps, len(images))
     return jnp.asarray(maps if 'classes' in taken else of_classes(maps, classes), jnp.float32)
 
@@ -112,8 +111,7 @@ def check_options(name, options, taken):
 def check_maps(name, maps, b):
     """InputError unless what an explainer gives, which may be a user's own, are maps of b images."""
     if getattr(maps, 'ndim', 0) not in (4, 5) or len(maps) != b:
-        given = list(maps.shape) if hasattr(maps, 'shape') else type(maps).__name__
-        raise InputError(f"explainer '{name}' gives {given}; maps of every class are [{b}, k, h, w] or "
+        raise InputError(f"explainer '{name}' gives {form_of(maps)}; maps of every class are [{b}, k, h, w] or "
                          f'[{b}, k, h, w, c]')
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ikd.errors import InputError
+from ikd.explainers.own import all_jax, form_of
 
 
 def true_map(maps, labels):
@@ -113,14 +114,11 @@ def class_similarity(maps, labels, similarity='cosine'):
         raise InputError(f'labels are {labels.min()} to {labels.max()}; the maps are of classes 0 to {k - 1}')
     if similarity not in SIMILARITIES:
         raise InputError(f"unknown similarity '{similarity}'; choose one of: {', '.join(SIMILARITIES)}")
-    try:
+    with all_jax(f"similarity '{similarity}'"):
         weights = SIMILARITIES[similarity](maps, labels)
-    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:  # NumPy in one of one's own
-        raise InputError(f"similarity '{similarity}' can't be compiled, as not all of it is JAX: "
-                         f'{str(error).partition(chr(10))[0]}') from error
-    if getattr(weights, 'shape', None) != (b, k):
-        given = list(weights.shape) if hasattr(weights, 'shape') else type(weights).__name__
-        raise InputError(f"similarity '{similarity}' gives {given}; it must give a weight for every class, {[b, k]}")
+    if form_of(weights) != [b, k]:
+        raise InputError(f"similarity '{similarity}' gives {form_of(weights)}; it must give a weight for every "
+                         f'class, {[b, k]}')
     if not isinstance(weights, jax.core.Tracer) and (weights < 0).any():
         raise InputError(f"similarity '{similarity}' gives {weights.min()}; targets are made of weights in [0, 2], "
                          'such as a cosine + 1')

@@ -1,5 +1,7 @@
-"""Objectives: pure functions of a `Batch` that give a loss per example [b] and its named parts, of which steps report
-the means ([b]; [2, b] of two networks; scalars of what is not an example's, such as the entropy of attention)."""
+"""Objectives: pure functions of a `Batch` that give a loss per example [b] and its named parts.
+
+Steps report the means of the parts: [b], of two networks [2, b], of what is no example's, as attention, a scalar.
+"""
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

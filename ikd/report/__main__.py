@@ -16,6 +16,7 @@ from os.path import expanduser
 from ikd.errors import ending_in_a_line
 from ikd.files import replace_text
 from ikd.modules import run_config, shipped, take_config
+from ikd.words import in_parts
 
 
 def parse(argv):
@@ -49,8 +50,7 @@ def main(argv):
 
     run_config(options)
     path = pathlib.Path(options.workdir) / 'report.html'
-    others = [expanduser(part) for word in options.compare
-              for part in ([word] if os.path.isdir(word) else word.split(',')) if part]
+    others = [*map(expanduser, in_parts(options.compare, os.path.isdir))]
     others = [other for other in others if is_another(other, options.workdir)]
     replace_text(path, report(options.workdir, others, options.data, options.config))
     print(f'written to {path} ({size_of(path)})')

@@ -1,5 +1,4 @@
-"""A table as Markdown, for people: the overview, what differs on the same seeds, the paper's order, notes; its files.
-"""
+"""A table as Markdown, for people: overview, what differs on the same seeds, the paper's order, notes; its files."""
 import pathlib
 
 from ikd.files import replace_text, write_json
