@@ -41,7 +41,8 @@ def head(model, variables, images, tap):
     """The network from `tap` on, as a function of the tap's value alone.
 
     Returns `f(value) -> logits [b, k]`, evaluation-mode BatchNorm. What lies before the tap is traced but
-    never used, so XLA drops it. f raises InputError for a network in which there is no `Tap` of that name.
+    never used, so XLA drops it; what goes past it, as a shortcut may, is computed from `images`. f raises InputError
+    for a network in which there is no `Tap` of that name.
     """
     def f(value):
         met = []

@@ -5,6 +5,7 @@ al. 2020 (TAKD), which 2009.09140 follows: ResNet8, 14, 20, 26; and ResNet18 and
 KDExplainer's code (Xue et al. 2021).
 """
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -17,6 +18,7 @@ class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut; the activation after the sum is left to the caller.
 
     bottleneck: instead 1x1, 3x3 with the stride, 1x1 to four times the width. vam_block: of the 3x3 convolutions.
+    tap: a function of what the last convolution gives, whose value goes on in its place; or None.
     """
     width: int
     stride: int
@@ -27,7 +29,7 @@ class Block(nn.Module):
     vam_block: int = 0
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, train, tap=None):
         plan = [(self.width, 3, self.stride), (self.width, 3, 1)]
         if self.bottleneck:
             plan = [(self.width, 1, 1), (self.width, 3, self.stride), (4 * self.width, 1, 1)]
@@ -35,6 +37,7 @@ class Block(nn.Module):
         for i, (width, size, stride) in enumerate(plan, 1):
             block = self.vam_block if size == 3 else 0
             y = Conv(width, size, stride, block=block, dtype=self.dtype, name=f'conv{i}')(y)
+            y = tap(y) if tap and i == len(plan) else y
             y = BatchNorm(self.axis_name, name=f'norm{i}')(y, train)
             y = self.activation(y) if i < len(plan) else y
         if x.shape != y.shape:
@@ -49,8 +52,9 @@ class ResNet(nn.Module):
     ResNet8, 14, 20, 26 (blocks (n, n, n), width 16): 78,042 / 175,258 / 272,474 / 369,690 parameters with 10 classes
     and 3 channels; ResNet18 (2, 2, 2, 2) 11,173,962, ResNet50 (3, 4, 6, 3) with bottlenecks 23,520,842, width 64.
     images [b, h, w, c] -> logits [b, k] and taps: `stem`, `group1`, `group2`... (after the last activation of each;
-    `group1_sum`... before it), `pooled` [b, channels]. Dropout, if any, follows each group. vam_block: virtual
-    attention in the 3x3 convolutions from the second group on.
+    `group1_sum`... before it; `group1_conv`... the last convolution alone, before BatchNorm and the shortcut, which
+    goes past it), `pooled` [b, channels]. Dropout, if any, follows each group. vam_block: virtual attention in the
+    3x3 convolutions from the second group on.
     """
     num_classes: int
     blocks: tuple[int, ...]
@@ -78,12 +82,11 @@ class ResNet(nn.Module):
         for group, count in enumerate(self.blocks, 1):
             width, vam_block = self.width * 2 ** (group - 1), self.vam_block if group > 1 else 0
             for i in range(count):
-                stride = 2 if group > 1 and i == 0 else 1
-                x = Block(width, stride, self.activation, self.axis_name, self.dtype, self.bottleneck, vam_block,
-                          name=f'block{group}_{i + 1}')(x, train)
-                if i == count - 1:
-                    x = taps(f'group{group}_sum', x)
-                x = self.activation(x)
+                stride, last = 2 if group > 1 and i == 0 else 1, i == count - 1
+                block = Block(width, stride, self.activation, self.axis_name, self.dtype, self.bottleneck, vam_block,
+                              name=f'block{group}_{i + 1}')
+                x = block(x, train, partial(taps, f'group{group}_conv') if last else None)
+                x = self.activation(taps(f'group{group}_sum', x) if last else x)
             x = taps(f'group{group}', x)
             x = Dropout(self.dropout_rate, self.axis_name)(x, train)
         x = taps('pooled', x.mean((1, 2)))

@@ -1,6 +1,7 @@
 """Class activation maps against their equations, by derivatives of whole networks and plain loops."""
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,6 +52,31 @@ def test_grad_cam_sums_in_float32(grey):
     kernel = np.float64(variables['params']['linear']['kernel'])
     expected = np.einsum('bhwc,ck->bkhw', np.float64(features), kernel) / 64
     assert abs(found - expected).max() < 0.004 * abs(expected).max()
+
+
+def test_grad_cam_of_a_convolution_that_a_shortcut_goes_past(grey):
+    """By what is added to its output, in the whole network on the image itself."""
+    model = models.create('resnet8', 3)
+    variables = filled(model, grey.shape[1:])
+
+    def logits(added, image):
+        kept = []
+
+        def add(call, args, kwargs, context):
+            if context.module.path != ('block3_1', 'conv2') or context.method_name != '__call__':
+                return call(*args, **kwargs)
+            kept.append(call(*args, **kwargs))
+            return kept[0] + added
+
+        with nn.intercept_methods(add):
+            return model.apply(variables, image[None])[0][0], kept[0][0]
+
+    nothing = jnp.zeros(jax.eval_shape(model.apply, variables, grey)[1]['group3_conv'].shape[1:])
+    g, features = jax.jit(jax.vmap(jax.jacrev(logits, has_aux=True), (None, 0)))(nothing, grey)
+    expected = np.einsum('bkc,bhwc->bkhw', np.float64(g).mean((2, 3)), np.float64(features))
+    assert abs(expected).min() > 0
+    found = maps_of('grad_cam', (model, variables), grey, tap='group3_conv', relu=False)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
 
 
 @pytest.mark.parametrize('tap', ['conv1', 'conv2'])

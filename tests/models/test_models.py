@@ -36,8 +36,8 @@ def test_number_of_parameters(name, num_classes, image_shape, count):
 
 
 def groups(*shapes):
-    """Taps `group1_sum`, `group1` and so on."""
-    return {f'group{i}{end}': shape for i, shape in enumerate(shapes, 1) for end in ('_sum', '')}
+    """Taps `group1_conv`, `group1_sum`, `group1` and so on."""
+    return {f'group{i}{end}': shape for i, shape in enumerate(shapes, 1) for end in ('_conv', '_sum', '')}
 
 
 GROUPS = tuple(f'group{i}' for i in range(1, 6))
@@ -194,21 +194,28 @@ def test_no_two_layers_start_alike(initial):
 
 
 TAPS = {
-    'resnet8': ('stem', 'group1_sum', 'group1', 'group2_sum', 'group2', 'group3_sum', 'group3', 'pooled'),
+    'resnet8': ('stem', *(f'group{i}{end}' for i in (1, 2, 3) for end in ('_conv', '_sum', '')), 'pooled'),
     'cnn8': (*(f'conv{i}' for i in range(1, 9)), 'flat'),
     'mlp': ('hidden1', 'hidden2'),
 }
 
 
+def through_taps(model, variables, images, others):
+    """The logits of images, and for each tap those that the head has from it.
+
+    The head is given other images, so that nothing but the tap's value can lead to the right logits, except where a
+    shortcut goes past the tap.
+    """
+    logits, taps = jax.jit(model.apply)(variables, images)
+    return logits, jax.jit(lambda values: {
+        tap: models.head(model, variables, images if tap.endswith('_conv') else others, tap)(value)
+        for tap, value in values.items()})(taps)
+
+
 @pytest.mark.parametrize('name', TAPS)
 def test_head_composes_to_the_logits_at_every_tap(network, digits, name):
-    """The head is given other images, so that nothing but the tap's value can lead to the right logits."""
-    images, others = digits[0][:2], digits[0][2:4]
-    model, variables = network(name)
-    logits, taps = jax.jit(model.apply)(variables, images)
-    assert set(taps) == set(TAPS[name])
-    heads = jax.jit(lambda values: {
-        tap: models.head(model, variables, others, tap)(value) for tap, value in values.items()})(taps)
+    logits, heads = through_taps(*network(name), digits[0][:2], digits[0][2:4])
+    assert set(heads) == set(TAPS[name])
     for tap, through_tap in heads.items():
         np.testing.assert_allclose(through_tap, logits, rtol=1e-4, atol=1e-5, err_msg=tap)
 
@@ -218,9 +225,7 @@ def test_head_composes_to_the_logits_at_every_tap(network, digits, name):
     models.ResNet(3, blocks=(1, 1), width=4, bottleneck=True, vam_block=4)])
 def test_head_composes_in_thin_networks_too(digits, model):
     images, variables = digits[0][:4, ::2, ::2], filled(model, (16, 16, 3))
-    logits, taps = jax.jit(model.apply)(variables, images[:2])
-    heads = jax.jit(lambda values: {
-        tap: models.head(model, variables, images[2:], tap)(value) for tap, value in values.items()})(taps)
+    logits, heads = through_taps(model, variables, images[:2], images[2:])
     for tap, through_tap in heads.items():
         np.testing.assert_allclose(through_tap, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max(), err_msg=tap)
 

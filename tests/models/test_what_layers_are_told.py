@@ -68,7 +68,8 @@ def test_logits_are_float32_whatever_the_activations_are(name):
 
 
 @pytest.mark.parametrize('name, before', [
-    ('mlp', ()), ('vgg', ()), ('cnn', ()), ('resnet', ('group1_sum', 'group2_sum')), ('groups', ('binary',)),
+    ('mlp', ()), ('vgg', ()), ('cnn', ()), ('groups', ('binary',)),
+    ('resnet', ('group1_conv', 'group1_sum', 'group2_conv', 'group2_sum')),
     ('wide', ('stem', 'group1', 'group2', 'group3'))])
 def test_what_is_tapped_before_its_activation(digits, name, before):
     """Those alone: no other tap has a negative number."""
