@@ -5,8 +5,9 @@
     python -m ikd.main --config=configs/kdexplainer.py:METHOD --config.model.name=wrn16_2
 
 `vam` is distillation to a student with virtual attention; METHOD is any of the README's table but fsp_kd, which wants
-groups of one width (hint: with --config.features.regressor=True); other students: vgg8, wrn16_2, wrn40_1, resnet20.
-Without distillation (attention transfer and labels, say): --config.method.weight=0
+groups of one width (hint: with --config.features.regressor=True), and belongs after the colon, as srdl, ban and ban_l
+have weight 1 by it. Other students: vgg8, wrn16_2, wrn40_1, resnet20, but for at_kd, which wants as many groups as
+the teacher has. Without distillation (attention transfer and labels, say): --config.method.weight=0
 --config.method.lam=1. The paper's tables could not be had, so there is nothing to compare with here; not yet run at
 full length. A teacher of 240 epochs is a job for an accelerator.
 """

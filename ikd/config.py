@@ -49,7 +49,8 @@ def default():
     the memory.
     parallel: devices share a batch (`data`) or train seeds of their own (`trials`), `together` of them each in one
     program.
-    optimizer: SGD; `milestones` are the shares of a run at which the learning rate falls tenfold.
+    optimizer: SGD, whose weight decay is on all parameters but those called `attention` or `routing`; `milestones`
+    are the shares of a run at which the learning rate falls tenfold.
     own: for the fields that methods, networks and data of your own read; part of what a run is. Other fields there
     are none.
     """

@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-UNDECAYED = ('attention', 'routing')  # parameters of KDExplainer's VAM and trees, which decay would make uniform
+UNDECAYED = ('attention', 'routing')  # of KDExplainer's VAM and ResNet18, which decay would make uniform
 
 
 def decays(path, leaf):

@@ -3,7 +3,7 @@
 They are generated here, on the fly; they are not the files of CIFAR-10-C, and accuracies are not those on these.
 Numbers are those of the authors' script for images of 32x32 where the operation is the same; lengths grow with the
 image. Of their kinds, those that need pictures of their own (frost) or much code (snow, glass, elastic, spatter) are
-left out. Motion blur and zoom blur are written anew after their description.
+left out, and `saturate`. Motion blur and zoom blur are written anew after their description.
 
 Each kind is a function of images x [n, h, w, c] in [0, 1], a level, which is the severity less one, and `draw`, a
 NumPy Generator; what it gives may lie outside of [0, 1], as `corrupt` clips it.

@@ -58,9 +58,11 @@ def contrastive_lrp(model, variables, images, relu=True, class_chunk=None, class
 
     R is the relevance of the class, R_dual that of the dual class, for which the same score is divided evenly among
     all other classes. The score is the logit's absolute value, as in the authors' code, so that a class below zero is
-    explained like any other; unlike theirs, the rule is z+ at the pixels too, where it is z^B. relu=False keeps the
-    sign; the map then adds up to zero where all classes keep as much of their relevance, of which `lrp_z_plus` tells
-    what is lost. Relevance is linear in what it begins with, so all classes cost as much as `lrp_z_plus`.
+    explained like any other. That code has other rules besides: z^B at the pixels, where this is z+, the other
+    classes' own scores as the dual's, and both maps divided by their sums before one is taken from the other.
+    relu=False keeps the sign; the map then adds up to zero where all classes keep as much of their relevance, of
+    which `lrp_z_plus` tells what is lost. Relevance is linear in what it begins with, so all classes cost as much as
+    `lrp_z_plus`.
     """
     found, logits, run = shares('contrastive_lrp', Z_PLUS_RULES, model, variables, images, class_chunk, classes)
     if logits.shape[-1] < 2:

@@ -1,8 +1,8 @@
 """The plain convolutional networks of 2009.09140, section 3.
 
 The paper says how many convolutions, and that max-pooling and a fully connected layer follow; the layouts are those
-of the networks of the same names and recipe for CIFAR-10 in Mirzadeh et al. 2020 (TAKD), of which 8 and 10 have a
-second fully connected layer; for CIFAR-100 some of theirs are wider.
+of the plain networks of the same depths for CIFAR-10 in Mirzadeh et al. 2020 (TAKD), of which 8 and 10 have a second
+fully connected layer; for CIFAR-100 some of theirs are wider or pool less.
 """
 import itertools
 from collections.abc import Callable

@@ -63,7 +63,8 @@ def spatial_attention(features, power=2):
 def attention(student, teacher, taps, power=2):
     """Sum over pairs of taps of the mean squared difference of their spatial attention: [b].
 
-    Zagoruyko and Komodakis 2017, equation 2, with the mean over positions of their code. taps: pairs of names.
+    Zagoruyko and Komodakis 2017, equation 2 as their code has it: squared, the mean over positions, no factor of 1/2.
+    taps: pairs of names.
     """
     total = 0
     for ours, theirs in taps:
