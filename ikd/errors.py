@@ -2,6 +2,7 @@
 import contextlib
 import os
 import sys
+import traceback
 
 
 class InputError(Exception):
@@ -72,6 +73,19 @@ def within_memory():
 
 
 @contextlib.contextmanager
+def on_a_platform():
+    """Raises JAX's error of a platform that can't be had, which JAX_PLATFORMS asks for, as an InputError."""
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:  # a bare assertion where CUDA finds no GPU
+        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith('xla_bridge.py'):
+            raise
+        said = ' '.join(f'{error}'.partition(' (set JAX')[0].split())
+        raise InputError(f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')} cannot be had here"
+                         f"{said and f' ({said})'}; leave it out, and JAX takes what there is") from error
+
+
+@contextlib.contextmanager
 def while_read():
     """Ends a command without a word where what reads its output has gone, as `head`: exit code 141, as of a shell."""
     try:
@@ -92,7 +106,7 @@ def ending_in_a_line(advice=''):
     advice: what stands after the line of Unwritable. Without a line where nobody reads: `while_read`.
     """
     try:
-        with while_read(), within_memory():
+        with while_read(), within_memory(), on_a_platform():
             yield
     except KeyboardInterrupt:
         print('ikd: stopped', file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ from ml_collections import config_flags
 
 from ikd.compiled import keep_compiled
 from ikd.config import default, did_you_mean, flatten, no_field
-from ikd.errors import Diverged, InputError, OutOfMemory, Stopped, Unmet, Unwritable, while_read
+from ikd.errors import Diverged, InputError, OutOfMemory, Stopped, Unmet, Unwritable, on_a_platform, while_read
 from ikd.host_memory import keep_memory
 from ikd.modules import mistake
 from ikd.signals import same_command, stopping
@@ -194,7 +194,7 @@ def cli():
     """
     keep_memory()
     try:
-        with while_read():
+        with while_read(), on_a_platform():
             app.run(main, flags_parser=parse)
     except KeyboardInterrupt:  # before it is listened for
         print('ikd: stopped before anything was trained', file=sys.stderr)

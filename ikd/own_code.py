@@ -9,7 +9,8 @@ from ml_collections import ConfigDict
 LIBRARIES = ('ikd', 'flax', 'jax', 'optax', 'numpy', 'builtins')
 FLAX = ('parent', 'name')  # fields that every Flax module has
 CONFIG = 'a config'  # what `told` has for one
-PLAIN = (bool, int, float, str, tuple, list, dict, set, frozenset, type(None))
+COLLECTIONS = (tuple, list, set, frozenset)
+PLAIN = (bool, int, float, str, dict, type(None), *COLLECTIONS)
 
 
 def is_own(thing):
@@ -23,9 +24,10 @@ def source(thing, holding=True, seen=()):
     """The source of a function, a partial one, a class or an object of one, '' for one of ikd or of a library.
 
     Of a class that of its methods, its constants and the defaults of its fields, with what it inherits; of a partial
-    function, a closure, a method or an object of one's own what it holds, too. The same in every process. What a
-    function calls is not looked into, nor, without `holding`, what closures, methods and objects hold. '' too where
-    Python keeps no source, as for what was typed at a prompt.
+    function, a closure, a method or an object of one's own what it holds, too; of functions and methods also what
+    they name in their module: constants, and functions and classes of the same package. The same in every process.
+    Nothing else that a function calls is looked into, nor, without `holding`, what it holds or names. Where Python
+    keeps no source, as of what was typed at a prompt, what it compiled is taken in its place.
     """
     if not is_own(thing) or any(thing is one for one in seen):
         return ''
@@ -45,21 +47,34 @@ def source(thing, holding=True, seen=()):
                  if isinstance(value, PLAIN) and name not in (*defaults, *FLAX) and not name.startswith('_')}
     functions = [getattr(value, '__func__', None) or getattr(value, 'fget', None) or value
                  for value in vars(thing).values()]
-    methods = [text_of(inspect.unwrap(value)) for value in functions if inspect.isfunction(value)]
+    methods = [within(inspect.unwrap(value)) for value in functions if inspect.isfunction(value)]
     return '\n'.join([repr(defaults), *([repr(constants)] if constants else []), *methods,
                       *map(within, thing.__bases__)])
 
 
 def held_by(thing):
-    """{name: value} of what a function has from around it, a method from its object, an object in itself."""
+    """{name: value} of what a function has from around it, a method from its object, an object in itself.
+
+    Of what a function names in its module constants, and functions, classes and the like of the same package.
+    """
     if inspect.ismethod(thing):
         return held_by(thing.__func__) | held_by(thing.__self__)
     if inspect.isfunction(thing):
-        return dict(inspect.getclosurevars(thing).nonlocals)
+        around = inspect.getclosurevars(thing)
+        package = (thing.__module__ or '').partition('.')[0]
+        return around.nonlocals | {
+            name: value for name, value in around.globals.items() if is_plain(value)
+            or callable(value) and (getattr(value, '__module__', None) or '').partition('.')[0] == package}
     if inspect.isclass(thing):
         return {}
     return {name: value for name, value in getattr(thing, '__dict__', {}).items()
             if name not in FLAX and not name.startswith('_')}
+
+
+def is_plain(value):
+    """Whether a value is a constant: of a plain type, and so all that it holds."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, COLLECTIONS) else ()
+    return isinstance(value, PLAIN) and all(map(is_plain, parts))
 
 
 def made_of(partial):
@@ -87,8 +102,17 @@ def told(value):
 
 @functools.cache
 def text_of(function):
-    """Its source when it was first asked for, as its file may change while it runs; '' where there is none."""
+    """Its source when it was first asked for, as its file may change while it runs.
+
+    What it was compiled to where there is none; '' of what is not Python's.
+    """
     try:
         return inspect.getsource(function)
     except (OSError, TypeError):
-        return ''
+        return compiled(function.__code__) if inspect.isfunction(function) else ''
+
+
+def compiled(code):
+    """A code object as text that is the same in every process, but not for every Python."""
+    constants = [compiled(value) if inspect.iscode(value) else told(value) for value in code.co_consts]
+    return f'{code.co_code.hex()} {told(code.co_names)} {told(constants)}'

@@ -84,7 +84,8 @@ class Stage(NamedTuple):
     epochs the learning rate's schedule covers, of which this stage may be a part; None: its own. draws: stages with
     another number draw from a seed other initial weights, another order of images, other augmentations. extra(k): a
     dict of arrays that the objective keeps from step to step, for k classes; the network finds it as its collection
-    `extra`. given: the directory of a run that has trained this stage's network already, to be taken from there.
+    `extra`. given: the directory of a run that has trained this stage's network already, to be taken from there, for
+    no epochs.
     """
     name: str
     objective: Callable

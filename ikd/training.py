@@ -156,8 +156,14 @@ def prepare(stage, model, teacher, data, config, layout):
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
     parts = dict.fromkeys((*shapes['params'], *shapes.get('batch_stats', {})))  # some have statistics alone
     trainable = frozenset(stage.trains(model, image_shape, tuple(parts)))
+    if unknown := trainable - {*parts}:
+        raise InputError(f"stage '{stage.name}' trains {', '.join(sorted(map(str, unknown)))}, which is no part of "
+                         f"{type(model).__name__}; its parts are: {', '.join(parts)}")
     steps = data.steps(config.batch_size)
-    optimizer, schedule = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
+    optimizer, schedule = made = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
+    if hasattr(made, 'init'):  # a transformation alone is a pair, too
+        raise InputError(f"the optimizer of stage '{stage.name}' must return (optax transformation, schedule), the "
+                         'schedule a function of the step')
     prepared = Prepared(stage, model, trainable, optimizer, schedule, None)
     step = make_step(prepared, teacher and teacher.model, data, config, layout.axis_name)
     passed = [shapes, models.shapes(teacher.model, image_shape)] if teacher else [shapes]

@@ -81,6 +81,7 @@ def test_the_only_trial_of_a_run_teaches_every_seed(finished, tmp_path):
     ({'data.size': 8}, 'use the same data'),
     ({'data.holdout': 50}, 'was trained on images that data.holdout=50 holds out here'),
     ({'seed': 3}, 'has no trial of seed 3, only of 0, 1'),
+    ({'seed': 1, 'trials': 2}, 'has no trial of seed 2, only of 0, 1'),
 ])
 def test_a_teacher_that_cannot_be_had_is_refused_before_anything_is_written(finished, tmp_path, fields, message):
     config = make_config('kd', **{'teacher.checkpoint': str(finished), **fields})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ikd import data, experiment, provenance, run_checks, run_data
-from ikd.errors import InputError, Stopped
+from ikd.errors import Diverged, InputError, Stopped
 from ikd.files import read_json
 from ikd.grid import Cell, write_cell
 from ikd.journal import read_records
@@ -230,3 +230,12 @@ def test_what_trained_earlier_epochs_may_not_be_known(workdir, monkeypatch, coun
     by(monkeypatch, 'b')
     (trial,) = train(make_config(), workdir)['trials']
     assert (trial['git_commit'], trial['device']['kind']) == ('unknown and b', 'unknown and a chip')
+
+
+def test_a_cut_epoch_whose_loss_is_no_number_is_not_saved(workdir):
+    """Stopped after the third step of the first epoch."""
+    asked = []
+    with pytest.raises(Diverged, match='the loss of seed 0 is not a number since step'):
+        train(make_config(**{'optimizer.learning_rate': 1e30}), workdir,
+              stop=lambda: asked.append(1) or len(asked) == 4)
+    assert not [*(workdir / 'checkpoints').glob('*/*/[0-9]*')]

@@ -177,3 +177,8 @@ def test_every_cell_can_be_trained(name, argument):
             _, report = jax.eval_shape(program.advance(program.chunk), state, knowledge, order, images.train_images,
                                        images.train_labels)
             assert 'loss' in report
+
+
+def test_parts_are_nearly_alike_in_size():
+    lists = [['a'], ['b'], ['c', 'd']]
+    assert [sum(map(len, share(lists, i, 2))) for i in (1, 2)] == [2, 2]

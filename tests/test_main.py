@@ -63,6 +63,17 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, parts, tmp_path):
     assert not workdir.exists()
 
 
+@pytest.mark.parametrize('arguments, environment, parts', [
+    ((), {'JAX_PLATFORMS': 'nope'}, ["JAX_PLATFORMS=nope cannot be had here (Unable to initialize backend 'nope'",
+                                     'leave it out, and JAX takes what there is']),
+    (('--config.model.name=cnn2',), {'PYTHONOPTIMIZE': '1'}, ['start python without -O, and without PYTHONOPTIMIZE']),
+])
+def test_what_the_environment_rules_out(arguments, environment, parts, tmp_path):
+    workdir = tmp_path / 'run'
+    assert_one_line(ikd(DIGITS, *arguments, f'--workdir={workdir}', env={**os.environ, **environment}), *parts)
+    assert not workdir.exists()
+
+
 def test_fields_of_ones_own_are_known(tmp_path):
     """Those that the file has; and it is the mistyped flag that is blamed."""
     file = tmp_path / 'mine.py'

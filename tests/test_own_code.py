@@ -111,6 +111,61 @@ def test_all_that_a_class_holds_is_part_of_it():
     assert source(Plain()) == source(Plain) and 'return 1' in source(Plain) and is_own(Plain())
 
 
+WRITTEN = """
+import flax.linen as nn
+from scipy import special
+from ikd.models import MODELS
+
+WEIGHT, NAMES, LOG = 1.0, {'a': 1}, []
+
+def helper(x):
+    return x
+
+class Part(nn.Module):
+    def __call__(self, x):
+        return x
+
+def loss(batch):
+    return WEIGHT * helper(batch), NAMES, LOG, special.expit(0.0), MODELS
+
+class Net(nn.Module):
+    def __call__(self, x):
+        return Part()(x)
+
+class Called:
+    def __call__(self, batch):
+        return loss(batch)
+"""
+
+
+@pytest.mark.parametrize('old, new, touched', [
+    ('WEIGHT, NAMES, LOG = 1.0', 'WEIGHT, NAMES, LOG = 2.0', 'loss Called'),
+    ("{'a': 1}", "{'a': 2}", 'loss Called'), ('return x\n\nclass Part', 'return -x\n\nclass Part', 'loss Called'),
+    ('return x\n\ndef loss', 'return -x\n\ndef loss', 'Net'), ("'a'", "'a'", '')])
+def test_what_is_named_in_ones_own_module_is_part_of_it(old, new, touched, tmp_path):
+    """Constants, functions and classes; of other packages nothing, nor a table of ikd's."""
+    found = []
+    for i, text in enumerate((WRITTEN, WRITTEN.replace(old, new))):
+        path = tmp_path / f'{i}' / 'mine.py'
+        path.parent.mkdir()
+        path.write_text(text)
+        module = module_of(str(path))
+        found.append({name: source(getattr(module, name)) for name in ('loss', 'Net', 'Called')})
+    before, after = found
+    assert {name for name in before if before[name] != after[name]} == set(touched.split())
+    assert 'expit' not in before['loss'].replace('special.expit', '') and 'resnet8' not in before['loss']
+
+
+def test_code_without_a_source_is_what_it_was_compiled_to():
+    """As of a program that comes by standard input."""
+    def loss(text):
+        names = {'__name__': '__main__'}
+        exec(compile(f'def loss(batch):\n    return [{text} for one in batch]', '<stdin>', 'exec'), names)
+        return source(names['loss'])
+
+    assert len({loss('1.0 * one'), loss('0.0 * one'), loss('one')}) == 3 and loss('one') == loss('one')
+
+
 def test_what_is_held_is_part_of_it():
     """By a closure, an object that is called, a method; functions that a closure holds, of whatever they hold."""
     def closure(alpha, then=None):

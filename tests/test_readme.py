@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
+import scipy
 
 import ikd
 from ikd import data, experiment, models
@@ -119,6 +120,13 @@ class Old(nn.Module):
         return nn.Dense(3, name='last')(x.mean((1, 2)))
 
 
+class Flat(nn.Module):
+    """A linear network that knows nothing of ikd."""
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(10, name='last')(x.reshape(len(x), -1))
+
+
 def test_a_network_from_elsewhere():
     """The very text: its maps are slopes of its own logits, its variables as they were; what needs a tap says so."""
     network, inputs = Old(), np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype(np.float32)
@@ -129,6 +137,20 @@ def test_a_network_from_elsewhere():
     np.testing.assert_allclose(names['maps'], np.moveaxis(expected, 0, 1), rtol=1e-5, atol=1e-7)
     _, reasons = ikd.explainers.applicable(names['Adapter'](network), variables, (6, 6, 1))
     assert {*reasons} == {*CAMS, 'guided_backprop'}
+
+
+def test_a_network_from_elsewhere_is_measured():
+    """The very text: a linear network's maps are the same for all images, and unlike those of other classes."""
+    dataset, network = data.load('digits'), Flat()
+    variables = network.init(jax.random.key(0), np.zeros((1, *dataset.image_shape)))
+    names = {'nn': nn, 'ikd': ikd, 'network': network, 'variables': variables, 'inputs': np.zeros((1, 8, 8, 1)),
+             'dataset': dataset}
+    exec(block_after('Your own network', 1), names)
+    exec(block_after('Your own network', 2), names)
+    found = names['discriminativeness'](names['mine'], 'grad', 20)['signed']['all']
+    rho = np.asarray(scipy.stats.spearmanr(variables['params']['last']['kernel']).statistic)
+    assert found['images'] == 20 and found['score'] == pytest.approx(
+        np.mean([1 - np.mean(abs(np.delete(rho[y], y))) for y in dataset.test_labels[:20]]), abs=1e-5)
 
 
 def test_your_own_explainer_and_data(tmp_path, monkeypatch):

@@ -263,3 +263,17 @@ def test_a_store_that_cannot_be_written_costs_the_run_nothing(tmp_path, capsys):
     summary = experiment.run(config, tmp_path / 'le', DEVICES[:1])
     assert len(summary['trials']) == 1 and (tmp_path / 'file').read_text() == 'in the way'
     assert re.search(r'cannot write .*; warmup-\w+ is not shared with other runs', capsys.readouterr().err)
+
+
+def test_records_of_a_teacher_that_are_gone_do_not_cost_those_of_its_half_trained_student(tmp_path):
+    """They are told again from the store, as of a run that was cut while it trained its teacher anew."""
+    small = {'epochs': 3, 'data.size': 8, 'data.limit': 64, 'model.name': 'mlp', 'teacher.model': 'mlp'}
+    config, run = make_config('kd', **small), tmp_path / 'run'
+    with pytest.raises(Stopped):
+        experiment.run(config, run, DEVICES[:1], stop=lambda: any(r['epoch'] == 4 for r in read_records(run, 0)))
+    before = read_records(run, 0)
+    lines = (run / 'metrics.jsonl').read_text().splitlines(keepends=True)
+    (run / 'metrics.jsonl').write_text(''.join(lines[:1] + lines[3:]))
+    experiment.run(config, run, DEVICES[:1])
+    records = read_records(run, 0)
+    assert [record['epoch'] for record in records] == [1, 2, 3, 4, 5, 6] and records[3] == before[3]

@@ -3,7 +3,6 @@
 Layers are given new weights from the top down, one more at each step. The maps of the true class are compared with
 those of the trained network by Spearman's rho. An explainer whose maps stay alike does not show what was learnt.
 """
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +23,7 @@ def parts_in_order(model, image_shape, names):
             met.append(path[0])
         return call(*args, **kwargs)
 
-    with nn.intercept_methods(note):
+    with models.intercepting(note):
         models.shapes(model, image_shape)
     return met
 

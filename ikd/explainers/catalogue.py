@@ -8,11 +8,12 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from ikd.errors import InputError
 from ikd.explainers.cam import grad_cam, grad_cam_plus_plus, guided_grad_cam, layer_cam
-from ikd.explainers.maps import grad, grad_input, guided_backprop, of_classes
+from ikd.explainers.maps import check_chunk, grad, grad_input, guided_backprop, of_classes
 from ikd.explainers.occlusion import occlusion
 from ikd.explainers.own import all_jax, form_of
 from ikd.explainers.paths import integrated_gradients, smooth_grad
@@ -44,14 +45,14 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
     """One saliency map for every class of every image: float32 [b, k, h, w, c], or without colours [b, k, h, w].
 
     name: a key of `EXPLAINERS`. model: a Flax module whose `apply(variables, images, train=False)` gives logits [b,
-    k] and taps. images: float [b, h, w, c] in the network's input scale. classes: only those, in their order, int
-    [m], or for each image its own [b, m]; maps then have m in the place of k, and most cost as much less (not
-    occlusion, nor an explainer of your own without `classes`). Options: `class_chunk` (classes computed together;
-    bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their docstrings. Maps have
-    derivatives by variables and images, so that losses may be made of them. Raises InputError for an unknown name or
-    option, images, variables and networks of another form, classes or a tap that are not there (under `jax.jit`,
-    where they can't be seen, such classes have maps of NaN), a network that the explainer can't explain, and an
-    explainer of your own that gives no such maps.
+    k] and taps. images: float [b, h, w, c] in the network's input scale, taken as float32 at least. classes: only
+    those, in their order, int [m], or for each image its own [b, m]; maps then have m in the place of k, and most
+    cost as much less (not occlusion, nor an explainer of your own without `classes`). Options: `class_chunk` (classes
+    computed together; bounds the memory) for all; `tap` and `relu` for those of `CAMS`; the others' are in their
+    docstrings. Maps have derivatives by variables and images, so that losses may be made of them. Raises InputError
+    for an unknown name or option, images, variables and networks of another form, classes or a tap that are not there
+    (under `jax.jit`, where they can't be seen, such classes have maps of NaN), a network that the explainer can't
+    explain, and an explainer of your own that gives no such maps.
     """
     if name not in EXPLAINERS:
         raise InputError(f"unknown explainer '{name}'; choose one of: {', '.join(EXPLAINERS)}")
@@ -74,6 +75,7 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
     if classes is not None and 'classes' in taken:
         options['classes'] = classes
     check_options(name, options, taken)
+    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))  # slopes are as precise as what they are by
     try:
         with all_jax(f"explainer '{name}'"):
             maps = explainer(model, variables, images, **options)
@@ -96,16 +98,22 @@ def check_network(model, images):
                              'train), which returns (logits, taps)')
         call.bind(images, train=False)
     except (AttributeError, TypeError) as error:
+        if isinstance(model, nn.Module):
+            raise InputError(f'{type(model).__name__} cannot be called with (images, train=False), {error}; a '
+                             'network of ikd has __call__(self, x, train), which returns (logits, taps)') from error
         raise InputError(f'{model if isinstance(model, str) else type(model).__name__} is no network of ikd: that is '
                          'a module of Flax Linen (flax.linen, not flax.nnx) with __call__(self, x, train), which '
                          'returns (logits, taps)') from error
 
 
 def check_options(name, options, taken):
-    """InputError for an option that an explainer, whose parameters are `taken`, does not take."""
+    """InputError for an option that an explainer, whose parameters are `taken`, does not take, or of another kind."""
     unknown = [option for option in options if option not in taken]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
         raise InputError(f"explainer '{name}' takes no {', '.join(unknown)}; it takes ({', '.join(taken)})")
+    check_chunk(options.get('class_chunk'))
+    if not isinstance(options.get('relu', True), bool | np.bool_):
+        raise InputError(f"relu is {options['relu']!r}; it must be True or False")
 
 
 def check_maps(name, maps, b):

@@ -24,8 +24,7 @@ def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
     all), bounds the memory to that many copies of the activations. classes: those wanted, in the place of k, int [m]
     or for each example [b, m].
     """
-    if class_chunk is not None and class_chunk < 1:
-        raise InputError(f'class_chunk is {class_chunk}; it must be at least 1, or None')
+    check_chunk(class_chunk)
     logits, pull_back = jax.vjp(f, x)
     k = check_logits(logits).shape[-1]
     one_hot = jnp.eye(k, dtype=logits.dtype)
@@ -39,6 +38,13 @@ def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
     chunk = class_chunk or (chunk_of(len(one_hot)) if chunk_of else len(one_hot))
     parts = [jax.vmap(of_class, out_axes=1)(one_hot[i:i + chunk]) for i in range(0, len(one_hot), chunk)]
     return jnp.concatenate(parts, axis=1)
+
+
+def check_chunk(class_chunk):
+    """InputError unless it is how many classes are computed together, or None."""
+    if class_chunk is not None and (isinstance(class_chunk, bool) or not isinstance(class_chunk, int | np.integer)
+                                    or class_chunk < 1):
+        raise InputError(f'class_chunk is {class_chunk}; it must be a whole number of at least 1, or None')
 
 
 def check_logits(logits):
@@ -55,7 +61,10 @@ def check_classes(classes, b, k):
     Under `jax.jit` values can't be seen: those that are not there become k, which is looked up as NaN.
     """
     if not isinstance(classes, jax.Array):
-        classes = np.asarray(classes)  # whose values are there also under `jax.jit`
+        try:
+            classes = np.asarray(classes)  # whose values are there also under `jax.jit`
+        except ValueError as error:
+            raise InputError(f'classes are {classes}; give as many for each image') from error
     if not (jnp.issubdtype(classes.dtype, jnp.integer) and classes.size
             and (classes.ndim == 1 or classes.ndim == 2 and len(classes) == b)):
         raise InputError(f'classes are {classes.dtype} {list(classes.shape)}; give class numbers, int [m], or int '

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from ikd.compiled import jit_for_once
 from ikd.errors import InputError
 from ikd.models.hme import HMEResNet18, HMETree
-from ikd.models.layers import BatchNorm, Tap, Taps, head, parts_before, shapes
+from ikd.models.layers import BatchNorm, Tap, Taps, head, intercepting, parts_before, shapes
 from ikd.models.mlp import MLP
 from ikd.models.plain_cnn import LAYOUTS, PlainCNN
 from ikd.models.resnet import ResNet
@@ -37,7 +37,7 @@ NEUTRAL = {'dtype': jnp.float32, 'dropout_rate': 0.0}  # where a network that la
 
 __all__ = ['MODELS', 'BatchNorm', 'HMEResNet18', 'HMETree', 'MLP', 'Peers', 'PlainCNN', 'Regressed', 'ResNet',
            'Tap', 'Taps', 'VGG8', 'WideResNet', 'check_outputs', 'create', 'has_convolutions', 'has_taps', 'head',
-           'init', 'parts_before', 'shapes', 'tap_shapes']
+           'init', 'intercepting', 'parts_before', 'shapes', 'tap_shapes']
 
 
 def create(name, num_classes, **options):
@@ -51,6 +51,9 @@ def create(name, num_classes, **options):
     if name not in MODELS:
         raise InputError(f"unknown model.name '{name}'; choose one of: {', '.join(MODELS)}")
     fields = inspect.signature(MODELS[name]).parameters
+    if 'num_classes' not in fields and not any(field.kind is field.VAR_KEYWORD for field in fields.values()):
+        raise InputError(f"{name} has no field 'num_classes', by which a network is told how many logits to return; "
+                         'add it')
     lacking = [field for field in options if field not in fields]
     for field in lacking:
         if field != 'axis_name' and options[field] != NEUTRAL.get(field):
@@ -80,6 +83,10 @@ def check_outputs(model, image_shape, name):
     if not (has_taps(outputs) and getattr(outputs[0], 'ndim', 0) >= 2):
         raise InputError(f'{type(model).__name__} must return (logits [b, k], taps), its feature maps by name, as '
                          'ikd.models.Taps collects them')
+    k = outputs[0].shape[-1]
+    if getattr(model, 'num_classes', k) != k:
+        raise InputError(f'{type(model).__name__} returns {k} logits, though it was told num_classes='
+                         f'{model.num_classes}; return as many')
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     kept = {part: tree for part, tree in variables.items() if part in ('params', 'batch_stats')}
     try:

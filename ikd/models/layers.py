@@ -37,6 +37,13 @@ jax.tree_util.register_pytree_node(Taps, lambda taps: (tuple(taps.values()), tup
                                    lambda names, values: Taps(zip(names, values)))
 
 
+def intercepting(interceptor):
+    """`nn.intercept_methods`; InputError under `python -O`, which leaves out the assertion by which Flax ends it."""
+    if not __debug__:
+        raise InputError("Flax needs Python's assertions: start python without -O, and without PYTHONOPTIMIZE")
+    return nn.intercept_methods(interceptor)
+
+
 def head(model, variables, images, tap):
     """The network from `tap` on, as a function of the tap's value alone.
 
@@ -53,7 +60,7 @@ def head(model, variables, images, tap):
             met.append(tap)
             return value
 
-        with nn.intercept_methods(put_in):
+        with intercepting(put_in):
             logits = model.apply(variables, images, train=False)[0]
         if not met:
             raise InputError(f"{type(model).__name__} returns '{tap}', but nothing can be put into its place: write "
@@ -84,7 +91,7 @@ def parts_before(model, image_shape, tap):
             parts.add(module.path[0])
         return call(*args, **kwargs)
 
-    with nn.intercept_methods(note):
+    with intercepting(note):
         shapes(model, image_shape)
     if tap not in taps:
         raise InputError(f"{type(model).__name__} has no tap '{tap}'; its taps are: {', '.join(taps)}")

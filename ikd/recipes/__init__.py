@@ -1,6 +1,7 @@
 """Every method as a recipe: a function of a resolved config that gives a short list of stages."""
 from functools import partial
 
+from ikd.errors import InputError
 from ikd.objectives import attentive
 from ikd.recipes.introspective import le, le_frozen, le_uniform
 from ikd.recipes.peers import ban, dml, srdl
@@ -24,11 +25,19 @@ EXPLAINED = ('le', 'le_permut', 'le_frozen', 'le_frozen_turned')  # the methods 
 
 
 def recipe(config):
-    """The stages of a resolved config's method, those of no epochs left out.
+    """The stages of a resolved config's method, those of no epochs left out; a network that is given has none.
 
     With `model.vam` the student's objectives get the entropy of its attention, weighted by `model.vam_gamma`.
+    InputError for a recipe of one's own that has no stage, or one that learns from none that comes before it.
     """
-    stages = [stage for stage in RECIPES[config.method.name](config) if stage.epochs or stage.given]
+    stages = [stage._replace(epochs=0) if stage.given else stage for stage in RECIPES[config.method.name](config)
+              if stage.epochs or stage.given]
+    if not stages:
+        raise InputError(f'the recipe of method.name={config.method.name} gives no stage of at least one epoch')
+    for i, stage in enumerate(stages):
+        if stage.teacher is not None and stage.teacher not in range(i):
+            raise InputError(f"stage '{stage.name}' has teacher={stage.teacher}; give the number of an earlier "
+                             'stage, the first of which is 0')
     if not config.model.vam:
         return stages
     return [stage if stage.network else stage._replace(

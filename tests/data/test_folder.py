@@ -295,3 +295,18 @@ def test_runs_and_warm_ups_of_unlike_folders_are_kept_apart(write, tmp_path):
     rejects(lambda: run_checks.check_identity(gone, run), 'holds another experiment: data.fingerprint')
     kept = cats.data.fingerprint  # as a config.json says
     assert of('cats', fingerprint=kept).data.fingerprint == kept
+
+
+def test_the_fingerprint_says_which_images_are_tested_on(write, tmp_path):
+    """Where one comes to the test set alone, and where one goes from the end of the one part to the other's start."""
+    found = []
+    for place, count in ('one', 10), ('two', 11):
+        train = write(tmp_path / place / 'train', {'a': 10, 'b': 10})
+        for path in sorted(train.glob('*/*.png'), key=folder._digest)[count:]:
+            new = tmp_path / place / 'test' / path.parent.name / path.name
+            new.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(new)
+        found.append(folder.fingerprint(tmp_path / place))
+    write(tmp_path / 'two' / 'test', {'b': 1}, first=10)
+    found.append(folder.fingerprint(tmp_path / 'two'))
+    assert len({*found}) == 3

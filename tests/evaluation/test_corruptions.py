@@ -251,3 +251,18 @@ def test_grey_images_with_opacity(photographs, kind):
     changed = corrupt(photographs[:3, ..., :2], kind, 3)
     np.testing.assert_array_equal(changed[..., 1:], photographs[:3, ..., 1:2])
     np.testing.assert_array_equal(changed[..., :1], corrupt(photographs[:3, ..., :1], kind, 3))
+
+
+def test_what_is_random_is_the_same_at_every_severity():
+    """Noise grows, and what is black or white stays so."""
+    grey = np.full((4, 32, 32, 1), 128, np.uint8)
+    for kind in 'gaussian_noise', 'speckle_noise':
+        assert np.corrcoef(*(corrupt(grey, kind, severity).ravel() for severity in (1, 5)))[0, 1] > 0.99, kind
+    few, many = (corrupt(grey, 'impulse_noise', severity) for severity in (1, 5))
+    assert (many == few)[few != 128].all() and (few != 128).any()
+
+
+def test_kinds_draw_each_their_own():
+    grey = np.full((4, 32, 32, 1), 128, np.uint8)
+    noise = [corrupt(grey, kind, 5).ravel() for kind in ('gaussian_noise', 'speckle_noise')]
+    assert abs(np.corrcoef(*noise)[0, 1]) < 0.1

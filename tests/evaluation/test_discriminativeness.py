@@ -6,7 +6,7 @@ from scipy.stats import rankdata, spearmanr
 
 from ikd.evaluation.discriminativeness import discriminativeness, readings, score, spearman
 from ikd.trained import explain_function
-from tests.evaluation.networks import trained_of
+from tests.evaluation.networks import random_weights, trained_linear, trained_of
 
 
 def tied_values():
@@ -117,3 +117,9 @@ def test_another_explainer_than_the_runs():
     assert own.min() < 0 and own.shape == (3, 10, 4, 4)
     other = jax.eval_shape(explain_function(trained, 'grad'), trained.variables, images)
     assert other.shape == (3, 10, 8, 8, 1)
+
+
+def test_the_runner_up_is_another_class_where_all_logits_are_negative():
+    """A number added to all of them changes nothing."""
+    found, below = (discriminativeness(trained_linear(random_weights(), bias), 'grad', 50) for bias in (0, -100))
+    assert below == found

@@ -158,3 +158,9 @@ def test_completeness_of_a_linear_network(linear):
     np.testing.assert_allclose(incompleteness(maps, gained), np.zeros(8), atol=1e-4)
     np.testing.assert_allclose(incompleteness(2 * maps, gained), np.ones(8), rtol=1e-4)
     assert np.isnan(incompleteness(maps, np.zeros((8, 10)))).all()
+
+
+def test_squares_reach_every_edge():
+    """No row or column is one that infidelity never looks at."""
+    found = squares((6, 9), count=200).any(0)
+    assert found.all(), found

@@ -6,6 +6,7 @@ from scipy.stats import spearmanr
 
 from ikd import data
 from ikd.errors import InputError
+from ikd.evaluation import likeness as module
 from ikd.evaluation.likeness import cosines_and_probabilities, likeness, rank_agreement
 from ikd.explainers import explain
 from tests.evaluation.networks import random_weights, trained_linear
@@ -149,3 +150,11 @@ def test_networks_of_other_data_are_refused(change, digits):
              'labels': digits._replace(test_labels=digits.test_labels[::-1])}[change]
     with pytest.raises(InputError, match='likeness: the two networks were not tested on the same images'):
         likeness(linear(0, digits), 'grad', 10, linear(1, other))
+
+
+def test_the_interval_is_1_96_deviations_of_the_samples(digits, monkeypatch):
+    """Of which those without a rho count as 0."""
+    rhos = iter([0.3, *[0.4, None] * (module.RESAMPLES // 2)])
+    monkeypatch.setattr(module, 'rank_agreement', lambda *numbers: next(rhos))
+    found = likeness(linear(0, digits), 'grad', 50)
+    assert found == pytest.approx({'value': 0.3, 'low': 0.3 - 1.96 * 0.2, 'high': 0.3 + 1.96 * 0.2})

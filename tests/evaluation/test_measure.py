@@ -77,3 +77,10 @@ def test_likeness_for_a_cells_file_is_of_all_test_images(monkeypatch):
         asked.append((trained, options)), (cosines, probabilities, np.arange(60) % 4))[1])
     assert -1 <= measure.own_likeness('run', 3)['likeness'] <= 1
     assert asked == [(('run', 3), {'most': None})]
+
+
+def test_cosines_for_a_cells_file_are_of_all_test_images(trained, monkeypatch):
+    asked = []
+    monkeypatch.setattr(measure, 'class_cosines', lambda trained, *of: (asked.append(of), {})[1])
+    measure.measure('run', 7)
+    assert asked == [('grad',), ('grad_input',)]

@@ -120,7 +120,7 @@ def test_what_is_no_network_of_ikd_is_told_what_that_is(digits):
                                ((model, variables, images[:0]), r'images are \[0, 32, 32, 3\]; give at least one'),
                                ((model, variables['params'], images), "variables have no 'params'"),
                                ((Untold(), variables, images), 'Untold takes no `train`'),
-                               ((Two(), variables, images), 'Two is no network of ikd: that is a module of Flax Lin'),
+                               ((Two(), variables, images), r'Two cannot be called with \(images, train=False\), m'),
                                ((lambda x: x, variables, images), 'function is no network of ikd'),
                                ((nnx.Linear(2, 2, rngs=nnx.Rngs(0)), variables, images), 'Linear is no network'),
                                ((variables, model, images), 'dict is no network of ikd'),
@@ -130,6 +130,31 @@ def test_what_is_no_network_of_ikd_is_told_what_that_is(digits):
             explain('grad', *arguments)
     listed = explain('grad', model, variables, images.tolist())
     np.testing.assert_array_equal(listed, explain('grad', model, variables, images))
+
+
+@pytest.mark.parametrize('name', ['grad', 'occlusion'])
+@pytest.mark.parametrize('options, message', [
+    ({'class_chunk': 0}, 'class_chunk is 0; it must be a whole number'), ({'class_chunk': 1.5}, 'class_chunk is 1.5'),
+    ({'class_chunk': True}, 'class_chunk is True'), ({'classes': [[1], [2, 1]]}, 'give as many for each image')])
+def test_options_that_make_no_sense(name, options, message, small):
+    with pytest.raises(InputError, match=message):
+        explain(name, *small('cnn2'), **options)
+
+
+def test_a_relu_is_there_or_not(small):
+    with pytest.raises(InputError, match="relu is 'yes'; it must be True or False"):
+        explain('grad_cam', *small('cnn2'), relu='yes')
+
+
+@pytest.mark.parametrize('name', ['grad', 'smooth_grad'])
+def test_images_of_low_precision_have_maps_of_float32(name, small):
+    """Of weights so small that slopes would be nothing in float16."""
+    model, variables, images = small('mlp')
+    variables = jax.tree.map(lambda leaf: 1e-3 * leaf, variables)
+    exact = jnp.asarray(images, jnp.float16)
+    found, expected = (explain(name, model, variables, x) for x in (exact, exact.astype(jnp.float32)))
+    np.testing.assert_array_equal(found, expected)
+    assert 0 < abs(found).max() < np.finfo(np.float16).smallest_subnormal
 
 
 def test_images_that_the_network_was_not_made_for(small):

@@ -284,3 +284,11 @@ def test_a_similarity_of_ones_own(monkeypatch):
     monkeypatch.setitem(SIMILARITIES, 'own', lambda maps, labels: np.ones_like(np.asarray(maps)[:, :, 0, 0]))
     with pytest.raises(InputError, match="similarity 'own' can't be compiled, as not all of it is JAX: The numpy"):
         jax.jit(lambda maps: targets(maps, LABELS, similarity='own'))(maps)
+
+
+@pytest.mark.parametrize('shape, scales', [((4, 9, 2), (1, 2, 4)), ((1, 1, 3), (1,))])
+def test_a_window_may_be_the_whole_map(shape, scales):
+    """Of a Grad-CAM of 4x4, say, or of one place."""
+    maps = signed_maps(shape)
+    expected = with_true_class(partial(reference_multiscale, scales=scales), maps, LABELS)
+    np.testing.assert_allclose(multiscale_mse(maps, LABELS), expected, atol=2e-6)

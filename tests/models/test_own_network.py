@@ -85,9 +85,26 @@ class Counting(nn.Module):
         return nn.Dense(self.num_classes)(x.mean((1, 2)) + seen.value), Taps(last=x)
 
 
+class TooMany(nn.Module):
+    """It returns other logits than it was told."""
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(self.num_classes + 1)(x.mean((1, 2))), Taps(last=x)
+
+
+class Unasked(nn.Module):
+    """It is not told of how many classes to return logits."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(10)(x.mean((1, 2))), Taps(last=x)
+
+
 @pytest.fixture
 def known(monkeypatch):
-    for kind in Small, Bare, Mixed, LogitsOnly, Untapped, Counting:
+    for kind in Small, Bare, Mixed, LogitsOnly, Untapped, Counting, TooMany, Unasked:
         monkeypatch.setitem(MODELS, kind.__name__.lower(), kind)
 
 
@@ -144,6 +161,8 @@ def test_le_trains_it(known, tmp_path, name):
     ('logitsonly', {}, r'LogitsOnly must return \(logits \[b, k\], taps\)'),
     ('untapped', {}, "Untapped returns 'last', but nothing can be put into its place: write x = taps"),
     ('counting', {}, "Counting keeps variables beside 'params' and 'batch_stats', which .* from collection .counter"),
+    ('toomany', {}, 'TooMany returns 11 logits, though it was told num_classes=10'),
+    ('unasked', {}, "unasked has no field 'num_classes'"),
     ('small', {'method.tap': 'middle'}, "has no 'middle'; tap .method.tap. may be: first, last"),
     ('bare', {'precision': 'bfloat16'}, "needs a network with the field 'dtype', and bare has none"),
     ('bare', {'method.name': 'dropout'}, "method.name=dropout needs a network with the field 'dropout_rate'"),

@@ -208,3 +208,17 @@ def test_the_files_of_a_table(tmp_path):
         assert whole['comparisons'][0]['difference'] == pytest.approx(sign)
         rows = [*csv.DictReader((tmp_path / 'small-0.5.csv').read_text().splitlines())]
         assert float(rows[1]['mean']) == pytest.approx(mean) and float(rows[0]['paper_std']) == 0.1
+
+
+def test_two_rows_that_are_both_asked_about_are_one_pair():
+    """Or Holm's correction would count it twice."""
+    rows = [(row, 'R', row, (paper, 0.1), records([paper, paper + 1])) for row, paper in
+            (('LE', 88.0), ('LS', 87.0), ('CE', 86.0))]
+    found = table(rows, ordered=('LE', 'LS'))['orderings']
+    assert [(one['better'], one['worse']) for one in found] == [('LE', 'LS'), ('LE', 'CE'), ('LS', 'CE')]
+
+
+def test_errors_have_no_more_digits_than_accuracies():
+    """100 - 98.61 is 1.3900000000000006 in floating-point numbers."""
+    ce, *_ = table_of(cells(), error=True)['rows']
+    assert (ce['paper_mean'], [*ce['values'].values()]) == (1.39, [round(100 - value, 2) for value in CE])
