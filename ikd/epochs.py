@@ -93,6 +93,7 @@ def tell_epoch(group, prepared, state, epoch, before, rate, seconds, reports, by
         record = epoch_record(job, seed, stage, epoch_of_run, rate, seconds, report, test, by)
         journal.write(record)
         group.progress.tell(epoch_line(job, record))
+        group.on_epoch(record)
     due = epoch_of_run * PICTURES % job.epochs < PICTURES and is_final_network(job, stage)
     if due and processes.first():
         variables = variables_of(parallel.split(job.layout, state)[0])

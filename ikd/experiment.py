@@ -42,16 +42,17 @@ def default_workdir(config, name):
 
 @within_memory()
 def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None, stop=lambda: False,
-        quiet=False):
+        on_epoch=lambda record: None, quiet=False):
     """Train every trial of `config` that `workdir` does not hold yet; returns the summary, also in summary.json.
 
     Goes on from the newest checkpoints. `devices`: those to use, by default all, of all processes of this JAX
     program, which must all call this alike; the first alone reads and writes. `seeds`: those of the trials, by
     default `seed`, `seed + 1`, ... finished(summary) is told whenever a trial, or trials trained together, are done;
-    stop() is asked every few steps; quiet: show no progress. Raises InputError, before anything is written, for a
-    config that can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number;
-    Stopped where stop() said so, all that was done being saved; OutOfMemory where a device has no room; Unwritable
-    when a file can't be written.
+    stop() is asked every few steps; on_epoch(record) is told, on the first process, what metrics.jsonl gets of each
+    epoch that is trained; quiet: show no progress. Raises InputError, before anything is written, for a config that
+    can't be run or is not the one the workdir was made with; Diverged when a loss is no longer a number; Stopped
+    where stop() said so, all that was done being saved; OutOfMemory where a device has no room; Unwritable when a
+    file can't be written.
     """
     provenance()  # now, as the checkout may change while this runs
     config, workdir, stop = processes.agree(lambda: resolve(config)), pathlib.Path(workdir), processes.any_of(stop)
@@ -86,7 +87,7 @@ def run(config, workdir, devices=None, seeds=None, finished=lambda summary: None
             for layout, seeds in groups:
                 if stop():
                     raise Stopped(f"stopped before seed {', '.join(map(str, seeds))}")
-                states = train_group(job_on(layout), seeds, progress, stop)
+                states = train_group(job_on(layout), seeds, progress, stop, on_epoch)
                 if seeds[0] == config.seed and processes.first():
                     draw_results(job_on(layout), states[0])
                 # Last, as a run that has its summary is not gone on with.

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 LIBRARIES = ('ikd', 'flax', 'jax', 'optax', 'numpy', 'builtins')
 FLAX = ('parent', 'name')  # fields that every Flax module has
+GENERATED = ('__init__', '__repr__', '__eq__', '__hash__', '__replace__')
 CONFIG = 'a config'  # what `told` has for one
 COLLECTIONS = (tuple, list, set, frozenset)
 PLAIN = (bool, int, float, str, dict, type(None), *COLLECTIONS)
@@ -47,9 +48,15 @@ def source(thing, holding=True, seen=()):
                  if isinstance(value, PLAIN) and name not in (*defaults, *FLAX) and not name.startswith('_')}
     functions = [getattr(value, '__func__', None) or getattr(value, 'fget', None) or value
                  for value in vars(thing).values()]
-    methods = [within(inspect.unwrap(value)) for value in functions if inspect.isfunction(value)]
+    methods = [inspect.unwrap(value) for value in functions if inspect.isfunction(value)]
+    methods = [within(method) for method in methods if not is_generated(method)]
     return '\n'.join([repr(defaults), *([repr(constants)] if constants else []), *methods,
                       *map(within, thing.__bases__)])
+
+
+def is_generated(method):
+    """Whether a dataclass has written the method: of a text of no file, which is another in each Python."""
+    return method.__name__ in GENERATED and method.__code__.co_filename == '<string>'
 
 
 def held_by(thing):

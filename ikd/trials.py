@@ -53,7 +53,7 @@ class Group(NamedTuple):
     """Seeds that a layout trains together: their journals, and the States of the stages each has finished.
 
     journals: none on a process that does not write. stop() says, after each call of a stage's compiled steps, whether
-    to go no further.
+    to go no further. on_epoch(record) is told what is written of an epoch.
     """
     job: Job
     seeds: list[int]
@@ -61,6 +61,7 @@ class Group(NamedTuple):
     results: list[list]
     progress: Any
     stop: Callable
+    on_epoch: Callable
 
 
 def make_job(config, workdir, dataset, layout):
@@ -74,7 +75,7 @@ def make_job(config, workdir, dataset, layout):
     return Job(config, workdir, dataset, layout, stages, training_set, test_images, explain)
 
 
-def train_group(job, seeds, progress, stop=lambda: False):
+def train_group(job, seeds, progress, stop=lambda: False, on_epoch=lambda record: None):
     """Train the seeds that the layout holds together through every stage; their last States.
 
     Stopped if stop(); Busy if another process trains one of them.
@@ -83,7 +84,7 @@ def train_group(job, seeds, progress, stop=lambda: False):
         alone = functools.partial(checkpoint.trained_here, job.workdir)
         processes.from_first(lambda: [stack.enter_context(alone(seed)) for seed in seeds])
         journals = [stack.enter_context(Journal(job.workdir, seed)) for seed in seeds if processes.first()]
-        group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop)
+        group = Group(job, seeds, journals, [[] for _ in seeds], progress, stop, on_epoch)
         for index in range(len(job.stages)):
             for result, state in zip(group.results, obtain_stage(group, index)):
                 result.append(state)

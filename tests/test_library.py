@@ -18,8 +18,11 @@ import pytest
 import ikd
 from ikd import __main__ as command
 from ikd import experiment, trained
+from ikd.errors import Stopped
 from ikd.explainers import explain, targets
 from ikd.files import read_json
+from ikd.journal import read_records
+from tests.small_run import make_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())
@@ -74,6 +77,20 @@ def test_train_is_the_run_of_the_command_line(monkeypatch):
     monkeypatch.setattr(experiment, 'run', lambda *arguments: calls.append(arguments) or {'a': 1})
     config = ikd.config.default()
     assert ikd.train(config, 'somewhere') == {'a': 1} and calls == [(config, 'somewhere')]
+
+
+def test_epochs_are_told_and_a_run_stops_when_asked(tmp_path, without_pictures):
+    """What is told is what is written; the same call goes on, tells the rest, and nothing when all is done."""
+    config, told = make_config(trials=2), []
+    with pytest.raises(Stopped, match='stopped after epoch 2 of 3'):
+        ikd.train(config, tmp_path / 'run', on_epoch=told.append, stop=lambda: len(told) == 2)
+    assert told == read_records(tmp_path / 'run') and [record['epoch'] for record in told] == [1, 2]
+    ikd.train(config, tmp_path / 'run', on_epoch=told.append)
+    assert told == read_records(tmp_path / 'run')
+    assert [(record['seed'], record['epoch']) for record in told] == [(seed, epoch) for seed in (0, 1)
+                                                                      for epoch in (1, 2, 3)]
+    ikd.train(config, tmp_path / 'run', on_epoch=told.append)
+    assert len(told) == 6
 
 
 def test_inputs_are_normalised_as_in_training():

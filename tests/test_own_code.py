@@ -166,6 +166,12 @@ def test_code_without_a_source_is_what_it_was_compiled_to():
     assert len({loss('1.0 * one'), loss('0.0 * one'), loss('one')}) == 3 and loss('one') == loss('one')
 
 
+def test_what_a_dataclass_writes_is_no_part_of_it():
+    """It is another text in each Python, and says what the fields do."""
+    assert {*source(Mine).split('\n')} >= {'    def __call__(self, batch):', '        return batch'}
+    assert '__post_init__' not in source(Mine) and '__post_init__' in Mine.__init__.__wrapped__.__code__.co_names
+
+
 def test_what_is_held_is_part_of_it():
     """By a closure, an object that is called, a method; functions that a closure holds, of whatever they hold."""
     def closure(alpha, then=None):
