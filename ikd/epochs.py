@@ -44,8 +44,10 @@ def check_finite(seeds, prepared, epoch, before, reports, tests):
         where = f'(stage {prepared.stage.name}, epoch {epoch}); checkpoints of earlier epochs are kept'
         if len(bad):
             step = (before + epoch - 1) * prepared.program.steps + int(bad[0])
-            raise Diverged(f'the loss of seed {seed} is not a number since step {step} {where}. Try a smaller '
-                           'learning rate')
+            moved = epoch > 1 or bad[0] > 0  # or it was no number before a weight of the stage had changed
+            raise Diverged(f'the loss of seed {seed} is not a number since step {step} {where}. ' + (
+                'Try a smaller learning rate' if moved else
+                'It is so from the first step: look at what the images, the network and the objective give'))
         if not np.isfinite(test.get('test_nll', 0)):
             raise Diverged(f'logits of seed {seed} on the test images are no numbers, though its losses are {where}. '
                            'Try a smaller learning rate, or look at what the network does with train=False')

@@ -76,6 +76,15 @@ def test_a_bad_step_is_named_where_no_test_was_made():
         check_finite([0], prepared, 2, 3, [bad], [{'test_nll': np.inf}])
 
 
+@pytest.mark.parametrize('epoch, first, advice', [
+    (1, 0, 'so from the first step: look at'), (1, 1, 'smaller learning rate'), (2, 0, 'smaller learning rate')])
+def test_a_smaller_rate_is_no_advice_where_no_weight_has_moved(epoch, first, advice):
+    prepared = SimpleNamespace(program=SimpleNamespace(steps=3), stage=SimpleNamespace(name='le'))
+    losses = np.where(np.arange(3) < first, 1, np.nan)
+    with pytest.raises(Diverged, match=advice):
+        check_finite([0], prepared, epoch, 4, [{'loss': losses}], [{}])
+
+
 def test_what_is_done_now_and_then_is_done_at_the_end():
     assert [epoch for epoch in range(1, 8) if is_due(epoch, 7, 3)] == [3, 6, 7]
     assert [epoch for epoch in range(1, 4) if is_due(epoch, 3, 10)] == [3]

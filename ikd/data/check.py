@@ -13,6 +13,9 @@ def check(name, found, size=None):
     *arrays, names = found
     if not hasattr(names, '__len__') or not all(isinstance(one, str) for one in names):
         raise InputError(f'the classes of data.name={name} are not named in words: its reader must return strings')
+    if twice := [one for one in dict.fromkeys(names) if list(names).count(one) > 1]:
+        raise InputError(f"two classes of data.name={name} are called '{twice[0]}': its reader must give each a name "
+                         'of its own')
     for part, images, labels in ('training', *arrays[:2]), ('test', *arrays[2:]):
         if _type(images) != 'uint8' or len(images.shape) != 4:
             raise InputError(f'the {part} images of data.name={name} are {_told(images)}: its reader must return '

@@ -25,6 +25,7 @@ def arrays(**changed):
     (arrays(labels=np.arange(1, 5)), 'the training labels .* are 1 to 4, but its reader names 2 classes: count them'),
     (arrays(tests=np.zeros((4, 9, 8, 1), np.uint8)), r'uint8 \[4, 8, 8, 1\] and, to test, uint8 \[4, 9, 8, 1\]: its'),
     (arrays(images=np.zeros((0, 8, 8, 1), np.uint8), labels=np.zeros(0, int)), 'must return some to train'),
+    (arrays(names=('a', 'b', 'a')), "two classes of data.name=own are called 'a'"),
     *((arrays(names=names), 'the classes of data.name=own are not named in words') for names in (range(2), 2, None)),
     (arrays()[:4], 'must return five things'), (None, 'must return five things')])
 def test_what_is_no_data_set(found, message, monkeypatch):
