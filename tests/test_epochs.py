@@ -105,7 +105,7 @@ def test_a_run_of_two_stages_is_told_of(tmp_path, monkeypatch):
     """Four epochs of a teacher, six of a student, tested every third of each and at its end; a quarter of the run is
     what lies between two pictures, of which the teacher has none.
     """
-    titles, lines, tested = [], [], {'test_accuracy': 50.0, 'test_nll': 1.0}
+    titles, lines, told, tested = [], [], [], {'test_accuracy': 50.0, 'test_nll': 1.0}
     monkeypatch.setattr(epochs, 'run_evaluation', lambda *given: [tested])
     monkeypatch.setattr(epochs, 'draw', lambda explain, dataset, variables, title, most: (
         titles.append((title, variables['params'])) or Figure()))
@@ -116,12 +116,14 @@ def test_a_run_of_two_stages_is_told_of(tmp_path, monkeypatch):
                           config=SimpleNamespace(test_every=3, batch_size=8))
     report = {'loss': np.array([1.0, 2.0]), 'accuracy': np.array([20.0, 40.0])}
     with Journal(tmp_path, 5) as journal:
-        group = SimpleNamespace(job=job, seeds=[5], journals=[journal], progress=SimpleNamespace(tell=lines.append))
+        group = SimpleNamespace(job=job, seeds=[5], journals=[journal], progress=SimpleNamespace(tell=lines.append),
+                                on_epoch=told.append)
         for prepared, before in zip(stages, (0, 4)):
             for epoch in range(1, prepared.stage.epochs + 1):
                 state = State(5, 2 * epoch, before + epoch, {}, (), {})
                 epochs.tell_epoch(group, prepared, state, epoch, before, 0.1, 1.0, [report], {})
     records = read_records(tmp_path, 5)
+    assert told == records
     assert [(record['stage'], record['epoch']) for record in records] == [
         ('teacher' if epoch < 5 else 'student', epoch) for epoch in range(1, 11)]
     assert [record['epoch'] for record in records if tested.items() <= record.items()] == [3, 4, 7, 10]
