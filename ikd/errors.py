@@ -78,11 +78,12 @@ def on_a_platform():
     try:
         yield
     except (RuntimeError, AssertionError) as error:  # a bare assertion where CUDA finds no GPU
-        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith('xla_bridge.py'):
+        asked, said = os.environ.get('JAX_PLATFORMS'), ' '.join(f'{error}'.partition(' (set JAX')[0].split())
+        last = traceback.extract_tb(error.__traceback__)[-1].filename
+        if not asked or not (said.startswith('Unable to initialize backend') or last.endswith('xla_bridge.py')):
             raise
-        said = ' '.join(f'{error}'.partition(' (set JAX')[0].split())
-        raise InputError(f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')} cannot be had here"
-                         f"{said and f' ({said})'}; leave it out, and JAX takes what there is") from error
+        raise InputError(f"JAX_PLATFORMS={asked} cannot be had here{said and f' ({said})'}; leave it out, and JAX "
+                         'takes what there is') from error
 
 
 @contextlib.contextmanager

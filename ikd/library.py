@@ -16,8 +16,9 @@ def train(config: ConfigDict, workdir: str | os.PathLike, on_epoch: Callable[[di
     config: `ikd.config.default()` with fields changed, or what `get_config` of a file in configs/ gives; it is not
     changed. Goes on from checkpoints in workdir; a run that is finished is not trained again. On all devices of this
     process. By default LE (2009.09140, algorithm 1). on_epoch(record): told what workdir/metrics.jsonl gets of each
-    epoch that is trained, a dict with `seed`, `stage`, `epoch`, `train_loss`, `test_accuracy` and so on. stop():
-    asked every few steps whether to go no further.
+    epoch that is trained, a dict with `seed`, `stage`, `epoch`, `train_loss`, `test_accuracy` and so on; where it
+    raises an error, training ends, and the epoch is trained and told again by the next call. stop(): asked every few
+    steps whether to go no further.
 
     Returns the summary, which is also in workdir/summary.json: `test_accuracy_mean` and `test_accuracy_std` in
     percent (std None for one trial), `trials`, a dict each with `seed`, `test_accuracy` in percent, `test_nll` in
@@ -30,5 +31,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike, on_epoch: Callable[[di
     if not isinstance(config, ConfigDict | dict):
         raise InputError(f'config is of the type {type(config).__name__}; give ikd.config.default() with fields '
                          'changed, or what get_config of a file in configs/ gives')
-    asked = {'on_epoch': on_epoch, 'stop': stop}
-    return experiment.run(config, workdir, **{name: f for name, f in asked.items() if f})
+    asked = {name: f for name, f in (('on_epoch', on_epoch), ('stop', stop)) if f is not None}
+    for name, f in asked.items():
+        if not callable(f):
+            raise InputError(f'{name} is of the type {type(f).__name__}; give a function')
+    return experiment.run(config, workdir, **asked)

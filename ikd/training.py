@@ -155,15 +155,17 @@ def prepare(stage, model, teacher, data, config, layout):
         raise InputError(f"{type(model).__name__} has BatchNorm but no field 'axis_name', so each of several devices "
                          'would use statistics of its own; hand axis_name to its BatchNorm, or set parallel=trials')
     parts = dict.fromkeys((*shapes['params'], *shapes.get('batch_stats', {})))  # some have statistics alone
-    trainable = frozenset(stage.trains(model, image_shape, tuple(parts)))
+    named = stage.trains(model, image_shape, tuple(parts))
+    trainable = frozenset([named] if isinstance(named, str) else named)
     if unknown := trainable - {*parts}:
         raise InputError(f"stage '{stage.name}' trains {', '.join(sorted(map(str, unknown)))}, which is no part of "
                          f"{type(model).__name__}; its parts are: {', '.join(parts)}")
     steps = data.steps(config.batch_size)
-    optimizer, schedule = made = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs)
-    if hasattr(made, 'init'):  # a transformation alone is a pair, too
+    made = stage.optimizer(config.optimizer, steps, stage.span or stage.epochs or 1)  # of a given network unused
+    if not (isinstance(made, tuple) and len(made) == 2 and hasattr(made[0], 'init') and callable(made[1])):
         raise InputError(f"the optimizer of stage '{stage.name}' must return (optax transformation, schedule), the "
                          'schedule a function of the step')
+    optimizer, schedule = made
     prepared = Prepared(stage, model, trainable, optimizer, schedule, None)
     step = make_step(prepared, teacher and teacher.model, data, config, layout.axis_name)
     passed = [shapes, models.shapes(teacher.model, image_shape)] if teacher else [shapes]

@@ -18,7 +18,7 @@ import pytest
 import ikd
 from ikd import __main__ as command
 from ikd import experiment, trained
-from ikd.errors import Stopped
+from ikd.errors import InputError, Stopped
 from ikd.explainers import explain, targets
 from ikd.files import read_json
 from ikd.journal import read_records
@@ -91,6 +91,9 @@ def test_epochs_are_told_and_a_run_stops_when_asked(tmp_path, without_pictures):
                                                                       for epoch in (1, 2, 3)]
     ikd.train(config, tmp_path / 'run', on_epoch=told.append)
     assert len(told) == 6
+    for wrong in {'on_epoch': 'x'}, {'stop': True}:
+        with pytest.raises(InputError, match='; give a function'):
+            ikd.train(config, tmp_path / 'other', **wrong)
 
 
 def test_inputs_are_normalised_as_in_training():

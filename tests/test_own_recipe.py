@@ -32,8 +32,10 @@ def run(recipe, workdir, monkeypatch):
     (plain(teacher=-1), "stage 'mine' has teacher=-1"),
     (plain(trains=lambda model, image_shape, names: {*names, 'nope'}),
      "stage 'mine' trains nope, which is no part of PlainCNN; its parts are: .*Dense_0"),
-    (plain(optimizer=lambda settings, steps, epochs: optax.sgd(0.1)),
-     r"the optimizer of stage 'mine' must return \(optax transformation, schedule\)"),
+    (plain(trains=lambda model, image_shape, names: 'nope'), "stage 'mine' trains nope, which is no part of"),
+    *((plain(optimizer=lambda settings, steps, epochs, made=made: made),
+       r"the optimizer of stage 'mine' must return \(optax transformation, schedule\)")
+      for made in (optax.sgd(0.1), (optax.sgd(0.1), 0.1), (optax.constant_schedule(0.1), optax.sgd(0.1)), None)),
 ])
 def test_what_no_recipe_can_be_is_a_line_before_anything_is_written(recipe, message, monkeypatch, tmp_path):
     with pytest.raises(InputError, match=message) as error:

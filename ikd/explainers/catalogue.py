@@ -8,7 +8,6 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from ikd.errors import InputError
@@ -75,7 +74,8 @@ def explain(name: str, model: nn.Module, variables: Mapping[str, Any], images: A
     if classes is not None and 'classes' in taken:
         options['classes'] = classes
     check_options(name, options, taken)
-    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))  # slopes are as precise as what they are by
+    if images.dtype.itemsize < 4:  # slopes are as precise as what they are by
+        images = images.astype(jnp.float32)
     try:
         with all_jax(f"explainer '{name}'"):
             maps = explainer(model, variables, images, **options)
@@ -107,13 +107,11 @@ def check_network(model, images):
 
 
 def check_options(name, options, taken):
-    """InputError for an option that an explainer, whose parameters are `taken`, does not take, or of another kind."""
+    """InputError for a wrong `class_chunk`, and an option that an explainer, whose parameters are `taken`, lacks."""
     unknown = [option for option in options if option not in taken]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
         raise InputError(f"explainer '{name}' takes no {', '.join(unknown)}; it takes ({', '.join(taken)})")
     check_chunk(options.get('class_chunk'))
-    if not isinstance(options.get('relu', True), bool | np.bool_):
-        raise InputError(f"relu is {options['relu']!r}; it must be True or False")
 
 
 def check_maps(name, maps, b):

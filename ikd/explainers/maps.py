@@ -4,6 +4,8 @@ A map explains an output neuron (2009.09140, section 2), which here is the logit
 probability, in evaluation mode; the paper says neither. BatchNorm statistics are constants, so the map of an image
 does not depend on the other images of its batch. All functions are pure.
 """
+import operator
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -42,8 +44,11 @@ def class_gradients(f, x, class_chunk=None, chunk_of=None, classes=None):
 
 def check_chunk(class_chunk):
     """InputError unless it is how many classes are computed together, or None."""
-    if class_chunk is not None and (isinstance(class_chunk, bool) or not isinstance(class_chunk, int | np.integer)
-                                    or class_chunk < 1):
+    try:
+        fits = class_chunk is None or not isinstance(class_chunk, bool) and operator.index(class_chunk) >= 1
+    except TypeError:
+        fits = False
+    if not fits:
         raise InputError(f'class_chunk is {class_chunk}; it must be a whole number of at least 1, or None')
 
 

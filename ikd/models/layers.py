@@ -79,7 +79,7 @@ def shapes(model, image_shape):
 def parts_before(model, image_shape, tap):
     """The parts of a network, top-level names of its parameters, that run before it reaches `tap`: a set.
 
-    Nothing is computed. InputError if the tap never comes.
+    With the part that it lies in, if it lies in one. Nothing is computed. InputError if the tap never comes.
     """
     parts, taps = set(), []
 

@@ -141,11 +141,6 @@ def test_options_that_make_no_sense(name, options, message, small):
         explain(name, *small('cnn2'), **options)
 
 
-def test_a_relu_is_there_or_not(small):
-    with pytest.raises(InputError, match="relu is 'yes'; it must be True or False"):
-        explain('grad_cam', *small('cnn2'), relu='yes')
-
-
 @pytest.mark.parametrize('name', ['grad', 'smooth_grad'])
 def test_images_of_low_precision_have_maps_of_float32(name, small):
     """Of weights so small that slopes would be nothing in float16."""
