@@ -77,27 +77,27 @@ def of_named(function, within):
     """
     if not inspect.isfunction(function) or not text_of(function) or function.__code__.co_filename.startswith(FOLDERS):
         return ''
-    read, set_there = names_in(function.__code__)
-    named = {name: function.__globals__[name] for name in sorted(read - set_there)
+    named = {name: function.__globals__[name] for name in sorted(names_in(function.__code__))
              if name in function.__globals__ and not name.startswith('__')}
     constants = {name: value for name, value in named.items() if is_constant(value)}
-    others = [value for value in named.values() if callable(value) and package_of(function) in (
-        map(package_of, made_of(value)) if isinstance(value, functools.partial) else [package_of(value)])]
+    parts = lambda value: made_of(value) if isinstance(value, functools.partial) else [value]
+    others = [value for value in named.values()
+              if callable(value) and package_of(function) in map(package_of, parts(value))]
     return (f' {told(constants)}' if constants else '') + ''.join(map(within, others))
 
 
 def names_in(code):
-    """(names that a code object and those in it read from their module, names that they set there): sets."""
-    read, set_there = set(), set()
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == 'LOAD_GLOBAL':
-            read.add(instruction.argval)
-        elif instruction.opname == 'STORE_GLOBAL':
-            set_there.add(instruction.argval)
+    """The names that a code object, with those in it, reads from its module and does not set there: a set."""
+    read, set_there = ({one.argval for one in instructions(code) if one.opname == operation}
+                       for operation in ('LOAD_GLOBAL', 'STORE_GLOBAL'))
+    return read - set_there
+
+
+def instructions(code):
+    """Those of a code object, and of the functions, lambdas and the like within it."""
+    yield from dis.get_instructions(code)
     for inner in filter(inspect.iscode, code.co_consts):
-        more = names_in(inner)
-        read, set_there = read | more[0], set_there | more[1]
-    return read, set_there
+        yield from instructions(inner)
 
 
 def is_constant(value):

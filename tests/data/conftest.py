@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ikd.data import images, official, tfds
 from ikd.data.digits import read as read_digits
@@ -39,6 +40,19 @@ def colour(grey):
         large = np.stack([images.resize(image, 32)[..., 0] for image in batch])
         return np.stack([large, 255 - large, large // 2], axis=-1)
     return paint(grey[0]), grey[1], paint(grey[2]), grey[3]
+
+
+@pytest.fixture
+def write_folder(grey):
+    """write_folder(folder, {class: count}, ...) makes grey PNG files of digits, 28x28; with colours, in colour."""
+    def make(directory, counts, colours=None, first=0):
+        for name, count in counts.items():
+            (directory / name).mkdir(parents=True, exist_ok=True)
+            for i in range(first, first + count):
+                picture = Image.fromarray(grey[0][i % 100, ..., 0])
+                (picture.convert('RGB') if colours else picture).save(directory / name / f'{i:03d}.png')
+        return directory
+    return make
 
 
 @pytest.fixture

@@ -5,27 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import le_folder
-from ikd import data, experiment, run_checks, run_data, stage_names
 from ikd.data import folder, images, limits, load
 from ikd.errors import InputError
 from ikd.pictures.drawn import pixels
 from ikd.pictures.maps import explanation_figure
-from ikd.recipes import recipe
-from ikd.validation import resolve
-
-
-@pytest.fixture
-def write(grey):
-    """write(folder, {class: count}, ...) makes grey PNG files of digits, 28x28; with colours, in colour."""
-    def make(directory, counts, colours=None, first=0):
-        for name, count in counts.items():
-            (directory / name).mkdir(parents=True, exist_ok=True)
-            for i in range(first, first + count):
-                picture = Image.fromarray(grey[0][i % 100, ..., 0])
-                (picture.convert('RGB') if colours else picture).save(directory / name / f'{i:03d}.png')
-        return directory
-    return make
 
 
 def names_of(entries):
@@ -66,16 +49,16 @@ def test_the_split_is_stratified_and_disjoint(digits_folder):
     assert every == sorted(digits_folder.rglob('*.png')) and len({*every}) == 420
 
 
-def test_the_split_never_changes(write, tmp_path):
+def test_the_split_never_changes(write_folder, tmp_path):
     """The smallest of `printf a/000.png | sha256sum` and so on: 0e30dd, 10f0ab and 115847; wherever the folder is."""
-    found = [folder.files(write(tmp_path / place, {'a': 5, 'b': 10})) for place in ('x', 'y')]
+    found = [folder.files(write_folder(tmp_path / place, {'a': 5, 'b': 10})) for place in ('x', 'y')]
     assert names_of(found[0].test) == names_of(found[1].test) == ['a/001.png', 'b/002.png', 'b/003.png']
 
 
-def test_one_image_more_moves_at_most_one_other(write, tmp_path):
-    before = folder.files(write(tmp_path, {'a': 20, 'b': 20}))
+def test_one_image_more_moves_at_most_one_other(write_folder, tmp_path):
+    before = folder.files(write_folder(tmp_path, {'a': 20, 'b': 20}))
     for i in range(20, 40):
-        after = folder.files(write(tmp_path, {'a': 1}, first=i))
+        after = folder.files(write_folder(tmp_path, {'a': 1}, first=i))
         old = {*names_of(before.train), *names_of(before.test)}
         moved = {*names_of(before.test)} ^ ({*names_of(after.test)} & old)
         assert len(moved) <= 1 and len(names_of(after.train) + names_of(after.test)) == len(old) + 1
@@ -89,30 +72,30 @@ def test_the_first_images_are_of_every_class(digits_folder):
 
 @pytest.mark.parametrize('train, test', [('train', 'test'), ('train', 'val'), ('train', 'validation'),
                                          ('train', 'valid'), ('Train', 'TEST'), ('train', 'Test')])
-def test_a_split_that_is_there(write, tmp_path, train, test):
-    write(tmp_path / train, {'cat': 3, 'dog': 1})
-    write(tmp_path / test, {'cat': 1, 'dog': 2}, first=50)
+def test_a_split_that_is_there(write_folder, tmp_path, train, test):
+    write_folder(tmp_path / train, {'cat': 3, 'dog': 1})
+    write_folder(tmp_path / test, {'cat': 1, 'dog': 2}, first=50)
     data = load('folder', tmp_path)
     assert np.bincount(data.train_labels).tolist() == [3, 1] and np.bincount(data.test_labels).tolist() == [1, 2]
     assert data.class_names == ('cat', 'dog')
 
 
-def test_test_comes_before_val_and_training_images_alone_are_split(write, tmp_path):
-    write(tmp_path / 'train', {'cat': 5, 'dog': 5})
+def test_test_comes_before_val_and_training_images_alone_are_split(write_folder, tmp_path):
+    write_folder(tmp_path / 'train', {'cat': 5, 'dog': 5})
     assert len(folder.files(tmp_path).test) == 2
-    write(tmp_path / 'val', {'cat': 3, 'dog': 3})
+    write_folder(tmp_path / 'val', {'cat': 3, 'dog': 3})
     assert len(folder.files(tmp_path).test) == 6
-    write(tmp_path / 'test', {'cat': 4, 'dog': 4})
+    write_folder(tmp_path / 'test', {'cat': 4, 'dog': 4})
     assert len(folder.files(tmp_path).test) == 8
 
 
-def test_train_and_test_may_be_classes(write, tmp_path):
+def test_train_and_test_may_be_classes(write_folder, tmp_path):
     """Of vehicles, say: no folders inside."""
-    assert folder.files(write(tmp_path, {'train': 5, 'test': 5})).class_names == ('test', 'train')
+    assert folder.files(write_folder(tmp_path, {'train': 5, 'test': 5})).class_names == ('test', 'train')
 
 
-def test_what_is_left_alone(write, tmp_path):
-    write(tmp_path, {'cat': 5, 'dog': 5, '.hidden': 3})
+def test_what_is_left_alone(write_folder, tmp_path):
+    write_folder(tmp_path, {'cat': 5, 'dog': 5, '.hidden': 3})
     for name in ('cat/notes.txt', 'cat/.000.png', 'loose.png', 'cat/noextension'):
         (tmp_path / name).write_bytes(b'?')
     listing = folder.files(tmp_path)
@@ -120,23 +103,23 @@ def test_what_is_left_alone(write, tmp_path):
 
 
 @pytest.mark.parametrize('size, expected', [(None, 28), (12, 12), (100, 100)])
-def test_sizes(write, tmp_path, size, expected):
-    data = load('folder', write(tmp_path, {'a': 5, 'b': 5}), size)
+def test_sizes(write_folder, tmp_path, size, expected):
+    data = load('folder', write_folder(tmp_path, {'a': 5, 'b': 5}), size)
     assert data.train_images.shape == (8, expected, expected, 1)
 
 
 @pytest.mark.parametrize('shape', [(65, 65), (20, 30), (29, 29)])
-def test_large_oblong_and_unequal_images_are_made_64(write, tmp_path, shape):
-    write(tmp_path, {'a': 5, 'b': 5} if shape == (29, 29) else {})
+def test_large_oblong_and_unequal_images_are_made_64(write_folder, tmp_path, shape):
+    write_folder(tmp_path, {'a': 5, 'b': 5} if shape == (29, 29) else {})
     for i in range(6):
         (tmp_path / 'ab'[i % 2]).mkdir(exist_ok=True)
         Image.new('L', shape, i).save(tmp_path / 'ab'[i % 2] / f'x{i}.JPG', 'JPEG')
     assert load('folder', tmp_path).test_images.shape[1:] == (64, 64, 1)
 
 
-def test_one_colour_image_makes_all_of_them_so(write, tmp_path):
-    write(tmp_path, {'a': 5, 'b': 5})
-    write(tmp_path, {'a': 1}, colours=True, first=5)
+def test_one_colour_image_makes_all_of_them_so(write_folder, tmp_path):
+    write_folder(tmp_path, {'a': 5, 'b': 5})
+    write_folder(tmp_path, {'a': 1}, colours=True, first=5)
     data = load('folder', tmp_path)
     assert data.train_images.shape[1:] == (28, 28, 3) and len(data.mean) == len(data.std) == 3
     np.testing.assert_array_equal(data.train_images[..., 0], data.train_images[..., 2])
@@ -155,12 +138,12 @@ def test_no_folder():
      ['holdout beside train: call the test set one of test, val']),
     ({'train/a': 5, 'train/b': 5, 'test': 5}, ['test has folders of images for 0 classes']),
     ({'test/a': 5, 'test/b': 5, 'c': 1}, ['test/a is a folder'])])
-def test_folders_that_are_not_data_sets(write, tmp_path, counts, words):
-    rejects(lambda: load('folder', write(tmp_path, counts)), *words)
+def test_folders_that_are_not_data_sets(write_folder, tmp_path, counts, words):
+    rejects(lambda: load('folder', write_folder(tmp_path, counts)), *words)
 
 
-def test_unreadable_images_are_counted_the_first_is_named(write, tmp_path):
-    write(tmp_path, {'a': 8, 'b': 8})
+def test_unreadable_images_are_counted_the_first_is_named(write_folder, tmp_path):
+    write_folder(tmp_path, {'a': 8, 'b': 8})
     whole = (tmp_path / 'a' / '000.png').read_bytes()
     damage = {'a/x0.png': whole[:100], 'a/x1.jpg': b'', 'b/x2.gif': b'GIF89a' + bytes(50), 'b/x3.png': whole[:-50]}
     for name, content in damage.items():
@@ -186,8 +169,8 @@ def test_nothing_but_unreadable_images(tmp_path):
     rejects(lambda: load('folder', tmp_path), '6 of 6 images cannot be read', 'not of PNG, JPEG')
 
 
-def test_more_than_the_memory_is_refused_before_anything_is_decoded(write, tmp_path, monkeypatch):
-    write(tmp_path, {'a': 5, 'b': 5})
+def test_more_than_the_memory_is_refused_before_anything_is_decoded(write_folder, tmp_path, monkeypatch):
+    write_folder(tmp_path, {'a': 5, 'b': 5})
     monkeypatch.setattr(limits, 'half_of_memory', lambda: 10 * 20 * 20 - 1)
     monkeypatch.setattr(folder, 'decode', None)
     rejects(lambda: load('folder', tmp_path, 20), '10 images of 20x20x1, 4,000 bytes', '3,999', '--config.data.size')
@@ -213,9 +196,9 @@ def test_what_a_container_may_have(tmp_path, told, files, allowed):
     assert [*limits._allowed(tmp_path / 'told', tops)] == allowed
 
 
-def test_names_with_odd_characters_reach_messages_and_pictures(write, tmp_path):
+def test_names_with_odd_characters_reach_messages_and_pictures(write_folder, tmp_path):
     odd = ['a\nb', '$x$ $\\frac$', 'ü ñ', os.fsdecode(b'\xff\xfe'), '-rf', '\x1b[31m']
-    write(tmp_path, dict.fromkeys(odd, 5))
+    write_folder(tmp_path, dict.fromkeys(odd, 5))
     data = load('folder', tmp_path)
     assert {*data.class_names} == {'a\\nb', '$x$ $\\frac$', 'ü ñ', '\\udcff\\udcfe', '-rf', '\\x1b[31m'}
     k = len(odd)
@@ -229,8 +212,8 @@ def test_names_with_odd_characters_reach_messages_and_pictures(write, tmp_path):
         rejects(lambda: load('folder', tmp_path), 'cannot be read')
 
 
-def test_an_unlistable_folder(write, tmp_path, monkeypatch):
-    write(tmp_path, {'a': 5, 'b': 5})
+def test_an_unlistable_folder(write_folder, tmp_path, monkeypatch):
+    write_folder(tmp_path, {'a': 5, 'b': 5})
     listdir = os.listdir
 
     def refuse(path):
@@ -247,66 +230,3 @@ def test_suffixes_are_those_of_the_formats():
     Image.init()
     formats = {Image.EXTENSION[suffix] for suffix in images.SUFFIXES}
     assert formats == {*images.FORMATS}
-
-
-def test_the_fingerprint_names_the_images_not_the_place(write, tmp_path):
-    """The same wherever the folder is; another for an image more, renamed or of another size, and for a test set."""
-    found = [folder.fingerprint(write(tmp_path / place, {'a': 5, 'b': 5})) for place in ('one', 'two')]
-    assert found[0] == found[1]
-    write(tmp_path / 'two', {'b': 1}, first=5)
-    found.append(folder.fingerprint(tmp_path / 'two'))
-    (tmp_path / 'two' / 'b' / '005.png').rename(tmp_path / 'two' / 'b' / '006.png')
-    found.append(folder.fingerprint(tmp_path / 'two'))
-    with open(tmp_path / 'two' / 'b' / '006.png', 'ab') as file:
-        file.write(b'x')
-    found.append(folder.fingerprint(tmp_path / 'two'))
-    for part in 'train', 'test':
-        write(tmp_path / 'three' / part, {'a': 5, 'b': 5})
-    found.append(folder.fingerprint(tmp_path / 'three'))
-    assert len({*found[1:]}) == len(found) - 1 == 5
-
-
-def test_runs_and_warm_ups_of_unlike_folders_are_kept_apart(write, tmp_path):
-    """Also once an image has come; a run that is there says so instead of going on with other images."""
-    def of(place, **fields):
-        config = le_folder.get_config('smoke')
-        config.data.dir = str(tmp_path / place)
-        config.data.update(fields)
-        return resolve(config)
-
-    def names(config):
-        return experiment.default_workdir(config, 'x').name, stage_names.stage_name(config, recipe(config), 0)
-
-    for place, count in ('cats', 5), ('copy', 5), ('dogs', 6):
-        write(tmp_path / place, {'a': count, 'b': 5})
-    cats = of('cats')
-    assert names(cats) == names(of('copy'))
-    assert all(a != b for a, b in zip(names(cats), names(of('dogs'))))
-    run = tmp_path / 'run'
-    experiment.open_workdir(cats, run, data.description(run_data.load_data(cats)))
-    run_checks.check_identity(of('copy'), run)
-    rejects(lambda: run_checks.check_identity(of('dogs'), run), 'files were added, removed or changed in')
-    write(tmp_path / 'cats', {'b': 1}, first=5)
-    rejects(lambda: run_checks.check_identity(of('cats'), run), 'put them back, or choose another --workdir')
-    gone = of('cats')
-    gone.data.fingerprint = None  # as of a folder that is not there
-    run_checks.check_identity(gone, run)
-    gone.epochs += 1
-    rejects(lambda: run_checks.check_identity(gone, run), 'holds another experiment: data.fingerprint')
-    kept = cats.data.fingerprint  # as a config.json says
-    assert of('cats', fingerprint=kept).data.fingerprint == kept
-
-
-def test_the_fingerprint_says_which_images_are_tested_on(write, tmp_path):
-    """Where one comes to the test set alone, and where one goes from the end of the one part to the other's start."""
-    found = []
-    for place, count in ('one', 10), ('two', 11):
-        train = write(tmp_path / place / 'train', {'a': 10, 'b': 10})
-        for path in sorted(train.glob('*/*.png'), key=folder._digest)[count:]:
-            new = tmp_path / place / 'test' / path.parent.name / path.name
-            new.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(new)
-        found.append(folder.fingerprint(tmp_path / place))
-    write(tmp_path / 'two' / 'test', {'b': 1}, first=10)
-    found.append(folder.fingerprint(tmp_path / 'two'))
-    assert len({*found}) == 3
